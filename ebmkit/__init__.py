@@ -1,0 +1,41 @@
+"""ebmkit: energy-based models, p(x) = exp(-energy(x)) / Z, with the exact answer beside every sampler.
+
+One abstraction carries everything: an `EnergyModel`. A sampler takes an energy, a learner takes an energy and
+a sampler, an estimator of log Z takes an energy and a base. Modules load when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ebmkit.energy import EnergyModel as EnergyModel
+    from ebmkit.partition import Estimate as Estimate
+    from ebmkit.partition import log_partition as log_partition
+
+__version__ = "0.1.0"
+
+_HOME = {"EnergyModel": "energy", "Estimate": "partition", "log_partition": "partition"}
+_MODULES = (
+    "applications",
+    "boltzmann_machines",
+    "chance",
+    "contrastive_divergence",
+    "data",
+    "energy",
+    "enumeration",
+    "exponential_families",
+    "ising",
+    "mcmc",
+    "normalization",
+    "partition",
+    "product_of_experts",
+)
+__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"ebmkit.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"ebmkit.{name}")
+    raise AttributeError(f"module 'ebmkit' has no attribute {name!r}; it has {', '.join(__all__)}")
