@@ -1,0 +1,24 @@
+"""Makes `enumerate_chance` importable (importlib mode adds no folder to the path) and offers fixtures."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import enumerate_chance
+
+
+@pytest.fixture
+def transition_matrix() -> Callable[[enumerate_chance.Step, Tensor], Tensor]:
+    """`transition_matrix(step, states)`: the exact matrix of `step(x, generator) -> x` over `states`."""
+    return enumerate_chance.transition_matrix
+
+
+@pytest.fixture
+def outcome_probabilities() -> Callable[[enumerate_chance.Step, Tensor, Tensor], Tensor]:
+    """`outcome_probabilities(step, start, outcomes)`: the exact law of where one step from `start` ends."""
+    return enumerate_chance.outcome_probabilities
