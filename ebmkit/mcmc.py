@@ -14,14 +14,40 @@ import torch
 from torch import Tensor
 
 from ebmkit import chance
+from ebmkit.annealing import (
+    AnnealedRun,
+    AnnealingPath,
+    Bracket,
+    GaussianBase,
+    GeometricPath,
+    Interpolated,
+    Tempered,
+    UniformBase,
+    ais_bracket,
+    anneal,
+    annealed_importance_sampling,
+    bennett_acceptance_ratio,
+    bridge_sampling,
+    log_mean_weight,
+    reverse_anneal,
+    reverse_annealed_importance_sampling,
+    thermodynamic_integration,
+    weight_ess,
+)
 from ebmkit.chance import Generator
+from ebmkit.diagnostics import autocorrelation, autocorrelation_time, ess_bulk, ess_tail, r_hat
 from ebmkit.energy import EnergyModel
 
 __all__ = [
     "HMC",
     "MALA",
+    "AnnealedRun",
+    "AnnealingPath",
+    "Bracket",
     "CoordinateFlip",
+    "GaussianBase",
     "GaussianRandomWalk",
+    "GeometricPath",
     "Gibbs",
     "Info",
     "Interpolated",
@@ -32,11 +58,27 @@ __all__ = [
     "State",
     "Tempered",
     "TemperingInfo",
+    "UniformBase",
     "adapt_step_size",
+    "ais_bracket",
+    "anneal",
+    "annealed_importance_sampling",
+    "autocorrelation",
+    "autocorrelation_time",
+    "bennett_acceptance_ratio",
+    "bridge_sampling",
+    "ess_bulk",
+    "ess_tail",
     "iterate",
     "leapfrog",
+    "log_mean_weight",
+    "r_hat",
+    "reverse_anneal",
+    "reverse_annealed_importance_sampling",
     "sample",
     "tempered_kernels",
+    "thermodynamic_integration",
+    "weight_ess",
 ]
 
 DIVERGENCE_THRESHOLD = 1000.0
@@ -528,60 +570,7 @@ def adapt_step_size(
     return replace(kernel, step_size=math.exp(log_average)), current
 
 
-# --- families of energies and parallel tempering ---------------------------------------------------------
-
-
-class Tempered(EnergyModel):
-    """The energy β E(x): p at inverse temperature β, flatter where β < 1."""
-
-    def __init__(self, model: EnergyModel, beta: float) -> None:
-        super().__init__()
-        if not (beta >= 0 and math.isfinite(beta)):
-            raise ValueError(f"beta must be finite and not negative, got {beta}")
-        self.model, self.beta = model, beta
-        self.event_shape, self.values = model.event_shape, model.values
-
-    def energy(self, x: Tensor) -> Tensor:
-        """β E(x), with x of shape `(..., *event_shape)`."""
-        return self.beta * self.model.energy(x)
-
-    def score(self, x: Tensor) -> Tensor:
-        """β ∇ log p(x), the shape of x."""
-        return self.beta * self.model.score(x)
-
-
-class Interpolated(EnergyModel):
-    """The geometric bridge between two energies, E_β(x) = (1 - β) E_0(x) + β E_1(x), 0 ≤ β ≤ 1."""
-
-    def __init__(self, base: EnergyModel, model: EnergyModel, beta: float) -> None:
-        super().__init__()
-        if not 0 <= beta <= 1:
-            raise ValueError(f"beta must lie in [0, 1], got {beta}")
-        if tuple(base.event_shape) != tuple(model.event_shape) or base.values != model.values:
-            raise ValueError(
-                f"base and model must share event_shape and values, got {tuple(base.event_shape)} with "
-                f"{base.values} and {tuple(model.event_shape)} with {model.values}"
-            )
-        self.base, self.model, self.beta = base, model, beta
-        self.event_shape, self.values = model.event_shape, model.values
-
-    def energy(self, x: Tensor) -> Tensor:
-        """(1 - β) E_0(x) + β E_1(x), with x of shape `(..., *event_shape)`."""
-        return self._blend(self.base.energy, self.model.energy, x)
-
-    def score(self, x: Tensor) -> Tensor:
-        """(1 - β) ∇ log p_0(x) + β ∇ log p_1(x), the shape of x."""
-        return self._blend(self.base.score, self.model.score, x)
-
-    def _blend(
-        self, first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor], x: Tensor
-    ) -> Tensor:
-        # At the ends the other energy has no say, not even where it is infinite (0 · inf is not a number).
-        if self.beta == 0:
-            return first(x)
-        if self.beta == 1:
-            return second(x)
-        return (1 - self.beta) * first(x) + self.beta * second(x)
+# --- parallel tempering ----------------------------------------------------------------------------------
 
 
 class TemperingInfo(NamedTuple):
