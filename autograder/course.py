@@ -1,0 +1,65 @@
+"""Where a course keeps its things: nbgrader's directory layout, and our results beside it.
+
+course/source/ASSIGNMENT/         the instructor's notebooks, made by `release`
+course/release/ASSIGNMENT/        the students' notebooks, made by `release`
+course/submitted/STUDENT/ASSIGNMENT/   what came in; never written to by us
+course/autograded/, course/feedback/   made by `grade`
+course/gradebook.db               nbgrader's gradebook
+course/results/                   one JSON file for each verdict, named by what it depends on
+course/grading.key                the secret that seeds hidden inputs
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+
+class Course:
+    """The directories of one course."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.directory = root / "course"
+
+    @classmethod
+    def here(cls) -> "Course":
+        """The course of the nearest folder upwards that holds `nbgrader_config.py`, else of this one.
+
+        The environment variable `EBM_COURSE` names another root.
+        """
+        if chosen := os.environ.get("EBM_COURSE"):
+            return cls(Path(chosen).resolve())
+        for folder in (Path.cwd(), *Path.cwd().parents):
+            if (folder / "nbgrader_config.py").exists():
+                return cls(folder)
+        return cls(Path.cwd())
+
+    def folder(self, step: str, *parts: str) -> Path:
+        """The path of `course/STEP/…`."""
+        return self.directory.joinpath(step, *parts)
+
+    @property
+    def db_url(self) -> str:
+        """nbgrader's gradebook: `EBM_GRADEBOOK` if set (any SQLAlchemy URL), else SQLite in the course."""
+        return os.environ.get("EBM_GRADEBOOK") or f"sqlite:///{self.directory / 'gradebook.db'}"
+
+    def key(self) -> bytes:
+        """The course's secret, made at first use, readable by its owner alone."""
+        path = self.directory / "grading.key"
+        try:
+            return bytes.fromhex(path.read_text().strip())
+        except FileNotFoundError:
+            pass
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = secrets.token_bytes(32)
+        temporary = path.with_name(f"grading.key.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(fresh.hex() + "\n")
+        try:
+            os.link(temporary, path)  # whoever comes first wins; nobody overwrites a key
+        except FileExistsError:
+            fresh = bytes.fromhex(path.read_text().strip())
+        finally:
+            temporary.unlink()
+        return fresh

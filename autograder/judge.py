@@ -1,0 +1,325 @@
+"""The judge: runs a submission in the sandbox, asks it questions, and decides by itself.
+
+Nothing of a student's is executed, imported or unpickled here. What comes back are plain values; printed
+text, exit codes and exceptions mean nothing to the verdict. Inputs are drawn from a seed that depends on the
+course's key, the submission's bytes and the check, so the same bytes always meet the same questions.
+"""
+
+import dataclasses
+import hashlib
+import hmac
+import importlib
+import time
+from typing import Any
+
+from autograder import submission as reading
+from autograder.exercise import (
+    Assignment,
+    Attempt,
+    Check,
+    Exercise,
+    LocalAttempt,
+    Unsolved,
+    Wrong,
+    matching_mistake,
+)
+from autograder.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
+from autograder.sandbox import Dead, Limits, NoIsolation, Sandbox, Session
+from autograder.worker import codec
+
+CELL_SECONDS = 20.0
+NOTEBOOK_SECONDS = 90.0
+CHECK_RESTARTS = 3
+AFTER_A_HANG = 2.0
+CELL_RESTARTS = 4
+
+CHAPTERS = (
+    "normalization",
+    "exponential_families",
+    "ising",
+    "product_of_experts",
+    "boltzmann_machines",
+    "mcmc",
+    "contrastive_divergence",
+)
+
+
+def load_assignment(name: str) -> Assignment:
+    """The hidden checks of a chapter; raises `ValueError` naming the chapters that have some."""
+    if name in CHAPTERS:
+        try:
+            assignment: Assignment = importlib.import_module(f"autograder.checks.{name}").assignment
+            return assignment
+        except ModuleNotFoundError as error:
+            if error.name != f"autograder.checks.{name}":
+                raise
+    raise ValueError(f"no assignment is called {name!r}; there are {', '.join(available_assignments())}")
+
+
+def available_assignments() -> list[str]:
+    """The chapters that have hidden checks."""
+    return [c for c in CHAPTERS if importlib.util.find_spec(f"autograder.checks.{c}")]
+
+
+@dataclasses.dataclass
+class CellOutput:
+    """What one cell did when it was run for grading."""
+
+    index: int
+    stdout: str = ""
+    stderr: str = ""
+    displays: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The verdict, and the outputs that the feedback shows beside the student's cells."""
+
+    report: Report
+    outputs: tuple[CellOutput, ...] = ()
+
+
+def seed_for(key: bytes, data: bytes, check: str) -> int:
+    """The seed of one check on one submission: HMAC-SHA256(key, SHA-256(submission) · check)."""
+    message = hashlib.sha256(data).digest() + check.encode()
+    return int.from_bytes(hmac.digest(key, message, "sha256")[:8], "big")
+
+
+def judge(
+    data: bytes, assignment: Assignment, sandbox: Sandbox, key: bytes, limits: Limits | None = None
+) -> Judged:
+    """Grade the bytes of one notebook."""
+    start = time.perf_counter()
+    maximum = sum(exercise.points for exercise in assignment.exercises)
+    try:
+        submission = reading.parse(data)
+    except reading.Unreadable as error:
+        nothing = tuple(_all_failed(e, f"nothing could be graded: {error}") for e in assignment.exercises)
+        report = Report(
+            assignment.name, UNREADABLE, nothing, (str(error),), sandbox.description, max_score=maximum
+        )
+        return Judged(report)
+    run = _Run(submission, assignment, sandbox, limits or Limits())
+    try:
+        run.execute()
+        exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
+    finally:
+        sandbox.end()
+    notes = [
+        *submission.notes,
+        *reading.missing(submission, [e.name for e in assignment.exercises]),
+        *run.notes,
+    ]
+    report = Report(
+        assignment.name,
+        GRADED,
+        exercises,
+        tuple(notes),
+        sandbox.description,
+        time.perf_counter() - start,
+        max_score=maximum,
+    )
+    return Judged(report, tuple(run.outputs.values()))
+
+
+def _all_failed(exercise: Exercise, message: str) -> ExerciseResult:
+    checks = tuple(CheckResult(c.name, c.points, 0.0, c.tries, message) for c in exercise.checks)
+    return ExerciseResult(exercise.name, exercise.title, checks)
+
+
+class _Run:
+    """One submission's executed state, made again where a cell or a check destroyed it."""
+
+    def __init__(
+        self, submission: reading.Submission, assignment: Assignment, sandbox: Sandbox, limits: Limits
+    ) -> None:
+        self.submission = submission
+        self.assignment = assignment
+        self.sandbox = sandbox
+        self.limits = limits
+        self.skipped: set[int] = set()
+        self.outputs: dict[int, CellOutput] = {}
+        self.notes: list[str] = []
+        self.restarts = 0
+        self.session: Session | None = None
+
+    def execute(self) -> None:
+        """Run every cell but our tests; a cell that kills its process is left out and the rest run again."""
+        for _ in range(CELL_RESTARTS + 1):
+            self.session = self.sandbox.start(self.limits)
+            if self._run_cells():
+                return
+        self.session = None
+        self.notes.append("the notebook's process died too often; the cells after that were not run")
+
+    def _run_cells(self) -> bool:
+        assert self.session is not None
+        end = time.monotonic() + NOTEBOOK_SECONDS
+        for index, cell in enumerate(self.submission.cells):
+            if cell.kind != "code" or cell.is_test or index in self.skipped or not cell.source.strip():
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                self.notes.append(
+                    f"the notebook ran for more than {NOTEBOOK_SECONDS:.0f} seconds; the rest was not run"
+                )
+                return True
+            try:
+                answer = self.session.run_cell(cell.source, min(CELL_SECONDS, left))
+            except Dead as death:
+                self._leave_out(index, death.reason)
+                return False
+            self.outputs[index] = _cell_output(index, answer)
+        return True
+
+    def _leave_out(self, index: int, reason: str) -> None:
+        self.skipped.add(index)
+        words = DEATHS.get(reason, "its process ended")
+        self.outputs[index] = CellOutput(index, error=f"This cell was left out: {words}.")
+        self.notes.append(f"cell {index + 1} was left out: {words}")
+
+    def revive(self) -> Session | None:
+        """The session, executed again if a check killed it and not too often."""
+        if self.session is not None and self.session.channel.fileno() >= 0:
+            return self.session
+        if self.restarts >= CHECK_RESTARTS:
+            return None
+        self.restarts += 1
+        self.execute()
+        return self.session
+
+
+DEATHS = {
+    "memory": "it used more memory than allowed",
+    "processes": "it started too many processes",
+    "late": "it did not stop when its time was up",
+    "exited": "it ended the notebook's process",
+    "protocol": "it disturbed the connection to the grader",
+}
+
+
+def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
+    """A cell's outputs as plain, bounded text; anything malformed is dropped."""
+    displays = []
+    for entry in answer.get("displays") or []:
+        if isinstance(entry, dict):
+            displays.append(
+                {
+                    "result": entry.get("result") is True,
+                    "text": str(entry.get("text", ""))[:20_000],
+                    "png": entry["png"] if isinstance(entry.get("png"), str) else "",
+                }
+            )
+    error = answer.get("error")
+    text = ""
+    if isinstance(error, dict):
+        if error.get("late"):
+            text = f"This cell was stopped after {CELL_SECONDS:.0f} seconds."
+        else:
+            line = f" (line {error['line']}: {error.get('code', '')})" if error.get("line") else ""
+            text = f"{error.get('type', 'Error')}: {error.get('message', '')}{line}"
+    return CellOutput(
+        index,
+        str(answer.get("stdout", ""))[:25_000],
+        str(answer.get("stderr", ""))[:25_000],
+        displays[:50],
+        text[:3000],
+    )
+
+
+class SandboxAttempt(Attempt):
+    """An attempt at a student's function, over a line into the sandbox."""
+
+    def __init__(self, exercise: Exercise, seed: int, session: Session, seconds: float) -> None:
+        super().__init__(exercise, seed)
+        self._context = session.check(seconds, seed)
+        self.line = self._context.__enter__()
+
+    def close(self) -> None:
+        self._context.__exit__(None, None, None)
+
+    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+        try:
+            answer = self.line.call(self.exercise.name, [(args, {}) for args in calls], arguments)
+        except codec.ProtocolError:
+            raise Wrong("your function's process sent an answer that makes no sense") from None
+        if not answer or not all(isinstance(outcome, dict) for outcome in answer):
+            raise Wrong("your function's process sent an answer that makes no sense")
+        if arguments and not all(isinstance(o.get("arguments", []), list) for o in answer):
+            raise Wrong("your function's process sent an answer that makes no sense")
+        return answer
+
+
+def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
+    results: list[CheckResult] = []
+    hung = False
+    for check in exercise.checks:
+        # A function that hung once is given less time to hang again.
+        allowed = dataclasses.replace(check, seconds=min(check.seconds, AFTER_A_HANG)) if hung else check
+        result, unsolved = _grade_check(exercise, allowed, run, seed_for(key, data, check.name))
+        hung = hung or result.seconds >= allowed.seconds
+        results.append(result)
+        if unsolved:
+            return _all_failed(exercise, result.message)
+    return ExerciseResult(exercise.name, exercise.title, tuple(results))
+
+
+def _grade_check(exercise: Exercise, check: Check, run: _Run, seed: int) -> tuple[CheckResult, bool]:
+    start = time.perf_counter()
+    score, message, unsolved = 0.0, "", False
+    mistake = None
+    session = run.revive()
+    if session is None:
+        message = "the notebook's process died too often to go on"
+        return CheckResult(check.name, check.points, 0.0, check.tries, message), False
+    attempt: SandboxAttempt | None = None
+    try:
+        attempt = SandboxAttempt(exercise, seed, session, check.seconds)
+        check.run(attempt)
+        score, message = check.points, "right"
+    except Unsolved as unsolved_error:
+        message, unsolved = str(unsolved_error), True
+    except Wrong as error:
+        message = str(error)
+    except codec.Late:
+        message = f"your function took more than {check.seconds:.0f} seconds"
+    except (codec.Closed, Dead):
+        message = "your function's process ended before it answered"
+    except Exception:
+        # Either the student's value broke the check, or the check is broken: the reference tells which.
+        LocalAttempt.passes(exercise, check, exercise.reference, seed)
+        message = "your function returned a value that could not be checked"
+    finally:
+        status = _close(attempt)
+    if not score and not unsolved and attempt is not None and (attempt.values or attempt.counts):
+        mistake = matching_mistake(exercise, check, attempt, seed)
+    if not score and status == "late":
+        message = f"your function took more than {check.seconds:.0f} seconds"
+    return (
+        CheckResult(
+            check.name,
+            check.points,
+            score,
+            check.tries,
+            message,
+            mistake.name if mistake else "",
+            mistake.hint if mistake else "",
+            time.perf_counter() - start,
+        ),
+        unsolved,
+    )
+
+
+def _close(attempt: SandboxAttempt | None) -> str:
+    """End the check's fork; a session that dies of it is executed again for the next check."""
+    if attempt is None:
+        return ""
+    try:
+        attempt.close()
+    except Dead:
+        return "dead"
+    return attempt.line.status
+
+
+__all__ = ["Judged", "NoIsolation", "available_assignments", "judge", "load_assignment", "seed_for"]

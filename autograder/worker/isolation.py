@@ -1,0 +1,200 @@
+"""What a fork does to itself before it touches a student's code: namespaces, mounts, limits, filter.
+
+Order matters: drop root, enter new namespaces, mount private scratch space, set limits, give up every
+capability, and last install the system-call filter. Each step raises `OSError` if the host refuses it.
+Sources: namespaces(7), user_namespaces(7), capabilities(7), seccomp(2).
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import time
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+CLONE_FLAGS = {
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "mount": 0x00020000,
+    "net": 0x40000000,
+    "ipc": 0x08000000,
+    "uts": 0x04000000,
+    "cgroup": 0x02000000,
+}
+MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 2, 4, 16384, 1 << 18
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+SCRATCH = ("/tmp", "/home/student", "/dev/shm")
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def drop_root(uid: int) -> None:
+    """Become `uid` for good when started as root, so that limits on processes count and no file is ours."""
+    if os.getuid() != 0:
+        return
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    # Changing the uid clears the dumpable flag, and with it the right to write one's own uid_map.
+    _check(_libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+
+
+def enter_namespaces() -> None:
+    """New user, pid, mount, net, ipc, uts and cgroup namespaces; the caller must fork to become pid 1."""
+    uid, gid = os.getuid(), os.getgid()
+    flags = 0
+    for flag in CLONE_FLAGS.values():
+        flags |= flag
+    _check(_libc.unshare(flags), "unshare")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def mount_scratch(size: int) -> None:
+    """Fresh tmpfs of `size` bytes over every writable place, so that no two submissions share a file."""
+    _check(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "make mounts private")
+    for place in SCRATCH:
+        options = f"size={size},mode=1777,nr_inodes=4096".encode()
+        _check(
+            _libc.mount(b"tmpfs", place.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, options), f"mount {place}"
+        )
+
+
+def limit(limits: dict[str, int]) -> None:
+    """Resource limits, inherited by every fork: memory and file size in bytes, CPU in seconds."""
+    for kind, value in (
+        (resource.RLIMIT_AS, limits["memory"]),
+        (resource.RLIMIT_CPU, limits["cpu_seconds"]),
+        (resource.RLIMIT_NPROC, limits["processes"]),
+        (resource.RLIMIT_FSIZE, limits["file_bytes"]),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, and the way to gain any by exec."""
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
+    capability = 0
+    while _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
+        capability += 1
+    number = SYS_CAPSET.get(os.uname().machine)
+    if number is None:
+        raise OSError(f"no capset number for {os.uname().machine}; add it to SYS_CAPSET")
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    _check(_libc.syscall(number, header, (ctypes.c_uint32 * 6)()), "capset")
+
+
+DENIED = """
+mount umount2 pivot_root move_mount open_tree fsopen fsmount fsconfig fspick mount_setattr chroot
+unshare setns ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd
+keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register
+init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff quotactl acct syslog
+open_by_handle_at name_to_handle_at clock_settime settimeofday adjtimex clock_adjtime sethostname setdomainname
+personality modify_ldt lookup_dcookie vhangup iopl ioperm landlock_create_ruleset mbind migrate_pages move_pages
+""".split()
+
+
+def load_filter(seccomp: Any) -> None:
+    """Refuse the system calls that a notebook never needs, and every socket that is not a Unix one."""
+    refuse = seccomp.ERRNO(1)
+    rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
+    for name in DENIED:
+        # A name that this machine's libseccomp or architecture does not know cannot be called by it either.
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            rules.add_rule(refuse, name)
+    rules.add_rule(seccomp.ERRNO(97), "socket", seccomp.Arg(0, seccomp.NE, 1))
+    rules.add_rule(
+        refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_FLAGS["user"], CLONE_FLAGS["user"])
+    )
+    with contextlib.suppress(ValueError, RuntimeError, OSError):
+        rules.add_rule(
+            seccomp.ERRNO(38), "clone3"
+        )  # ENOSYS: the C library falls back to clone, which we can read
+    rules.load()
+
+
+def become_init(limits: dict[str, int], seccomp: Any) -> None:
+    """Everything above, in order. Returns only in the process that may run a student's code, as pid 1."""
+    drop_root(limits["uid"])
+    enter_namespaces()
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        os._exit(min(255, 128 + os.WTERMSIG(status)) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+    mount_scratch(limits["scratch_bytes"])
+    os.chdir("/home/student")
+    harden(limits, seccomp)
+
+
+def harden(limits: dict[str, int], seccomp: Any) -> None:
+    """The part that works without namespaces: limits, no capabilities, no new privileges, the filter."""
+    limit(limits)
+    drop_capabilities()
+    if seccomp is not None:
+        load_filter(seccomp)
+
+
+def processes(session: int | None = None) -> list[int]:
+    """A submission's processes.
+
+    In a pid namespace of our own these are all but its init and the caller; without one (`session` given)
+    those of that session.
+    """
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) in (1, os.getpid(), os.getppid()):
+            continue
+        with contextlib.suppress(OSError):
+            if session is None or os.getsid(int(name)) == session:
+                found.append(int(name))
+    return found
+
+
+def memory_at_most(pids: list[int]) -> int:
+    """Resident bytes, counting a page once for every process that shares it: cheap, and never too little."""
+    page, total = resource.getpagesize(), 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/statm", "rb") as file:
+            _, resident, shared = (int(n) for n in file.read().split()[:3])
+            total += max(0, resident - shared) * page  # pages of files can be reclaimed
+    return total
+
+
+def memory(pids: list[int]) -> int:
+    """Resident bytes with shared pages divided among those that share them: exact, and dearer to read."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Pss_Anon:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def kill_all(session: int | None = None) -> None:
+    """Kill and reap every process that `processes` finds; bounded in time."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        alive = processes(session)
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not alive:
+            return
+        time.sleep(0.002)
+    raise OSError("some processes of a submission could not be killed")

@@ -1,0 +1,326 @@
+"""Runs a notebook's cells under IPython semantics, bounded in time and bytes, and then answers calls.
+
+This runs inside the sandbox, in the fork that belongs to one submission. Whatever it sends is hearsay: the
+judge reads values and decides by itself. Nothing here knows an expected value.
+"""
+
+import contextlib
+import io
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+
+# Mounted flat into the sandbox, beside this file.
+import codec  # isort: skip
+from materialize import materialize  # isort: skip
+
+TEXT_BYTES = 20_000
+IMAGE_BYTES = 400_000
+IMAGES = 12
+
+
+class TimeLimit(BaseException):
+    """Raised in a cell that has run for too long; not an `Exception`, so `except Exception` lets it pass."""
+
+
+class BoundedText(io.TextIOBase):
+    """Keeps the first `limit` characters written to it and counts the rest."""
+
+    def __init__(self, limit: int = TEXT_BYTES) -> None:
+        self.limit = limit
+        self.parts: list[str] = []
+        self.kept = 0
+        self.dropped = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        part = text[: self.limit - self.kept]
+        if part:
+            self.parts.append(part)
+            self.kept += len(part)
+        self.dropped += len(text) - len(part)
+        return len(text)
+
+    def text(self) -> str:
+        more = f"\n… {self.dropped:,} more characters not kept" if self.dropped else ""
+        return "".join(self.parts) + more
+
+
+class Outputs:
+    """What one cell showed: text and PNG pictures, nothing that a browser would execute."""
+
+    def __init__(self) -> None:
+        self.stdout = BoundedText()
+        self.stderr = BoundedText()
+        self.displays: list[dict[str, Any]] = []
+        self.images = 0
+
+    def show(self, data: dict[str, Any], result: bool) -> None:
+        entry: dict[str, Any] = {"result": result, "text": str(data.get("text/plain", ""))[:TEXT_BYTES]}
+        png = data.get("image/png")
+        if isinstance(png, str) and len(png) <= IMAGE_BYTES and self.images < IMAGES:
+            entry["png"] = png  # base64, as IPython encodes it; the judge decodes and checks it
+            self.images += 1
+        if len(self.displays) < 50:
+            self.displays.append(entry)
+
+
+outputs = Outputs()
+
+
+class Publisher(DisplayPublisher):
+    def publish(self, data: dict[str, Any], *_args: Any, **_kwargs: Any) -> None:
+        outputs.show(data, result=False)
+
+
+class Hook(DisplayHook):
+    def write_output_prompt(self) -> None:
+        pass
+
+    def write_format_data(self, format_dict: dict[str, Any], _metadata: Any = None) -> None:
+        outputs.show(format_dict, result=True)
+
+
+class Shell(InteractiveShell):
+    """IPython without a terminal, a history or a kernel."""
+
+    def enable_gui(self, gui: Any = None) -> None:
+        pass
+
+    def showtraceback(self, *_args: Any, **_kwargs: Any) -> None:
+        pass  # the error itself is in the cell's result
+
+    showsyntaxerror = showtraceback
+
+    def system(self, cmd: str) -> None:
+        """What `!command` runs; its output is captured like any other."""
+        done = subprocess.run(
+            self.var_expand(cmd, depth=1), shell=True, capture_output=True, text=True, check=False
+        )
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+        self.user_ns["_exit_code"] = done.returncode
+
+
+def make_shell() -> Shell:
+    """The shell every submission starts from, with the inline figure machinery already warm."""
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    config.InteractiveShell.display_pub_class = Publisher
+    shell = Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
+    shell.run_cell("%matplotlib inline", store_history=False)
+    shell.run_cell(
+        "import numpy, matplotlib.pyplot\n"
+        "numpy.random.default_rng(0).random(2)\n"
+        "_ = matplotlib.pyplot.figure(); matplotlib.pyplot.imshow(numpy.eye(2)); matplotlib.pyplot.title('$x$')\n"
+        "matplotlib.pyplot.show(); del _",
+        store_history=False,
+    )
+    shell.reset(new_session=False)
+    shell.run_cell("%matplotlib inline", store_history=False)
+    return shell
+
+
+def run_cell(shell: Shell, source: str, seconds: float) -> dict[str, Any]:
+    """Run one cell and say what it printed, showed and raised."""
+    global outputs
+    outputs = Outputs()
+    start = time.perf_counter()
+    with _captured(outputs), _time_limit(seconds):
+        try:
+            result = shell.run_cell(source, store_history=True)
+            error = result.error_before_exec or result.error_in_exec
+        except BaseException as escaped:
+            error = escaped
+    return {
+        "stdout": outputs.stdout.text(),
+        "stderr": outputs.stderr.text(),
+        "displays": outputs.displays,
+        "error": _describe(error) if error is not None else None,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+@contextlib.contextmanager
+def _captured(target: Outputs) -> Any:
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = target.stdout, target.stderr  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Any:
+    def expire(_signal: int, _frame: Any) -> None:
+        raise TimeLimit
+
+    signal.signal(signal.SIGALRM, expire)
+    # Repeats, so that code which swallows the first one is interrupted again.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
+    try:
+        yield
+    except TimeLimit:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    """Type, message and the line of the student's own code that raised; never a live object."""
+    import traceback
+
+    line, text = 0, ""
+    if isinstance(error, SyntaxError):
+        line, text = error.lineno or 0, error.text or ""
+    else:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if (
+                frame.filename.startswith(("<ipython-input", "/tmp/ipykernel"))
+                or "ipython-input" in frame.filename
+            ):
+                line, text = frame.lineno or 0, frame.line or ""
+    try:
+        message = str(error)
+    except BaseException:
+        message = ""
+    return {
+        "type": type(error).__name__[:80],
+        "message": message[:2000],
+        "line": line,
+        "code": text.strip()[:200],
+        "late": isinstance(error, TimeLimit),
+        "memory": isinstance(error, MemoryError),
+    }
+
+
+def serve(shell: Shell, channel: socket.socket) -> None:
+    """Answer the judge until it hangs up: run cells, and fork the executed state for each check."""
+    while True:
+        try:
+            message, descriptors = _receive_with_fds(channel)
+        except codec.Closed:
+            return
+        if message["do"] == "cell":
+            codec.send(channel, run_cell(shell, message["source"], message["seconds"]))
+        elif message["do"] == "check":
+            codec.send(channel, _fork_check(shell, socket.socket(fileno=descriptors[0]), message, channel))
+
+
+def _receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """A frame whose first byte may carry one descriptor."""
+    first, descriptors, _flags, _address = socket.recv_fds(channel, 1, 1)
+    if not first:
+        raise codec.Closed
+    size = codec.PREFIX.size
+    rest = codec._read_exactly(channel, size - 1, math.inf)
+    header, payload = codec.PREFIX.unpack(first + rest)
+    return codec.unpack(
+        codec._read_exactly(channel, header, math.inf), codec._read_exactly(channel, payload, math.inf)
+    ), descriptors
+
+
+def _fork_check(
+    shell: Shell, line: socket.socket, message: dict[str, Any], channel: socket.socket
+) -> dict[str, Any]:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            channel.close()
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            np.random.seed(message["seed"] % 2**32)
+            torch.manual_seed(message["seed"] % 2**63)
+            code = answer_calls(shell, line)
+        finally:
+            os._exit(code)
+    line.close()
+    status = _wait(child, message["seconds"])
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpid() == 1:
+            os.kill(-1, signal.SIGKILL)  # whatever the check left behind in this pid namespace
+        else:
+            os.killpg(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return {"status": status}
+
+
+def _wait(child: int, seconds: float) -> str:
+    import select
+
+    poller = select.poll()
+    descriptor = os.pidfd_open(child)
+    try:
+        poller.register(descriptor, select.POLLIN)
+        in_time = bool(poller.poll(seconds * 1000))
+    finally:
+        os.close(descriptor)
+    if not in_time:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not in_time:
+        return "late"
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return "done"
+
+
+def answer_calls(shell: Shell, line: socket.socket) -> int:
+    """Call the student's functions with the judge's inputs and send back what they return."""
+    while True:
+        try:
+            request = codec.receive(line)
+        except codec.Closed:
+            return 0
+        sink = Outputs()
+        with _captured(sink):
+            reply = {"id": request["id"], "outcomes": _answer(shell, request)}
+            try:
+                frame = codec.pack(reply)
+            except codec.ProtocolError as error:
+                frame = codec.pack({"id": request["id"], "outcomes": [{"unsendable": str(error)}]})
+        try:
+            line.sendall(frame)
+        except OSError:
+            return 0
+
+
+def _answer(shell: Shell, request: dict[str, Any]) -> list[dict[str, Any]]:
+    function = shell.user_ns.get(request["name"])
+    if function is None:
+        return [{"missing": True}]
+    outcomes: list[dict[str, Any]] = []
+    for args, kwargs in request["calls"]:
+        arguments = [materialize(a) for a in args]
+        keywords = {k: materialize(v) for k, v in kwargs.items()}
+        start = time.perf_counter()
+        try:
+            value = function(*arguments, **keywords)
+        except BaseException as error:
+            outcomes.append({"raised": _describe(error)})
+            break
+        outcome = {"value": value, "seconds": time.perf_counter() - start}
+        if request.get("arguments"):
+            outcome["arguments"] = [a for a in arguments if isinstance(a, np.ndarray | torch.Tensor)]
+        outcomes.append(outcome)
+    return outcomes
