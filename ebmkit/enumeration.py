@@ -1,0 +1,144 @@
+"""Exact answers by visiting every state.
+
+log Z = log Σ_x exp(-E(x)), the sum over all |values|^size states; the cost grows with the number of states.
+Source: Cornell Tech, Deep Generative Models, lecture 11, "The partition function".
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebmkit.energy import EnergyModel
+
+MAX_STATES = 2**25
+_CHUNK_ELEMENTS = 2**21
+
+
+class Cost(NamedTuple):
+    """What summing over every state would take: their number, and seconds at the speed measured here."""
+
+    n_states: int
+    seconds: float
+
+    def __repr__(self) -> str:
+        many = self.n_states > 10**15
+        count = f"10^{_log10(self.n_states):.1f}" if many else f"{self.n_states:,}"
+        return f"Cost(n_states={count}, seconds={self.seconds:.3g})"
+
+
+def n_states(model: EnergyModel) -> int:
+    """The number of states of `model`, |values|^size; raises `ValueError` where x is continuous."""
+    size = math.prod(model.event_shape)
+    return int(len(_values(model)) ** size)
+
+
+def cost(model: EnergyModel, n_timed: int = 4096) -> Cost:
+    """How many states `model` has and how long their sum would take, from timing `n_timed` of them.
+
+    It never refuses, so it shows the growth also where the sum itself is out of reach:
+    `[cost(Ising((n, n), 0.4)) for n in (2, 3, 4, 5, 6, 32)]`.
+    """
+    total = n_states(model)
+    timed = min(total, n_timed)
+    x = _states_between(model, 0, timed)
+    model.energy(x)
+    start = time.perf_counter()
+    model.energy(_states_between(model, 0, timed)).logsumexp(-1)
+    seconds = (time.perf_counter() - start) / timed
+    return Cost(total, seconds * total if total < 2**1000 else math.inf)
+
+
+def states(model: EnergyModel) -> Tensor:
+    """Every state of `model`, in counting order with the last coordinate fastest; `(n_states, *event_shape)`.
+
+    Raises `ValueError` where there are too many (see `log_partition`).
+    """
+    return _states_between(model, 0, _checked_n_states(model))
+
+
+def state_chunks(model: EnergyModel) -> Iterator[Tensor]:
+    """The rows of `states(model)` in pieces of bounded memory; each `(n, *event_shape)`."""
+    total = _checked_n_states(model)
+    step = max(1, _CHUNK_ELEMENTS // max(1, math.prod(model.event_shape)))
+    for start in range(0, total, step):
+        yield _states_between(model, start, min(start + step, total))
+
+
+def log_partition(model: EnergyModel) -> Tensor:
+    """log Z = log Σ_x exp(-E(x)), exact, in memory that does not grow with the number of states; shape `()`.
+
+    Raises `ValueError` beyond `MAX_STATES` states.
+    """
+    parts = [torch.logsumexp(-model.energy(x).double(), -1) for x in state_chunks(model)]
+    return torch.logsumexp(torch.stack(parts), -1)
+
+
+def probabilities(model: EnergyModel) -> Tensor:
+    """p(x) = exp(-E(x)) / Z of every state, in the order of `states`; shape `(n_states,)`, float64."""
+    energies = torch.cat([model.energy(x).double() for x in state_chunks(model)])
+    return torch.softmax(-energies, -1)
+
+
+def expectation(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Tensor:
+    """E[f(x)] = Σ_x p(x) f(x), exact.
+
+    `f` maps states `(n, *event_shape)` to values `(n, *shape)`; returns `shape`, float64.
+    """
+    log_z = log_partition(model)
+    total = None
+    for x in state_chunks(model):
+        p = torch.exp(-model.energy(x).double() - log_z)
+        part = torch.tensordot(p, f(x).double(), dims=1)
+        total = part if total is None else total + part
+    assert isinstance(total, Tensor)  # every model has at least one state
+    return total
+
+
+def _values(model: EnergyModel) -> tuple[float, ...]:
+    if model.values is None:
+        raise ValueError(
+            f"{type(model).__name__} is continuous, its states cannot be counted; use "
+            "ebmkit.normalization.quadrature in few dimensions, or log_partition(model, method='ais')"
+        )
+    return model.values
+
+
+def _checked_n_states(model: EnergyModel) -> int:
+    total = n_states(model)
+    if total > MAX_STATES:
+        size = math.prod(model.event_shape)
+        raise ValueError(
+            f"{type(model).__name__} has {len(_values(model))}^{size} states (about 10^{_log10(total):.0f}), "
+            f"more than the {MAX_STATES:,} that are summed one by one; use ebmkit.log_partition(model, "
+            "method) with 'transfer_matrix' or 'kaufman' for an Ising model, 'ais' or 'bridge' for any"
+        )
+    return total
+
+
+def _log10(n: int) -> float:
+    return math.log10(n) if n < 2**1000 else n.bit_length() * math.log10(2)
+
+
+def _states_between(model: EnergyModel, start: int, stop: int) -> Tensor:
+    """States number `start` to `stop`: their numbers written in base |values|, one digit a coordinate."""
+    values, size = _values(model), math.prod(model.event_shape)
+    like = _reference_tensor(model)
+    number = torch.arange(start, stop, device=like.device)
+    digits = torch.empty(stop - start, size, dtype=torch.int64, device=like.device)
+    for place in reversed(range(size)):
+        digits[:, place] = number % len(values)
+        number = number // len(values)
+    alphabet = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return alphabet[digits].reshape(-1, *model.event_shape)
+
+
+def _reference_tensor(model: EnergyModel) -> Tensor:
+    """A floating-point tensor of the model, whose dtype and device its states take; else float64."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            return tensor
+    return torch.empty(0, dtype=torch.float64)

@@ -1,0 +1,62 @@
+"""log Z of any model by any method, exact or estimated, behind one name.
+
+log Z = log Σ_x exp(-E(x)); exact methods say so by a standard error of 0.
+Source: Cornell Tech, Deep Generative Models, lecture 11; each method names its own paper.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebmkit import enumeration
+from ebmkit.energy import EnergyModel
+
+
+class Estimate(NamedTuple):
+    """A number and how far it may be off: `std_error` is 0 where the value is exact up to rounding."""
+
+    value: Tensor
+    std_error: Tensor
+
+
+# method -> (module, function); the module loads when the method is first used.
+_METHODS = {
+    "auto": ("ebmkit.partition", "_auto"),
+    "enumeration": ("ebmkit.enumeration", "log_partition"),
+    "transfer_matrix": ("ebmkit.ising", "transfer_matrix_log_partition"),
+    "kaufman": ("ebmkit.ising", "kaufman_log_partition"),
+    "ais": ("ebmkit.mcmc", "ais"),
+    "thermodynamic_integration": ("ebmkit.mcmc", "thermodynamic_integration"),
+    "bridge": ("ebmkit.mcmc", "bridge"),
+}
+
+
+def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> Estimate:
+    """log Z of `model` as `Estimate(value, std_error)`.
+
+    `"auto"` takes the model's own exact method if it has one, then enumeration where the states are few.
+    `options` go to the method. Raises `ValueError` for an unknown method, naming those there are, and where
+    the method cannot serve the model.
+    """
+    if method not in _METHODS:
+        raise ValueError(f"unknown method {method!r} for log_partition; choose from {', '.join(_METHODS)}")
+    module, name = _METHODS[method]
+    compute: Callable[..., Tensor | Estimate] = getattr(import_module(module), name)
+    value = compute(model, **options)
+    return value if isinstance(value, Estimate) else Estimate(value, torch.zeros_like(value))
+
+
+def _auto(model: EnergyModel) -> Tensor:
+    exact = getattr(model, "exact_log_partition", None)
+    if exact is not None:
+        value: Tensor = exact()
+        return value
+    if model.values is not None and enumeration.n_states(model) <= enumeration.MAX_STATES:
+        return enumeration.log_partition(model)
+    raise ValueError(
+        f"no exact method serves {type(model).__name__} with event shape {tuple(model.event_shape)}; "
+        "estimate with log_partition(model, method='ais'), 'thermodynamic_integration' or 'bridge'"
+    )
