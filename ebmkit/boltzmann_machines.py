@@ -124,8 +124,7 @@ class RBM(EnergyModel):
         Annealing then starts from the best model without hidden units. Source: Salakhutdinov & Murray (2008).
         """
         _check_layer(data, self.W, 0, "data")
-        ones = data.reshape(-1, data.shape[-1]).sum(0)
-        self.base_a.copy_(((ones + 1) / (data.numel() // data.shape[-1] - ones + 1)).log())
+        self.base_a.copy_(_log_odds_of_mean(data))
 
     def base_log_partition(self) -> Tensor:
         """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + Σ_j softplus(base_b_j)."""
@@ -143,7 +142,7 @@ class RBM(EnergyModel):
         return Annealed(self, beta)
 
     @torch.no_grad()
-    def annealing_step(
+    def annealed_transition(
         self, v: Tensor, before: float, after: float, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """The weight for moving v from β = `before` to `after`, then a Gibbs step at `after`: two products.
@@ -280,7 +279,7 @@ class GaussianRBM(EnergyModel):
         return Annealed(self, beta)
 
     @torch.no_grad()
-    def annealing_step(
+    def annealed_transition(
         self, v: Tensor, before: float, after: float, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """The weight for moving v from β = `before` to `after`, then a Gibbs step at `after`: two products.
@@ -327,6 +326,7 @@ class DBM(EnergyModel):
     """
 
     values = (0.0, 1.0)
+    base_a: Tensor
 
     def __init__(
         self,
@@ -346,6 +346,7 @@ class DBM(EnergyModel):
             _normal_weights(n, m, scale, generator, dtype, device) for n, m in pairwise(sizes)
         )
         self.biases = nn.ParameterList(torch.zeros(n, dtype=dtype, device=device) for n in sizes)
+        self.register_buffer("base_a", torch.zeros(sizes[0], dtype=dtype, device=device))
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """The layers of x, `(..., sum(sizes))` to one `(..., sizes[l])` for each layer."""
@@ -465,7 +466,7 @@ class DBM(EnergyModel):
         """This model as an RBM: its visible units are the odd layers, its hidden units the even ones.
 
         The two have the same log Z, and its free energy has summed the even layers away, which is where
-        annealed importance sampling does best. Base rates of the data go to `base_b[: sizes[0]]`.
+        annealed importance sampling does best.
         Source: Salakhutdinov & Hinton (2009), section 3.2.
         """
         even, odd = range(0, len(self.sizes), 2), range(1, len(self.sizes), 2)
@@ -477,7 +478,35 @@ class DBM(EnergyModel):
             (rbm.b, self._block_biases(even)),
         ):
             parameter.copy_(value)
+        rbm.base_b[: self.sizes[0]] = self.base_a
         return rbm
+
+    @torch.no_grad()
+    def set_base_rates(self, data: Tensor) -> None:
+        """Sets `base_a` to the log-odds of each pixel in `data (n, sizes[0])`, as an RBM does."""
+        _check_layer(data, self.weights[0], 0, "data")
+        self.base_a.copy_(_log_odds_of_mean(data))
+
+    def annealed(self, beta: float) -> "Annealed":
+        """`bipartite().annealed(beta)`: annealing a DBM walks over its odd layers, even ones summed out.
+
+        This and the next three make a DBM its own annealing path; a long schedule takes `bipartite()` once.
+        """
+        return self.bipartite().annealed(beta)
+
+    def base_log_partition(self) -> Tensor:
+        """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + n_hidden log 2."""
+        return self.bipartite().base_log_partition()
+
+    def sample_base(self, n: int, generator: Generator) -> Tensor:
+        """Exact draws of the odd layers from the model annealing starts from; `(n, n_odd)`."""
+        return self.bipartite().sample_base(n, generator)
+
+    def annealed_transition(
+        self, x: Tensor, before: float, after: float, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """`bipartite().annealed_transition(...)` of odd layers x, `(..., n_odd)`."""
+        return self.bipartite().annealed_transition(x, before, after, generator)
 
     def _block_weights(self, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
         blocks = [torch.cat([self._edge(r, c) for c in columns], -1) for r in rows if columns]
@@ -603,6 +632,13 @@ def _product_of_bits(field: Tensor, states: Tensor) -> Tensor:
     """p(x) = Π_i σ(field_i)^{x_i} σ(-field_i)^{1-x_i} for all rows of `field` and all rows x of `states`."""
     on, off = functional.logsigmoid(field), functional.logsigmoid(-field)
     return (on @ states.T + off @ (1 - states).T).exp()
+
+
+def _log_odds_of_mean(data: Tensor) -> Tensor:
+    """log (ones + 1) / (zeros + 1) for each unit: finite where a unit never changes."""
+    rows = data.reshape(-1, data.shape[-1])
+    ones = rows.sum(0)
+    return ((ones + 1) / (len(rows) - ones + 1)).log()
 
 
 def _odd_then_even(n_layers: int) -> list[int]:
