@@ -339,8 +339,10 @@ def shape_complaint(value: Any, expected: Any) -> str:
 
 
 KNOWN_TYPES = frozenset(
-    "generator function method builtin_function_or_method type module map filter zip range enumerate set frozenset "
-    "bytes complex ellipsis dict_keys dict_values dict_items list_iterator Generator Figure".split()
+    """
+generator function method builtin_function_or_method type module map filter zip range enumerate set
+frozenset bytes complex ellipsis dict_keys dict_values dict_items list_iterator Generator Figure
+""".split()
 )
 
 

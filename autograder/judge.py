@@ -201,16 +201,15 @@ DEATHS = {
 
 def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
     """A cell's outputs as plain, bounded text; anything malformed is dropped."""
-    displays = []
-    for entry in answer.get("displays") or []:
-        if isinstance(entry, dict):
-            displays.append(
-                {
-                    "result": entry.get("result") is True,
-                    "text": str(entry.get("text", ""))[:20_000],
-                    "png": entry["png"] if isinstance(entry.get("png"), str) else "",
-                }
-            )
+    displays = [
+        {
+            "result": entry.get("result") is True,
+            "text": str(entry.get("text", ""))[:20_000],
+            "png": entry["png"] if isinstance(entry.get("png"), str) else "",
+        }
+        for entry in answer.get("displays") or []
+        if isinstance(entry, dict)
+    ]
     error = answer.get("error")
     text = ""
     if isinstance(error, dict):
@@ -241,7 +240,9 @@ class SandboxAttempt(Attempt):
 
     def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
         try:
-            answer = self.line.call(self.exercise.name, [(args, {}) for args in calls], arguments)
+            answer: list[dict[str, Any]] = self.line.call(
+                self.exercise.name, [(args, {}) for args in calls], arguments
+            )
         except codec.ProtocolError:
             raise Wrong("your function's process sent an answer that makes no sense") from None
         if not answer or not all(isinstance(outcome, dict) for outcome in answer):

@@ -19,7 +19,7 @@ from ebmkit.energy import EnergyModel
 Function = Callable[[Tensor], Tensor]
 
 
-# --- Densities from any function ---------------------------------------------------------------------------
+# --- Densities from any function
 
 
 class UnnormalizedDensity(EnergyModel):
@@ -107,7 +107,7 @@ def _log_softplus(y: Tensor) -> Tensor:
     return torch.where(low, y, torch.logaddexp(safe, torch.zeros_like(y)).log())
 
 
-# --- Volumes known in closed form --------------------------------------------------------------------------
+# --- Volumes known in closed form
 
 
 def gaussian_log_normalizer(scale: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def log_sum_exp(x: Tensor, dim: int | tuple[int, ...] = -1, keepdim: bool = Fals
     return total if keepdim else torch.squeeze(total, dims)
 
 
-# --- Quadrature --------------------------------------------------------------------------------------------
+# --- Quadrature
 
 
 class Integral(NamedTuple):
@@ -374,7 +374,7 @@ def _refine(
         evaluations += children.shape[0] * 15 ** cells.shape[1]
         if evaluations > max_evaluations or bool((children[..., 1] < narrowest).any()):
             raise RuntimeError(
-                f"quadrature stopped at {value.sum().item():.6g} ± {error.sum().item():.2g}, its tolerance is "
+                f"quadrature stopped at {value.sum().item():.6g} ± {error.sum().item():.2g}, tolerance "
                 f"{tolerance:.2g}; does the integral diverge? If not, raise rtol or max_evaluations"
             )
         new = _integrate(f, domain, children)
@@ -412,7 +412,7 @@ def _bounds_like(bound: float | Sequence[float], event_shape: tuple[int, ...]) -
     return bound
 
 
-# --- Densities that are normalized by construction ---------------------------------------------------------
+# --- Densities that are normalized by construction
 
 
 class AutoregressiveBernoulli(EnergyModel):
@@ -603,7 +603,7 @@ def _scale_and_shift(network: nn.Module, mask: Tensor, z: Tensor) -> tuple[Tenso
     return 2 * torch.tanh(s / 2) * (1 - mask), t * (1 - mask)
 
 
-# --- What the modules of ebmkit share about densities ------------------------------------------------------
+# --- What the modules of ebmkit share about densities
 
 
 @torch.no_grad()

@@ -22,7 +22,9 @@ MAX_HEADER = 4 << 20
 MAX_PAYLOAD = 64 << 20
 MAX_DEPTH = 32
 DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+    """
+bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128
+""".split()
 )
 
 

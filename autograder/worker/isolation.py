@@ -97,11 +97,12 @@ def drop_capabilities() -> None:
 
 DENIED = """
 mount umount2 pivot_root move_mount open_tree fsopen fsmount fsconfig fspick mount_setattr chroot
-unshare setns ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd
-keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register
-init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff quotactl acct syslog
-open_by_handle_at name_to_handle_at clock_settime settimeofday adjtimex clock_adjtime sethostname setdomainname
-personality modify_ldt lookup_dcookie vhangup iopl ioperm landlock_create_ruleset mbind migrate_pages move_pages
+unshare setns ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd keyctl
+add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register
+init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff quotactl
+acct syslog open_by_handle_at name_to_handle_at clock_settime settimeofday adjtimex clock_adjtime
+sethostname setdomainname personality modify_ldt lookup_dcookie vhangup iopl ioperm
+landlock_create_ruleset mbind migrate_pages move_pages
 """.split()
 
 

@@ -123,12 +123,13 @@ def make_shell() -> Shell:
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.display_pub_class = Publisher
-    shell = Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
+    shell: Shell = Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
     shell.run_cell("%matplotlib inline", store_history=False)
     shell.run_cell(
         "import numpy, matplotlib.pyplot\n"
         "numpy.random.default_rng(0).random(2)\n"
-        "_ = matplotlib.pyplot.figure(); matplotlib.pyplot.imshow(numpy.eye(2)); matplotlib.pyplot.title('$x$')\n"
+        "_ = matplotlib.pyplot.figure()\n"
+        "matplotlib.pyplot.imshow(numpy.eye(2)); matplotlib.pyplot.title('$x$')\n"
         "matplotlib.pyplot.show(); del _",
         store_history=False,
     )
@@ -160,7 +161,7 @@ def run_cell(shell: Shell, source: str, seconds: float) -> dict[str, Any]:
 @contextlib.contextmanager
 def _captured(target: Outputs) -> Any:
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = target.stdout, target.stderr  # type: ignore[assignment]
+    sys.stdout, sys.stderr = target.stdout, target.stderr
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import isolation  # noqa: E402
+import isolation
 
 CONTROL = 3
 WATCH_SECONDS = 0.03
@@ -131,14 +131,18 @@ class Zygote:
             self.tell(event="ended", number=ended.number, reason=reason, peak=ended.peak)
 
 
+def import_seccomp() -> Any:
+    """pyseccomp, or None where it or libseccomp is missing."""
+    try:
+        import pyseccomp
+    except (ImportError, OSError, RuntimeError):
+        return None
+    return pyseccomp
+
+
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    seccomp = None
-    if settings["seccomp"]:
-        try:
-            import pyseccomp as seccomp
-        except (ImportError, OSError, RuntimeError):
-            seccomp = None
+    seccomp = import_seccomp() if settings["seccomp"] else None
     start = time.perf_counter()
     control = socket.socket(fileno=CONTROL)
     zygote = Zygote(control, settings, seccomp)
