@@ -1,0 +1,61 @@
+"""A dark version of every figure that a page draws.
+
+`figures` draws in one palette. Here each such SVG gets a partner in the dark palette, and each `<img>` on
+a page becomes a pair of which the theme shows one. Other images are left alone.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from figures import CREATOR, DARK, LIGHT
+from sphinx.application import Sphinx
+
+IMAGE = re.compile(r'<img\b[^>]*?\bsrc="(?P<path>[^"]*_images/(?P<name>[^"/]+)\.svg)"[^>]*>')
+
+
+def is_ours(path: Path) -> bool:
+    return path.exists() and CREATOR in path.read_text(encoding="utf-8")
+
+
+def darkened(svg: str) -> str:
+    """The same drawing in the dark palette."""
+    partner = {LIGHT[role]: DARK[role] for role in LIGHT}
+    return re.sub("|".join(partner), lambda match: partner[match.group()], svg)
+
+
+def with_class(tag: str, name: str) -> str:
+    if 'class="' in tag:
+        return tag.replace('class="', f'class="{name} ', 1)
+    return tag.replace("<img", f'<img class="{name}"', 1)
+
+
+def pair_images(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Replace each figure by a light and a dark one. Sphinx copies the images only after the pages."""
+    if "body" not in context:
+        return
+    sources = {name: Path(app.srcdir) / path for path, name in app.builder.images.items()}
+
+    def pair(match: re.Match[str]) -> str:
+        name, tag = match["name"], match.group()
+        if not is_ours(sources.get(f"{name}.svg", Path("/nonexistent"))):
+            return tag
+        dark = tag.replace(f"{name}.svg", f"{name}-dark.svg")
+        return with_class(tag, "only-light") + with_class(dark, "only-dark")
+
+    context["body"] = IMAGE.sub(pair, context["body"])
+
+
+def write_dark_images(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for light in (Path(app.outdir) / "_images").glob("*.svg"):
+        if not light.stem.endswith("-dark") and is_ours(light):
+            dark = light.with_name(f"{light.stem}-dark.svg")
+            dark.write_text(darkened(light.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", pair_images)
+    app.connect("build-finished", write_dark_images, priority=200)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

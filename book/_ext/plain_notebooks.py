@@ -1,0 +1,111 @@
+"""A chapter as a notebook that runs and reads well outside the book.
+
+Code cells stay as they are. Text is turned from MyST into plain Markdown: directives become bold titles and
+folded blocks, roles become text, citations become "Author (year)", computed numbers become the numbers.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jupytext
+
+STYLE_IMPORT = re.compile(r"^from figures import [^\n]*\n", re.MULTILINE)
+FENCE = re.compile(r"^(?P<marks>:{3,}|`{3,})\{(?P<kind>[\w:-]+)\}\s*(?P<argument>.*)$")
+ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`]+)`")
+TITLES = {
+    "prf:definition": "Definition",
+    "prf:theorem": "Theorem",
+    "prf:lemma": "Lemma",
+    "prf:corollary": "Corollary",
+    "prf:proof": "Proof",
+    "exercise": "Exercise",
+    "admonition": "",
+    "note": "Note",
+    "warning": "Warning",
+    "tip": "Tip",
+}
+FOLDED = {"solution": "Solution", "dropdown": ""}
+DROPPED = {"explorable", "downloads", "bibliography", "glue:figure"}
+
+
+def role_text(match: re.Match[str], numbers: Mapping[str, str], cite: Callable[[str, str], str]) -> str:
+    role, text = match["role"], match["text"]
+    if role.startswith("glue:"):
+        return numbers[text.split(":")[0]]
+    if role.startswith("cite"):
+        return cite(role, text)
+    if role == "math":
+        return f"${text}$"
+    named = re.fullmatch(r"(.*?)\s*<([^>]+)>", text, re.DOTALL)
+    label = (named[1] if named else text.split("/")[-1]).replace("-", " ")
+    return f"*{label}*"
+
+
+def plain_markdown(source: str, numbers: Mapping[str, str], cite: Callable[[str, str], str]) -> str:
+    """MyST `source` without its directives and roles."""
+    out: list[str] = []
+    open_fences: list[tuple[str, str]] = []  # the closing marks and what to write when they come
+    skipping_options = False
+    dropping = 0
+    for line in source.splitlines():
+        fence = FENCE.match(line)
+        if fence:
+            kind, argument = fence["kind"], fence["argument"].strip()
+            before, after = "", ""
+            if kind in DROPPED:
+                dropping += 1
+            elif kind == "math":
+                before, after = "$$", "$$"
+            elif kind in FOLDED:
+                title = FOLDED[kind] or argument
+                before, after = f"<details><summary>{title}</summary>\n", "\n</details>"
+            else:
+                title = TITLES.get(kind, kind)
+                name = f"{title} ({argument})" if title and argument else title or argument
+                before = f"**{name}.**\n" if name else ""
+            open_fences.append((fence["marks"], after if kind not in DROPPED else "drop"))
+            if before and not dropping:
+                out.append(before)
+            skipping_options = True
+        elif open_fences and line.strip() == open_fences[-1][0]:
+            _, after = open_fences.pop()
+            if after == "drop":
+                dropping -= 1
+            elif after and not dropping:
+                out.append(after)
+        elif skipping_options and re.match(r"^:[\w-]+:", line):
+            continue
+        else:
+            skipping_options = False
+            if not dropping and not re.fullmatch(r"\([\w:-]+\)=", line):
+                out.append(line)
+    text = "\n".join(out).strip()
+    return ROLE.sub(lambda match: role_text(match, numbers, cite), text)
+
+
+def glued_numbers(glued: Path) -> dict[str, str]:
+    """What the page's code computed for its prose, from the file that myst-nb keeps beside the executed page."""
+    outputs = json.loads(glued.read_text(encoding="utf-8"))
+    texts = {name: output["data"].get("text/plain", "") for name, output in outputs.items()}
+    return {name: text.strip("'") for name, text in texts.items()}
+
+
+def plain_notebook(page: Path, glued: Path, style: Path, cite: Callable[[str, str], str]) -> Any:
+    """The chapter at `page` as a notebook; `style` is the source of the figures' style, put in its first use."""
+    notebook = jupytext.read(page)
+    numbers = glued_numbers(glued)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = plain_markdown(cell.source, numbers, cite)
+        elif STYLE_IMPORT.search(cell.source):
+            source = style.read_text(encoding="utf-8")
+            cell.source = STYLE_IMPORT.sub(lambda match: source, cell.source)
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
+    notebook.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
