@@ -1,0 +1,451 @@
+"""Every family against torch.distributions, SciPy and sums; log Z's convexity and derivatives as properties."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch import distributions
+
+from ebmkit import exponential_families as ef
+from ebmkit import normalization
+
+D = torch.float64
+
+
+def t(*values):
+    return torch.tensor(values, dtype=D)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def covariance(seed, dimension=3):
+    a = torch.randn(dimension, dimension, generator=generator(seed), dtype=D)
+    return a @ a.mT + 0.3 * torch.eye(dimension, dtype=D)
+
+
+M, C = torch.randn(3, generator=generator(7), dtype=D), covariance(8)
+# family, θ, the same member in torch.distributions (its x for a Gaussian family is ours), some x
+MEMBERS = {
+    "Bernoulli": (ef.Bernoulli(), ef.Bernoulli().natural(t(0.3)[0]), distributions.Bernoulli(t(0.3)[0]), t(0, 1)),
+    "Categorical": (
+        ef.Categorical(4), ef.Categorical(4).natural(t(0.1, 0.2, 0.3, 0.4)),
+        distributions.Categorical(t(0.1, 0.2, 0.3, 0.4)), t(0, 1, 2, 3),
+    ),
+    "Poisson": (ef.Poisson(), ef.Poisson().natural(t(3.7)[0]), distributions.Poisson(t(3.7)[0]), t(0, 1, 5, 20)),
+    "Exponential": (
+        ef.Exponential(), ef.Exponential().natural(t(2.5)[0]), distributions.Exponential(t(2.5)[0]), t(0.1, 1, 4)
+    ),
+    "Gamma": (
+        ef.Gamma(), ef.Gamma().natural(t(0.7)[0], t(2.0)[0]), distributions.Gamma(t(0.7)[0], t(2.0)[0]), t(0.1, 4)
+    ),
+    "Beta": (
+        ef.Beta(), ef.Beta().natural(t(0.6)[0], t(2.5)[0]), distributions.Beta(t(0.6)[0], t(2.5)[0]), t(0.1, 0.9)
+    ),
+    "Gaussian": (
+        ef.Gaussian(), ef.Gaussian().natural(t(-1.2)[0], t(0.49)[0]), distributions.Normal(t(-1.2)[0], t(0.7)[0]),
+        t(-3, 0, 1.5),
+    ),
+    "MultivariateGaussian": (
+        ef.MultivariateGaussian(3), ef.MultivariateGaussian(3).natural(M, C),
+        distributions.MultivariateNormal(M, C), torch.randn(5, 3, generator=generator(), dtype=D),
+    ),
+}  # fmt: skip
+every_family = pytest.mark.parametrize("name", MEMBERS)
+
+
+def other_member(name, seed=0):
+    """A second θ of the same family: halfway from the first one to a fixed third."""
+    third = {
+        "Bernoulli": t(1.5), "Categorical": t(0.5, -1, 2), "Poisson": t(-0.4), "Exponential": t(-0.3),
+        "Gamma": t(4, -7), "Beta": t(3, 0.2), "Gaussian": t(1, -2),
+        "MultivariateGaussian": ef.MultivariateGaussian(3).natural(-M, covariance(seed + 20)),
+    }[name]  # fmt: skip
+    return (MEMBERS[name][1] + third) / 2
+
+
+@every_family
+def test_log_prob_matches_torch_distributions(name):
+    family, theta, twin, x = MEMBERS[name]
+    torch.testing.assert_close(family.log_prob(x, theta), twin.log_prob(x), rtol=1e-12, atol=1e-12)
+
+
+@every_family
+def test_kl_divergence_matches_torch_distributions_and_is_zero_only_for_equals(name):
+    family, theta, twin, _ = MEMBERS[name]
+    other = other_member(name)
+    standard = family.standard(other)
+    if name == "Gaussian":
+        their = distributions.Normal(standard[0], standard[1].sqrt())
+    else:
+        their = type(twin)(*standard) if isinstance(standard, tuple) else type(twin)(standard)
+    torch.testing.assert_close(family.kl_divergence(theta, other), distributions.kl_divergence(twin, their))
+    assert family.kl_divergence(theta, theta).abs() < 1e-12
+    assert family.kl_divergence(theta, other) > 1e-3
+
+
+@every_family
+def test_natural_and_mean_parameters_are_inverse_maps(name):
+    family, theta, _, _ = MEMBERS[name]
+    batch = torch.stack([theta, other_member(name)]).reshape(2, 1, -1)
+    mean = family.mean_parameters(batch)
+    torch.testing.assert_close(family.natural_parameters(mean), batch, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(
+        family.mean_parameters(family.natural_parameters(mean)), mean, rtol=1e-10, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", ["Bernoulli", "Categorical", "Poisson", "Exponential", "Gaussian"])
+def test_newton_on_the_dual_agrees_with_the_closed_form(name):
+    family, theta, _, _ = MEMBERS[name]
+    if name == "Exponential":
+        family._start = lambda mean: -torch.ones_like(mean)
+    if name == "Gaussian":
+        family._start = lambda mean: t(0, -0.5).expand_as(mean)
+    mean = family.mean_parameters(torch.stack([theta, other_member(name)]))
+    torch.testing.assert_close(family._newton(mean), family.natural_parameters(mean), rtol=1e-9, atol=1e-9)
+
+
+SHAPES = st.floats(0.01, 1e4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, SHAPES)
+def test_gamma_and_beta_means_invert_over_six_orders_of_magnitude(a, b):
+    for family in (ef.Gamma(), ef.Beta()):
+        mean = family.mean_parameters(family.natural(t(a)[0], t(b)[0]))
+        if bool(family.in_mean_domain(mean)):
+            again = family.mean_parameters(family.natural_parameters(mean))
+            torch.testing.assert_close(again, mean, rtol=1e-9, atol=1e-9)
+
+
+@every_family
+def test_mean_and_fisher_information_are_the_moments_of_the_sufficient_statistics(name):
+    """By sums over the states or by quadrature; for three dimensions by Wick's theorem instead."""
+    family, theta, _, _ = MEMBERS[name]
+    if name == "MultivariateGaussian":
+        mean, fisher = wick(family)
+    else:
+        mean, fisher = summed_moments(name, family, theta)
+    torch.testing.assert_close(family.mean_parameters(theta), mean, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(family.fisher_information(theta), fisher, rtol=1e-6, atol=1e-6)
+
+
+def summed_moments(name, family, theta):
+    def expectation(f):
+        def weighted(x):
+            return f(family.sufficient_statistics(x)) * family.log_prob(x, theta).exp()
+
+        if family.discrete:
+            return weighted(torch.arange(200 if name == "Poisson" else len(family.values), dtype=D)).sum()
+        # x = e^s on the half line and x = σ(s) on the interval: no singular ends.
+        return {
+            "Gaussian": lambda: normalization.quadrature(weighted).value,
+            "Beta": lambda: (
+                normalization.quadrature(
+                    lambda s: weighted(s.sigmoid()) * s.sigmoid() * (-s).sigmoid(), -35.0, 35.0
+                ).value
+            ),
+        }.get(
+            name, lambda: normalization.quadrature(lambda s: weighted(s.exp()) * s.exp(), -50.0, 5.0).value
+        )()
+
+    k = family.n_parameters
+    mean = torch.stack([expectation(lambda s, i=i: s[..., i]) for i in range(k)])
+    second = [[expectation(lambda s, i=i, j=j: s[..., i] * s[..., j]) for j in range(k)] for i in range(k)]
+    return mean, torch.stack([torch.stack(row) for row in second]) - torch.outer(mean, mean)
+
+
+def wick(family):
+    """E and Cov of (x_i, x_i x_j) for x ~ N(M, C), written with central moments E[zzzz] = three pairings."""
+    rows, columns = torch.triu_indices(3, 3).tolist()
+    index = [(i,) for i in range(3)] + list(zip(rows, columns))
+    one = {(i,): M[i] for i in range(3)}
+    two = {(i, j): C[i, j] + M[i] * M[j] for i, j in itertools.product(range(3), repeat=2)}
+
+    def cov(a, b):
+        if len(a) == len(b) == 1:
+            return C[a[0], b[0]]
+        if len(a) == 1:
+            return C[a[0], b[0]] * M[b[1]] + C[a[0], b[1]] * M[b[0]]
+        if len(b) == 1:
+            return cov(b, a)
+        (i, j), (k, l) = a, b
+        pairs = C[i, k] * C[j, l] + C[i, l] * C[j, k]
+        return (
+            pairs
+            + M[i] * M[k] * C[j, l]
+            + M[i] * M[l] * C[j, k]
+            + M[j] * M[k] * C[i, l]
+            + M[j] * M[l] * C[i, k]
+        )
+
+    mean = torch.stack([(one | two)[key] for key in index])
+    return mean, torch.stack([torch.stack([cov(a, b) for b in index]) for a in index])
+
+
+@every_family
+def test_fisher_information_is_symmetric_and_positive_definite(name):
+    family, theta, _, _ = MEMBERS[name]
+    fisher = family.fisher_information(torch.stack([theta, other_member(name)]))
+    torch.testing.assert_close(fisher, fisher.mT, rtol=1e-10, atol=1e-10)
+    assert (torch.linalg.eigvalsh(fisher) > 0).all()
+
+
+@every_family
+@settings(max_examples=30, deadline=None)
+@given(share=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_log_partition_is_convex(name, share, seed):
+    family = MEMBERS[name][0]
+    a, b = MEMBERS[name][1], other_member(name, seed)
+    middle = family.log_partition(share * a + (1 - share) * b)
+    chord = share * family.log_partition(a) + (1 - share) * family.log_partition(b)
+    assert middle <= chord + 1e-10
+
+
+@every_family
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_derivatives_match_finite_differences(name, seed):
+    family, theta = MEMBERS[name][0], other_member(name, seed)
+    step = 1e-5
+    shifts = step * torch.eye(family.n_parameters, dtype=D)
+    slope = (family.log_partition(theta + shifts) - family.log_partition(theta - shifts)) / (2 * step)
+    curve = (family.mean_parameters(theta + shifts) - family.mean_parameters(theta - shifts)) / (2 * step)
+    torch.testing.assert_close(family.mean_parameters(theta), slope, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(family.fisher_information(theta), curve, rtol=1e-5, atol=1e-5)
+
+
+@every_family
+def test_mean_and_fisher_information_are_differentiable_in_theta(name):
+    family, theta, _, _ = MEMBERS[name]
+    theta = theta.clone().requires_grad_()
+    (by_mean,) = torch.autograd.grad(family.mean_parameters(theta).sum(), theta)
+    torch.testing.assert_close(
+        by_mean, family.fisher_information(theta.detach()).sum(0), rtol=1e-9, atol=1e-9
+    )
+    assert family.fisher_information(theta).requires_grad
+
+
+@every_family
+def test_maximum_likelihood_matches_the_moments_and_no_neighbour_is_likelier(name):
+    family, theta, _, _ = MEMBERS[name]
+    x = family.sample(theta, generator(3), (200,))
+    fitted = family.maximum_likelihood(x)
+    torch.testing.assert_close(
+        family.mean_parameters(fitted), family.sufficient_statistics(x).mean(0), rtol=1e-9, atol=1e-9
+    )
+    best = family.log_prob(x, fitted).mean()
+    nearby = fitted + 1e-3 * torch.cat([torch.eye(len(fitted)), -torch.eye(len(fitted))]).to(D)
+    for neighbour in nearby[family.in_natural_domain(nearby)]:
+        assert family.log_prob(x, neighbour).mean() < best
+
+
+@pytest.mark.parametrize(
+    ("family", "law", "fixed"),
+    [(ef.Gamma(), stats.gamma, {"floc": 0}), (ef.Beta(), stats.beta, {"floc": 0, "fscale": 1})],
+)
+def test_maximum_likelihood_agrees_with_scipy(family, law, fixed):
+    x = law.rvs(2.0, *([3.0] if law is stats.beta else []), size=300, random_state=0)
+    theirs = law.fit(x, **fixed)
+    first, second = family.standard(family.maximum_likelihood(torch.from_numpy(x)))
+    expected = (theirs[0], 1 / theirs[2]) if law is stats.gamma else theirs[:2]
+    assert (first.item(), second.item()) == pytest.approx(expected, rel=1e-4)
+
+
+# n samples against the exact law. One-dimensional continuous families: Kolmogorov-Smirnov, where the
+# Dvoretzky-Kiefer-Wolfowitz bound gives P(D > d) < 2 exp(-2 n d²) = 2 exp(-36) < 1e-15 at n = 20000, d = 0.03.
+# Discrete ones: the same bound holds for the distribution function at each point.
+CDF = {
+    "Bernoulli": stats.bernoulli(0.3).cdf,
+    "Categorical": lambda x: np.array([0.1, 0.3, 0.6, 1.0])[np.asarray(x, int)],
+    "Poisson": stats.poisson(3.7).cdf,
+    "Exponential": stats.expon(scale=1 / 2.5).cdf,
+    "Gamma": stats.gamma(0.7, scale=1 / 2.0).cdf,
+    "Beta": stats.beta(0.6, 2.5).cdf,
+    "Gaussian": stats.norm(-1.2, 0.7).cdf,
+}
+
+
+def distance(samples, cdf):
+    """sup |F_n - F| at the sample points, where F_n counts ties in full."""
+    points, counts = np.unique(samples.numpy(), return_counts=True)
+    return np.abs(np.cumsum(counts) / len(samples) - cdf(points)).max()
+
+
+@pytest.mark.parametrize("name", CDF)
+def test_samples_follow_the_exact_distribution_function(name):
+    family, theta, _, _ = MEMBERS[name]
+    assert distance(family.sample(theta, generator(1), (20_000,)), CDF[name]) < 0.03
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.5, 30.0, 1e5])
+def test_poisson_samples_are_right_for_small_and_large_rates(rate):
+    samples = ef.Poisson().sample(t(math.log(rate)), generator(2), (20_000,))
+    assert distance(samples, stats.poisson(rate).cdf) < 0.03
+
+
+@pytest.mark.parametrize("shape", [1e-3, 0.2, 1.0, 50.0])
+def test_gamma_samples_are_right_for_small_and_large_shapes(shape):
+    samples = ef.Gamma().sample(t(shape - 1, -1.0), generator(2), (20_000,))
+    # What underflows (half of all where the shape is 1e-3) is the smallest float, and counts there.
+    assert distance(samples, stats.gamma(shape).cdf) < 0.03
+
+
+def test_multivariate_gaussian_samples_are_standard_after_whitening():
+    family, theta, _, _ = MEMBERS["MultivariateGaussian"]
+    x = family.sample(theta, generator(5), (20_000,))
+    z = torch.linalg.solve_triangular(torch.linalg.cholesky(C), (x - M).mT, upper=False)
+    # Each row is standard normal (Dvoretzky-Kiefer-Wolfowitz as above); products of two rows have mean 0 and
+    # standard deviation 1/√20000 = 0.0071: 0.06 is over 8 sigma.
+    assert max(distance(row, stats.norm.cdf) for row in z) < 0.03
+    assert (z @ z.mT / 20_000 - torch.eye(3)).triu(1).abs().max() < 0.06
+
+
+@every_family
+def test_samples_have_the_asked_shape_and_dtype(name):
+    family, theta, _, _ = MEMBERS[name]
+    x = family.sample(theta.expand(2, -1), generator(), (3, 4))
+    assert x.shape == (3, 4, 2, *family.event_shape)
+    assert family.in_support(x).all()
+    single = family.sample(theta.float(), generator(), (5,))
+    assert single.dtype == (torch.int64 if name == "Categorical" else torch.float32)
+
+
+@every_family
+def test_energy_model_has_log_partition_a_and_the_familys_probabilities(name):
+    family, theta, twin, x = MEMBERS[name]
+    model = family.energy_model(theta)
+    torch.testing.assert_close(-model.energy(x) - model.exact_log_partition(), twin.log_prob(x))
+    assert model.event_shape == family.event_shape
+    if family.discrete:
+        with pytest.raises(TypeError, match="discrete"):
+            model.score(x)
+    else:
+        leaf = x.clone().requires_grad_()
+        (score,) = torch.autograd.grad(twin.log_prob(leaf).sum(), leaf)
+        torch.testing.assert_close(model.score(x), score)
+
+
+def test_probability_outside_the_support_is_zero():
+    outside = {
+        "Bernoulli": 2.0,
+        "Categorical": 4.0,
+        "Poisson": 1.5,
+        "Exponential": -1.0,
+        "Gamma": 0.0,
+        "Beta": 1.0,
+    }
+    for name, x in outside.items():
+        family, theta, _, _ = MEMBERS[name]
+        assert family.log_prob(t(x), theta).item() == -math.inf
+        assert family.energy_model(theta).energy(t(x)).item() == math.inf
+
+
+@pytest.mark.parametrize(
+    ("family", "theta", "message"),
+    [
+        (ef.Bernoulli(), t(math.inf), "θ must be real, got"),
+        (ef.Exponential(), t(0.5), r"θ = -rate must be negative, got \[0.5\]"),
+        (ef.Gamma(), t(-1, -1), "shape > 0 and rate > 0"),
+        (ef.Beta(), t(0, -2), "a > 0 and b > 0"),
+        (ef.Gaussian(), t(0, 1), "negative second entry"),
+        (ef.MultivariateGaussian(2), t(0, 0, -0.5, 0, 0.5), "positive definite"),
+        (ef.Gaussian(), t(0), r"of shape \(..., 2\), got torch.float64 of shape \(1,\)"),
+        (ef.Poisson(), torch.tensor([1]), "floating point"),
+    ],
+)
+def test_natural_parameters_without_a_finite_log_partition_are_refused(family, theta, message):
+    with pytest.raises(ValueError, match=message):
+        family.mean_parameters(theta)
+
+
+@pytest.mark.parametrize(
+    ("family", "x", "message"),
+    [
+        (ef.Bernoulli(), t(1, 1, 1), "strictly between 0 and 1, got"),
+        (ef.Categorical(3), t(0, 1, 1), "leave something for the last"),
+        (ef.Poisson(), t(0, 0), "the mean must be positive"),
+        (ef.Gamma(), t(2, 2, 2), "must not all be equal"),
+        (ef.Beta(), t(0.5, 0.5), "must not all be equal"),
+        (ef.Gaussian(), t(3, 3), "variance must be positive"),
+        (ef.MultivariateGaussian(2), torch.ones(5, 2, dtype=D), "more data than dimensions"),
+        (ef.Exponential(), t(1, -1), r"x must be positive, got \[-1.0\]"),
+        (ef.Bernoulli(), t(0, 2), r"x must be 0 or 1, got \[2.0\]"),
+        (ef.Gaussian(), t(0, math.nan), "got nan"),
+        (ef.Gaussian(), t(), "at least one x"),
+        (ef.MultivariateGaussian(2), t(1, 2), "at least one x"),
+    ],
+)
+def test_data_without_a_best_member_are_refused(family, x, message):
+    with pytest.raises(ValueError, match=message):
+        family.maximum_likelihood(x)
+
+
+# --- maximum entropy
+
+
+def test_maximum_entropy_without_constraints_that_bind_is_uniform():
+    faces = torch.arange(1.0, 7, dtype=D)[:, None]
+    answer = ef.maximum_entropy(faces, t(3.5))
+    torch.testing.assert_close(answer.probabilities, torch.full((6,), 1 / 6, dtype=D))
+    assert answer.entropy.item() == pytest.approx(math.log(6))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_maximum_entropy_meets_feasible_moments_and_nothing_feasible_has_more_entropy(seed, k):
+    g = generator(seed)
+    features = torch.randn(12, k, generator=g, dtype=D)
+    p = (2 * torch.randn(12, generator=g, dtype=D)).softmax(0)
+    answer = ef.maximum_entropy(features, p @ features)
+    torch.testing.assert_close(answer.probabilities @ features, p @ features, rtol=1e-10, atol=1e-10)
+    q = answer.probabilities
+    torch.testing.assert_close(q, (features @ answer.natural_parameters - answer.log_partition).exp())
+    # Pythagoras: p meets the same moments, so H(q) - H(p) = KL(p ‖ q).
+    entropy = -(p * p.log()).sum()
+    torch.testing.assert_close(answer.entropy - entropy, (p * (p / q).log()).sum(), rtol=1e-8, atol=1e-9)
+
+
+def test_maximum_entropy_with_redundant_features_agrees_with_the_minimal_ones():
+    x = torch.arange(5, dtype=D)
+    minimal = ef.maximum_entropy(x[:, None], t(1.3))
+    redundant = ef.maximum_entropy(torch.stack([x, 2 * x, torch.ones(5, dtype=D)], -1), t(1.3, 2.6, 1))
+    torch.testing.assert_close(minimal.probabilities, redundant.probabilities)
+
+
+def test_maximum_entropy_close_to_the_boundary_still_meets_the_moments():
+    x = torch.arange(6, dtype=D)[:, None]
+    answer = ef.maximum_entropy(x, t(1e-6))
+    assert (answer.probabilities @ x).item() == pytest.approx(1e-6, rel=1e-6)
+
+
+SQUARE = t(0, 0, 0, 1, 1, 0, 1, 1).reshape(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("features", "moments", "message"),
+    [
+        (
+            SQUARE,
+            t(0.5, 1.2),
+            r"moment 1 \(height\) = 1.2 is infeasible: its feature lies between 0.0 and 1.0",
+        ),
+        (SQUARE, t(0.0, 0.5), r"moment 0 \(width\) = 0.0 is on the boundary"),
+        (SQUARE[:3], t(0.6, 0.6), r"moment \d \(\w+\) = 0.6 is infeasible together with the other"),
+        (SQUARE[:3], t(0.5, 0.5), r"moment \d \(\w+\) = 0.5 is on the boundary given the other"),
+        (SQUARE[[0, 3]], t(0.5, 0.4), r"moment \d \(\w+\) = 0.\d is infeasible together with the other"),
+        (SQUARE, t(0.5), r"moments \(K,\)"),
+        (SQUARE[:0], t(0.5, 0.5), "neither empty"),
+        (SQUARE, t(0.5, math.nan), "must be finite"),
+    ],
+)
+def test_infeasible_and_boundary_moments_are_named(features, moments, message):
+    with pytest.raises(ValueError, match=message):
+        ef.maximum_entropy(features, moments, names=["width", "height"][: len(moments)])
