@@ -175,8 +175,8 @@ class AnnealingPath(Protocol):
     """A family of energies from one whose normalizer is known (β = 0) to the model (β = 1).
 
     A model that has these methods is its own path. It may also have
-    `annealed_transition(x, beta, next_beta, generator) -> (x', E_beta(x) - E_next_beta(x))`, which moves x at
-    `next_beta` and shares the work between the two; annealing then calls it instead of a kernel.
+    `annealing_step(x, before, after, generator) -> (x', E_before(x) - E_after(x))`, which moves x by a kernel
+    at β = `after` and shares the work between the two; annealing then calls it instead of a kernel.
     """
 
     def annealed(self, beta: float) -> EnergyModel: ...
@@ -426,10 +426,10 @@ def _increments(
     generator: Generator,
     transition: Transition | None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    shared = getattr(path, "annealed_transition", None)
+    shared = getattr(path, "annealing_step", None)
     if shared is not None and transition is None:
-        for beta, next_beta in pairwise(betas):
-            position, change = shared(position, beta, next_beta, generator)
+        for before, after in pairwise(betas):
+            position, change = shared(position, before, after, generator)
             yield change, position
         return
     make_kernel = transition or _default_transition
