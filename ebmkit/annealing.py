@@ -304,7 +304,9 @@ def reverse_anneal(
 ) -> AnnealedRun:
     """Anneal exact `samples` `(n_chains, *event_shape)` of the model down to the base; E[w] = 1 / Z.
 
-    The bound holds for exact samples only. Source: Grosse, Ghahramani & Adams (2015).
+    With samples that are not exact, or a base with mass where the model has none, E[w] differs from 1 / Z;
+    in the second case it is smaller, so that -log w stays an upper bound.
+    Source: Grosse, Ghahramani & Adams (2015).
     """
     path, schedule = _resolve_path(model, base), _schedule(betas)
     _check_count("the number of samples", len(samples), 2)
@@ -450,7 +452,7 @@ def _schedule(betas: int | Sequence[float] | Tensor) -> list[float]:
     schedule = [float(beta) for beta in betas]
     if len(schedule) < 2 or schedule[0] != 0 or schedule[-1] != 1:
         raise ValueError(f"betas must run from 0 to 1, got {schedule[:1]} to {schedule[-1:]}")
-    if any(later <= earlier for earlier, later in pairwise(schedule)):
+    if not all(later > earlier for earlier, later in pairwise(schedule)):
         raise ValueError("betas must increase strictly from 0 to 1")
     return schedule
 

@@ -25,7 +25,8 @@ def r_hat(draws: Tensor) -> Tensor:
     halves = _split(_variables_first(draws))
     folded = (halves - _median(halves)).abs()
     bulk, tails = (_plain_r_hat(_normal_scores(x)) for x in (halves, folded))
-    return _event(torch.maximum(bulk, tails), draws)
+    # Draws at equal distance from the median, such as spins, have no tails: theirs is nan and does not count.
+    return _event(torch.where(bulk.isnan(), bulk, torch.fmax(bulk, tails)), draws)
 
 
 def ess_bulk(draws: Tensor) -> Tensor:
