@@ -4,9 +4,14 @@ Binary pictures have labels 0 (paper) and 1 (ink); noise flips each pixel with p
 Source: Cornell Tech, Deep Generative Models, lecture 11, "Ising models"; scikit-learn's digits; MNIST.
 """
 
+import gzip
+import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ebmkit import chance
@@ -21,34 +26,57 @@ class Restoration(NamedTuple):
 
 
 class LabelledImages(NamedTuple):
-    """Images `(n, height, width)` and their classes `(n,)`, int64."""
+    """Images `(n, height, width)` in [0, 1], float32, and their classes `(n,)`, int64."""
 
     images: Tensor
     labels: Tensor
 
 
+class Split(NamedTuple):
+    """The images to learn from and the images to be judged by."""
+
+    train: LabelledImages
+    test: LabelledImages
+
+
+# 5×7 capitals, one string a row; `#` is ink.
+_GLYPHS = {
+    "E": ("#####", "#....", "#....", "####.", "#....", "#....", "#####"),
+    "B": ("####.", "#...#", "#...#", "####.", "#...#", "#...#", "####."),
+    "M": ("#...#", "##.##", "#.#.#", "#.#.#", "#...#", "#...#", "#...#"),
+}
+_IDX_FILES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+
+
 def slide_image() -> Restoration:
-    """The lecture's 3×3 picture: a true letter L, and the same with two pixels flipped by noise."""
+    """The lecture's 3×3 picture in our pixels: a letter L, and the same with two pixels flipped by noise."""
     truth = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=torch.float64)
     noisy = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=torch.float64)
     return Restoration(truth, noisy)
 
 
-def digits(binarise: bool = False) -> LabelledImages:
-    """scikit-learn's 1,797 handwritten digits, `(1797, 8, 8)` float32 in [0, 1]; 0 or 1 if `binarise`.
+def noisy_picture(flip_probability: float, generator: Generator, scale: int = 1) -> Restoration:
+    """A 64×64 picture, the letters EBM over a disc and a bar, seen through noise that flips each pixel.
 
-    `binarise` calls a pixel ink from 8 of 16 grey levels on.
+    `scale` enlarges every pixel of the truth to a square of that side before the noise: `(64·scale, 64·scale)`.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            "digits() needs scikit-learn, which brings the images; install scikit-learn"
-        ) from error
-    bunch = load_digits()
-    images = torch.from_numpy(bunch.images).float() / 16
-    labels = torch.from_numpy(bunch.target).long()
-    return LabelledImages((images >= 0.5).float() if binarise else images, labels)
+    if scale < 1:
+        raise ValueError(f"scale must be at least 1, got {scale}")
+    truth = torch.zeros(64, 64, dtype=torch.float64)
+    for place, letter in enumerate("EBM"):
+        glyph = torch.tensor([[float(mark == "#") for mark in row] for row in _GLYPHS[letter]])
+        left = 7 + 18 * place
+        truth[6:27, left : left + 15] = torch.kron(glyph, torch.ones(3, 3)).double()
+    row, column = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    truth[(row - 44) ** 2 + (column - 18) ** 2 <= 12**2] = 1
+    truth[38:50, 36:58] = 1
+    truth = torch.kron(truth, torch.ones(scale, scale, dtype=torch.float64))
+    return Restoration(truth, flip(truth, flip_probability, generator))
 
 
 def flip(image: Tensor, probability: float, generator: Generator) -> Tensor:
@@ -57,5 +85,98 @@ def flip(image: Tensor, probability: float, generator: Generator) -> Tensor:
         raise ValueError(f"probability must lie in [0, 1], got {probability}")
     if not ((image == 0) | (image == 1)).all():
         raise ValueError("image must hold labels 0 and 1; threshold it first, e.g. (image > 0.5).double()")
-    flipped = chance.bernoulli(torch.full(image.shape, probability, device=image.device), generator)
-    return torch.where(flipped, 1 - image, image)
+    chances = torch.full(image.shape, probability, dtype=torch.float64, device=image.device)
+    return torch.where(chance.bernoulli(chances, generator), 1 - image, image)
+
+
+def bars_and_stripes(n: int) -> Tensor:
+    """All 2^(n+1) - 2 pictures made of full columns (bars) or of full rows (stripes), `(2^(n+1) - 2, n, n)`.
+
+    Labels 0 and 1, float32; the empty and the full picture, which are both, appear once. Raises `ValueError`
+    unless 1 ≤ n ≤ 15. Source: MacKay, Information Theory, Inference, and Learning Algorithms (2003), ch. 43.
+    """
+    if not 1 <= n <= 15:
+        raise ValueError(f"n must lie between 1 and 15, got {n}; there are 2^(n+1) - 2 pictures")
+    lines = (torch.arange(2**n)[:, None] >> torch.arange(n) & 1).float()
+    bars = lines[:, None, :].expand(-1, n, n)
+    stripes = lines[1:-1, :, None].expand(-1, n, n)
+    return bars[:2] if n == 1 else torch.cat([bars, stripes])
+
+
+def digits(binarise: bool = False) -> LabelledImages:
+    """scikit-learn's 1,797 handwritten digits, `(1797, 8, 8)` in [0, 1]; 0 or 1 if `binarise`.
+
+    `binarise` calls a pixel ink from 8 of 16 grey levels on. Raises `ImportError` without scikit-learn.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "digits() needs scikit-learn, which brings the images: install scikit-learn"
+        ) from error
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images).float() / 16
+    return LabelledImages(
+        (images >= 0.5).float() if binarise else images, torch.from_numpy(bunch.target).long()
+    )
+
+
+def mnist(path: str | Path) -> Split:
+    """MNIST, or anything stored as it is (Fashion-MNIST), from disk; images in [0, 1].
+
+    `path` is an `.npz` with `x_train`, `y_train`, `x_test`, `y_test`, or a folder with the four IDX files
+    (`train-images-idx3-ubyte`, …), gzipped or not. Raises `FileNotFoundError` and `ValueError` naming what is
+    missing or malformed. Source: LeCun, Cortes & Burges, the MNIST database.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no MNIST at {path}; give an .npz file or a folder of IDX files")
+    arrays = _idx_folder(path) if path.is_dir() else _npz(path)
+    return Split(
+        _labelled_images(arrays["x_train"], arrays["y_train"], "train"),
+        _labelled_images(arrays["x_test"], arrays["y_test"], "test"),
+    )
+
+
+def _npz(path: Path) -> dict[str, NDArray[np.uint8]]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not an .npz file; mnist reads .npz files and folders of IDX files")
+    with np.load(path, allow_pickle=False) as archive:
+        missing = [name for name in _IDX_FILES if name not in archive]
+        if missing:
+            raise ValueError(f"{path} lacks {', '.join(missing)}; it holds {', '.join(archive) or 'nothing'}")
+        return {name: archive[name] for name in _IDX_FILES}
+
+
+def _idx_folder(path: Path) -> dict[str, NDArray[np.uint8]]:
+    return {name: _idx(path, stem) for name, stem in _IDX_FILES.items()}
+
+
+def _idx(folder: Path, stem: str) -> NDArray[np.uint8]:
+    """The array in an IDX file: 0, 0, type 8 (uint8), number of axes; their lengths, big-endian; the bytes."""
+    plain, zipped = folder / stem, folder / f"{stem}.gz"
+    if plain.exists():
+        content = plain.read_bytes()
+    elif zipped.exists():
+        content = gzip.decompress(zipped.read_bytes())
+    else:
+        raise FileNotFoundError(f"{folder} has neither {stem} nor {stem}.gz")
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise ValueError(f"{stem} in {folder} is not an IDX file of bytes: it begins with {content[:4]!r}")
+    begin = 4 + 4 * content[3]
+    shape = tuple(int(length) for length in np.frombuffer(content[4:begin], dtype=">u4"))
+    if len(content) - begin != np.prod(shape):
+        raise ValueError(f"{stem} in {folder} is cut short: shape {shape}, but {len(content) - begin} bytes")
+    return np.frombuffer(content, dtype=np.uint8, offset=begin).reshape(shape)
+
+
+def _labelled_images(images: NDArray[np.uint8], labels: NDArray[np.uint8], part: str) -> LabelledImages:
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"the {part} images must be (n, height, width) with n labels, got {images.shape} and {labels.shape}"
+        )
+    if images.dtype != np.uint8:
+        raise ValueError(f"the {part} images must be uint8 from 0 to 255, got {images.dtype}")
+    return LabelledImages(
+        torch.tensor(images, dtype=torch.float32) / 255, torch.tensor(labels.astype(np.int64))
+    )

@@ -26,7 +26,7 @@ class Cost(NamedTuple):
 
     def __repr__(self) -> str:
         many = self.n_states > 10**15
-        count = f"10^{_log10(self.n_states):.1f}" if many else f"{self.n_states:,}"
+        count = f"10^{math.log10(self.n_states):.1f}" if many else f"{self.n_states:,}"
         return f"Cost(n_states={count}, seconds={self.seconds:.3g})"
 
 
@@ -36,16 +36,15 @@ def n_states(model: EnergyModel) -> int:
     return int(len(_values(model)) ** size)
 
 
-def cost(model: EnergyModel, n_timed: int = 4096) -> Cost:
-    """How many states `model` has and how long their sum would take, from timing `n_timed` of them.
+def cost(model: EnergyModel) -> Cost:
+    """How many states `model` has and how long their sum would take, from timing a few thousand of them.
 
     It never refuses, so it shows the growth also where the sum itself is out of reach:
     `[cost(Ising((n, n), 0.4)) for n in (2, 3, 4, 5, 6, 32)]`.
     """
     total = n_states(model)
-    timed = min(total, n_timed)
-    x = _states_between(model, 0, timed)
-    model.energy(x)
+    timed = min(total, _chunk_states(model) // 8 + 1)
+    model.energy(_states_between(model, 0, timed))  # the first call may pay for what later ones reuse
     start = time.perf_counter()
     model.energy(_states_between(model, 0, timed)).logsumexp(-1)
     seconds = (time.perf_counter() - start) / timed
@@ -63,7 +62,7 @@ def states(model: EnergyModel) -> Tensor:
 def state_chunks(model: EnergyModel) -> Iterator[Tensor]:
     """The rows of `states(model)` in pieces of bounded memory; each `(n, *event_shape)`."""
     total = _checked_n_states(model)
-    step = max(1, _CHUNK_ELEMENTS // max(1, math.prod(model.event_shape)))
+    step = _chunk_states(model)
     for start in range(0, total, step):
         yield _states_between(model, start, min(start + step, total))
 
@@ -112,15 +111,15 @@ def _checked_n_states(model: EnergyModel) -> int:
     if total > MAX_STATES:
         size = math.prod(model.event_shape)
         raise ValueError(
-            f"{type(model).__name__} has {len(_values(model))}^{size} states (about 10^{_log10(total):.0f}), "
+            f"{type(model).__name__} has {len(_values(model))}^{size} states (about 10^{math.log10(total):.0f}), "
             f"more than the {MAX_STATES:,} that are summed one by one; use ebmkit.log_partition(model, "
             "method) with 'transfer_matrix' or 'kaufman' for an Ising model, 'ais' or 'bridge' for any"
         )
     return total
 
 
-def _log10(n: int) -> float:
-    return math.log10(n) if n < 2**1000 else n.bit_length() * math.log10(2)
+def _chunk_states(model: EnergyModel) -> int:
+    return max(1, _CHUNK_ELEMENTS // max(1, math.prod(model.event_shape)))
 
 
 def _states_between(model: EnergyModel, start: int, stop: int) -> Tensor:

@@ -114,8 +114,7 @@ def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _expanded(name: str, value: float | Tensor, shape: tuple[int, int]) -> Tensor:
-    tensor = torch.as_tensor(value)
-    tensor = tensor.to(torch.float64)
+    tensor = torch.as_tensor(value, dtype=torch.float64)
     if tensor.ndim != 0 and tuple(tensor.shape) != shape:
         raise ValueError(f"{name} must be one number or have shape {shape}, got shape {tuple(tensor.shape)}")
     if not tensor.isfinite().all():
@@ -127,7 +126,7 @@ def _bonds(name: str, value: float | Tensor, shape: tuple[int, int], axis: int, 
     """The bonds along `axis` as a tensor of the grid's shape, 0 where the grid ends."""
     missing = 0 if periodic and shape[axis] > 1 else 1
     rows, columns = (missing, 0) if axis == 0 else (0, missing)
-    given = torch.as_tensor(value)
+    given = torch.as_tensor(value, dtype=torch.float64)
     if periodic and missing and tuple(given.shape) == shape:
         given = given.narrow(axis, 0, 0)  # on a side of length 1 a site would be its own neighbour
     inside = _expanded(name, given, (shape[0] - rows, shape[1] - columns))

@@ -28,9 +28,9 @@ _METHODS = {
     "enumeration": ("ebmkit.enumeration", "log_partition"),
     "transfer_matrix": ("ebmkit.ising", "transfer_matrix_log_partition"),
     "kaufman": ("ebmkit.ising", "kaufman_log_partition"),
-    "ais": ("ebmkit.mcmc", "ais"),
-    "thermodynamic_integration": ("ebmkit.mcmc", "thermodynamic_integration"),
-    "bridge": ("ebmkit.mcmc", "bridge"),
+    "ais": ("ebmkit.annealing", "annealed_importance_sampling"),
+    "thermodynamic_integration": ("ebmkit.annealing", "thermodynamic_integration"),
+    "bridge": ("ebmkit.annealing", "bridge_sampling"),
 }
 
 
@@ -38,8 +38,8 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
     """log Z of `model` as `Estimate(value, std_error)`.
 
     `"auto"` takes the model's own exact method if it has one, then enumeration where the states are few.
-    `options` go to the method. Raises `ValueError` for an unknown method, naming those there are, and where
-    the method cannot serve the model.
+    `options` go to the method; those that sample need `generator`, a `torch.Generator`. Raises `ValueError` for an
+    unknown method, naming those there are, and where the method cannot serve the model.
     """
     if method not in _METHODS:
         raise ValueError(f"unknown method {method!r} for log_partition; choose from {', '.join(_METHODS)}")
@@ -58,5 +58,6 @@ def _auto(model: EnergyModel) -> Tensor:
         return enumeration.log_partition(model)
     raise ValueError(
         f"no exact method serves {type(model).__name__} with event shape {tuple(model.event_shape)}; "
-        "estimate with log_partition(model, method='ais'), 'thermodynamic_integration' or 'bridge'"
+        "estimate with log_partition(model, method='ais', generator=torch.Generator()), or with "
+        "'thermodynamic_integration' or 'bridge'"
     )

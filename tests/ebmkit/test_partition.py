@@ -1,0 +1,92 @@
+"""One name for log Z: the methods agree, and the wrong method says which is right."""
+
+import math
+
+import pytest
+import torch
+
+import ebmkit
+from ebmkit import EnergyModel, log_partition, partition
+from ebmkit.ising import Ising
+from ebmkit.partition import Estimate
+
+
+class Bits(EnergyModel):
+    values = (0.0, 1.0)
+
+    def __init__(self, size):
+        super().__init__()
+        self.event_shape = (size,)
+
+    def energy(self, x):
+        return -0.3 * x.sum(-1)
+
+
+class Gaussian(EnergyModel):
+    event_shape = (1,)
+
+    def energy(self, x):
+        return x.square().sum(-1) / 2
+
+
+def test_auto_enumerates_a_small_model():
+    estimate = log_partition(Bits(4))
+    assert isinstance(estimate, Estimate)
+    torch.testing.assert_close(
+        estimate.value, torch.tensor(4 * math.log1p(math.exp(0.3)), dtype=torch.float64)
+    )
+    assert estimate.std_error == 0
+
+
+def test_auto_asks_the_model_before_it_enumerates():
+    class Knows(Bits):
+        def exact_log_partition(self):
+            return torch.tensor(7.0)
+
+    assert log_partition(Knows(3)).value == 7
+
+
+@pytest.mark.parametrize("model", [Bits(40), Gaussian()])
+def test_auto_without_an_exact_method_names_the_estimators(model):
+    with pytest.raises(ValueError, match=r"ais.*thermodynamic_integration.*bridge"):
+        log_partition(model)
+
+
+def test_an_unknown_method_is_answered_with_the_list():
+    with pytest.raises(
+        ValueError, match=r"unknown method 'magic'.*auto, enumeration, transfer_matrix, kaufman, ais"
+    ):
+        log_partition(Bits(2), method="magic")
+
+
+@pytest.mark.parametrize("method", ["transfer_matrix", "kaufman"])
+def test_lattice_methods_refuse_other_models(method):
+    with pytest.raises(ValueError, match=r"Ising models, got Bits"):
+        log_partition(Bits(2), method=method)
+
+
+def test_three_exact_methods_agree_on_a_torus():
+    model = Ising((3, 4), 0.4, periodic=True)
+    values = [
+        log_partition(model, method=m).value for m in ("enumeration", "transfer_matrix", "kaufman", "auto")
+    ]
+    torch.testing.assert_close(torch.stack(values), values[0].expand(4), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", sorted(partition._METHODS))
+def test_every_method_in_the_table_can_be_called(method):
+    sampling = method in ("ais", "thermodynamic_integration", "bridge")
+    options = {"generator": torch.Generator().manual_seed(0)} if sampling else {}
+    options |= {"ais": {"betas": 100}, "thermodynamic_integration": {"n_nodes": 4}}.get(method, {})
+    options |= {"n_steps": 20, "burn_in": 10} if sampling and method != "ais" else {}
+    model = Ising((2, 4), 0.2, periodic=True)
+    estimate = log_partition(model, method=method, **options)
+    exact = log_partition(model, method="enumeration").value
+    assert estimate.std_error > 0 if sampling else estimate.std_error == 0
+    # No statistics here: each estimator is tested with its own module. A wrong base or sign is off by far more.
+    assert abs(estimate.value - exact) < (0.5 if sampling else 1e-10)
+
+
+def test_the_estimate_is_reachable_from_the_package():
+    assert ebmkit.Estimate is Estimate
+    assert ebmkit.log_partition is log_partition
