@@ -69,6 +69,7 @@ __all__ = [
     "bridge_sampling",
     "ess_bulk",
     "ess_tail",
+    "initial_state",
     "iterate",
     "leapfrog",
     "log_mean_weight",
@@ -180,8 +181,12 @@ def _position(state: State) -> Tensor:
 # --- what the kernels share ------------------------------------------------------------------------------
 
 
-def _initial_state(model: EnergyModel, position: Tensor) -> State:
-    """Check a starting position and evaluate its energy."""
+def initial_state(model: EnergyModel, position: Tensor) -> State:
+    """Where chains start: `position` `(..., *event_shape)` and its energy, for a kernel's `init`.
+
+    Raises `ValueError` for a wrong shape, an empty batch, a coordinate outside `model.values`, and an energy
+    that is not finite.
+    """
     name, event = type(model).__name__, tuple(model.event_shape)
     batch = position.shape[: position.dim() - len(event)]
     if tuple(position.shape[len(batch) :]) != event or position.dim() < len(event):
@@ -333,7 +338,7 @@ class MetropolisHastings:
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
-        return _initial_state(self.model, position)
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
@@ -362,7 +367,7 @@ class Gibbs:
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
-        return _initial_state(self.model, position)
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
@@ -426,7 +431,7 @@ class Langevin:
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
-        return _initial_state(self.model, position)
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
@@ -457,7 +462,7 @@ class MALA:
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
-        return _initial_state(self.model, position)
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
@@ -519,7 +524,7 @@ class HMC:
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
-        return _initial_state(self.model, position)
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:

@@ -8,7 +8,8 @@ import torch
 from scipy import stats
 from toy_models import BlockGibbsPair, Boltzmann, Gaussian, Quartic, Table, correlated_gaussian
 
-from ebmkit import enumeration
+from ebmkit import enumeration, ising
+from ebmkit.boltzmann_machines import RBM
 from ebmkit.energy import EnergyModel
 from ebmkit.mcmc import (
     HMC,
@@ -58,6 +59,11 @@ KERNELS = {
     "HMC": (HMC(correlated_gaussian(), 0.3, 5), ()),
     "HMC on a scalar": (HMC(Quartic(), 0.3, 5), ()),
     "HMC with a mass": (HMC(correlated_gaussian(), 0.3, 5, torch.tensor([1.0, 2.0])), ()),
+    "Ising Gibbs": (Gibbs(ising.Ising((2, 4), 0.4)), ()),
+    "Ising Metropolis": (ising.Metropolis(ising.Ising((2, 4), 0.4, field=0.1)), ()),
+    "Swendsen-Wang": (ising.SwendsenWang(ising.Ising((2, 4), 0.4)), ()),
+    "Wolff": (ising.Wolff(ising.Ising((2, 4), 0.4)), ()),
+    "RBM Gibbs": (Gibbs(RBM(3, 2, scale=0.3, dtype=torch.float64)), ()),
     "tempered Gibbs": (ParallelTempering(tempered_kernels(Boltzmann(4), (0.3, 0.6, 1.0), Gibbs)), (3,)),
     "tempered walk": (ParallelTempering(tempered_kernels(correlated_gaussian(), (0.5, 1), _walk)), (2,)),
 }
@@ -130,23 +136,25 @@ def test_sampling_never_differentiates_the_parameters(contract):
     assert not any(x.requires_grad for x in (*state, *info))
 
 
-def test_single_precision_stays_single_precision(contract):
-    kernel, _ = contract
-    state, _ = kernel.step(kernel.init(_start(contract, (3,), torch.float32)), seeded())
+@pytest.mark.parametrize("name", [name for name in KERNELS if name != "RBM Gibbs"])
+def test_single_precision_stays_single_precision(name):
+    # An RBM refuses numbers of another precision than its own.
+    kernel, _ = KERNELS[name]
+    state, _ = kernel.step(kernel.init(_start(KERNELS[name], (3,), torch.float32)), seeded())
     assert state.position.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if name != "HMC on a scalar"])
 def test_a_position_of_the_wrong_shape_is_refused(name):
     start = _start(KERNELS[name])
-    with pytest.raises(ValueError, match=r"position must have shape \(\.\.\., "):
+    with pytest.raises(ValueError, match=r"must have shape \(\.\.\., "):
         KERNELS[name][0].init(start[..., None].expand(*start.shape, 11))
 
 
-def test_an_empty_batch_is_refused(contract):
-    kernel, _ = contract
+@pytest.mark.parametrize("name", [n for n, (k, _) in KERNELS.items() if type(k).__module__ == "ebmkit.mcmc"])
+def test_an_empty_batch_is_refused(name):
     with pytest.raises(ValueError, match="holds no chain"):
-        kernel.init(_start(contract, (0,)))
+        KERNELS[name][0].init(_start(KERNELS[name], (0,)))
 
 
 class Cliff(EnergyModel):
@@ -404,7 +412,7 @@ ADJUSTED = {
 @pytest.mark.parametrize("make_kernel", ADJUSTED.values(), ids=ADJUSTED)
 def test_adjusted_kernels_leave_expectations_alone(make_kernel, f):
     after, before = _expectation_after_one_step(make_kernel, Quartic(), f)
-    assert abs(after - before) < 2e-5
+    assert abs(after - before) < 2e-6  # the rule itself is off by 5e-7
 
 
 def test_without_the_adjustment_langevin_does_not():
@@ -536,11 +544,11 @@ def _exact(model):
     [(HMC(correlated_gaussian(), 5.0, 5), 0.8), (MALA(correlated_gaussian(), 1e-4), 0.57)],
 )
 def test_warm_up_finds_the_wanted_acceptance(kernel, target):
-    # 500 chains average their acceptance, so its noise is below 0.02; 0.08 is more than five deviations of it
-    # and of what is left of the averaging, measured at 0.01 over seeds.
+    # Over seeds the rate reached lies 0.01 from the target with a deviation of 0.002, so that 0.05 is beyond
+    # twenty deviations.
     tuned, state = adapt_step_size(kernel, torch.zeros(500, 2, dtype=torch.float64), 300, seeded(2), target)
     rates = torch.stack([info.acceptance.mean() for _, info in islice(iterate(tuned, state, seeded(3)), 50)])
-    assert abs(rates.mean().item() - target) < 0.08
+    assert abs(rates.mean().item() - target) < 0.05
     assert type(tuned) is type(kernel)
 
 
