@@ -16,11 +16,13 @@ __version__ = "0.1.0"
 
 _HOME = {"EnergyModel": "energy", "Estimate": "partition", "log_partition": "partition"}
 _MODULES = (
+    "annealing",
     "applications",
     "boltzmann_machines",
     "chance",
     "contrastive_divergence",
     "data",
+    "diagnostics",
     "energy",
     "enumeration",
     "exponential_families",
