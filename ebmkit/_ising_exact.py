@@ -310,4 +310,4 @@ def _complementary_modulus(coupling: NDArray[np.float64]) -> NDArray[np.float64]
 def yang_magnetization(coupling: NDArray[np.float64]) -> NDArray[np.float64]:
     """(1 - sinh⁻⁴ 2J)^{1/8} above the critical coupling, 0 up to it."""
     with np.errstate(divide="ignore"):
-        return np.asarray(np.clip(1 - np.sinh(2 * coupling) ** -4.0, 0, None) ** 0.125)
+        return np.asarray(np.clip(1 - np.sinh(2 * coupling.clip(min=0)) ** -4.0, 0, None) ** 0.125)

@@ -264,12 +264,20 @@ def _spin_expansion(table: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 # --- Local updates
 
 
+def colour_classes(model: Ising) -> tuple[Tensor, ...]:
+    """The sites, as flat indices, in classes without an edge inside: two, or three on a torus with an odd side.
+
+    Spins of one class are conditionally independent given all others, so they can be redrawn together.
+    """
+    return _colours(model.event_shape, model.periodic)
+
+
 @lru_cache(maxsize=64)
 def _colours(shape: tuple[int, int], periodic: bool) -> tuple[Tensor, ...]:
-    """Sites, as flat indices, in classes without an edge inside: 2 as on a checkerboard, 3 on odd tori.
+    """Colours by (row + column) modulo 2, and modulo 3 where a side is an odd ring.
 
-    An odd ring needs three colours, 0 1 0 1 … 2; neighbours on it differ modulo 3, so the sum of the row's
-    and the column's colours modulo 3 separates all neighbours.
+    An odd ring needs three colours, 0 1 0 1 … 2; neighbours on it differ modulo 3, and so do the sums of the
+    row's and the column's colours of neighbouring sites.
     """
     rings = []
     for side in shape:
@@ -291,7 +299,7 @@ def gibbs_sweep(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
     Source: Geman & Geman 1984.
     """
     _check_spins(model, spins)
-    for sites in _colours(model.event_shape, model.periodic):
+    for sites in colour_classes(model):
         spins = gibbs_update(model, spins, sites, generator)
     return spins
 
@@ -321,7 +329,7 @@ def _metropolis(model: Ising, spins: Tensor, generator: Generator, propose: floa
             f"propose must lie strictly between 0 and 1, got {propose}; at 1 the sweep can cycle"
         )
     accepted = torch.zeros(spins.shape[:-2], dtype=model.field.dtype, device=spins.device)
-    for sites in _colours(model.event_shape, model.periodic):
+    for sites in colour_classes(model):
         sites = sites.to(spins.device)
         current = spins.flatten(-2)[..., sites]
         increase = 2 * current * _local_field(model, spins).flatten(-2)[..., sites]
@@ -498,7 +506,7 @@ def icm(model: Ising, spins: Tensor) -> Tensor:
     _check_spins(model, spins)
     while True:
         before = spins
-        for sites in _colours(model.event_shape, model.periodic):
+        for sites in colour_classes(model):
             sites = sites.to(spins.device)
             pull = _local_field(model, spins).flatten(-2)[..., sites]
             current = spins.flatten(-2)[..., sites]
@@ -637,7 +645,9 @@ def exact_moments(model: Ising) -> Moments:
     copy = Ising(model.event_shape, 0.0, periodic=model.periodic)
     copy.field, copy.horizontal, copy.vertical = parts
     with torch.enable_grad():
-        spins, horizontal, vertical = torch.autograd.grad(transfer_matrix_log_partition(copy), parts)
+        spins, horizontal, vertical = torch.autograd.grad(
+            transfer_matrix_log_partition(copy), parts, materialize_grads=True
+        )
     return Moments(spins, horizontal * _is_edge(model, 1), vertical * _is_edge(model, 0))
 
 
