@@ -1,0 +1,652 @@
+"""Learning without Z: where the likelihood's gradient asks for samples of the model, take a few Markov steps.
+
+    ∇_θ [-mean log p(x)] = E_data[∇_θ E(x)] - E_model[∇_θ E(x)];   the learners differ in the second term
+
+Source: lecture 11, "(Persistent) contrastive divergence"; Hinton (2002); Tieleman (2008).
+"""
+
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ebmkit import enumeration
+from ebmkit.boltzmann_machines import DBM, RBM
+from ebmkit.chance import Generator, bernoulli, normal, uniform
+from ebmkit.energy import EnergyModel
+
+LearnerState = dict[str, Tensor]
+History = dict[str, list[float]]
+Start = Callable[[Tensor, Generator], Tensor]
+
+
+class Gradient(NamedTuple):
+    """What every learner returns.
+
+    `parameters` is the gradient of minus the mean log-likelihood by parameter name, ready for an optimizer that
+    descends; `state` is what the learner wants back at its next call (chains, fast weights), empty at first.
+    """
+
+    parameters: dict[str, Tensor]
+    state: LearnerState
+
+
+class Learner(Protocol):
+    """A gradient estimator; bind its options with `functools.partial(pcd, k=5)`."""
+
+    def __call__(
+        self, model: Any, data: Tensor, *, state: LearnerState | None, generator: Generator
+    ) -> Gradient: ...
+
+
+class Kernel(Protocol):
+    """What a learner needs of a sampler of `ebmkit.mcmc`."""
+
+    def init(self, position: Tensor) -> Any: ...
+
+    def step(self, state: Any, generator: Generator) -> tuple[Any, Any]: ...
+
+
+class DivergenceError(ArithmeticError):
+    """Learning left the finite numbers. `history` holds what `fit` had recorded until then."""
+
+    history: History
+
+
+# --- learners --------------------------------------------------------------------------------------------
+
+
+def maximum_likelihood(
+    model: EnergyModel, data: Tensor, *, state: LearnerState | None = None, generator: Generator = None
+) -> Gradient:
+    """The exact gradient of -mean log p(data), for models whose log Z can be summed.
+
+        E_data[∇E(x)] - E_model[∇E(x)]
+
+    `data (n, *event_shape)` (visible units alone for a DBM); nothing random is drawn. Raises `ValueError` where
+    the model is too large to sum. Source: lecture 11, "Likelihood-based learning".
+    """
+    _check_batch(data)
+    free_energy = getattr(model, "free_energy", model.energy)
+    exact = getattr(model, "exact_log_partition", None)
+    log_z = enumeration.log_partition(model) if exact is None else exact()
+    return Gradient(_gradients(model, free_energy(data).double().mean() + log_z), {})
+
+
+def cd(
+    model: EnergyModel,
+    data: Tensor,
+    k: int = 1,
+    *,
+    generator: Generator,
+    state: LearnerState | None = None,
+    kernel: Kernel | None = None,
+) -> Gradient:
+    """CD-k: the model's samples are k Markov steps from the data.
+
+        E_data[∇E(x)] - E_{x' ~ P^k(x, ·), x in data}[∇E(x')]
+
+    The chains move by `kernel`, by default the model's own `gibbs_step`. An RBM takes a path of five matrix
+    products and no autograd. Raises `ValueError` for k < 1 or an empty batch, `TypeError` for a model without
+    `gibbs_step` or kernel. Source: Hinton (2002).
+    """
+    _check_steps(k)
+    _check_batch(data)
+    if type(model) is RBM and kernel is None:
+        return Gradient(_rbm_cd(model, data, k, generator), {})
+    positive = _complete(model, data)
+    negative = _advance(model, positive, k, kernel, generator)
+    return Gradient(_contrast(model, positive, negative), {})
+
+
+def pcd(
+    model: EnergyModel,
+    data: Tensor,
+    k: int = 1,
+    *,
+    generator: Generator,
+    state: LearnerState | None = None,
+    kernel: Kernel | None = None,
+    n_chains: int | None = None,
+) -> Gradient:
+    """Persistent CD: the model's samples are chains that go on from call to call, k steps a call.
+
+    The gradient takes the chains where they stand, then they move for the next call, so that an RBM's data and
+    chains share one matrix product. `state["chains"] (n_chains, *event_shape)` starts as rows of the data, as
+    many as the batch has by default. Raises as `cd`. Source: Tieleman (2008).
+    """
+    _check_steps(k)
+    _check_batch(data)
+    positive = _complete(model, data)
+    chains = _chains(positive, state, n_chains, generator)
+    if type(model) is RBM and kernel is None:
+        parameters, chains = _rbm_pcd(model, data, chains, k, generator)
+        return Gradient(parameters, {"chains": chains})
+    parameters = _contrast(model, positive, chains)
+    return Gradient(parameters, {"chains": _advance(model, chains, k, kernel, generator)})
+
+
+def fast_pcd(
+    model: EnergyModel,
+    data: Tensor,
+    k: int = 1,
+    *,
+    generator: Generator,
+    state: LearnerState | None = None,
+    kernel: Kernel | None = None,
+    n_chains: int | None = None,
+    fast_rate: float = 0.05,
+    decay: float = 0.95,
+) -> Gradient:
+    """Fast PCD: chains as in `pcd`, moved by θ + θ_fast, which flattens the energy where the chains linger.
+
+        θ_fast ← decay · θ_fast - fast_rate · gradient
+
+    `state` holds the chains and one fast tensor a parameter. Raises as `cd`, and `ValueError` for a decay outside
+    [0, 1). Source: Tieleman & Hinton, "Using fast weights to improve persistent CD" (2009).
+    """
+    _check_steps(k)
+    _check_batch(data)
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay must lie in [0, 1), got {decay}; the paper uses 0.95")
+    positive = _complete(model, data)
+    chains = _chains(positive, state, n_chains, generator)
+    parameters = _contrast(model, positive, chains)
+    fast = {}
+    for name, gradient in parameters.items():
+        before = (state or {}).get(f"fast.{name}", torch.zeros_like(gradient))
+        fast[f"fast.{name}"] = decay * before - fast_rate * gradient
+    with _moved(model, fast):
+        chains = _advance(model, chains, k, kernel, generator)
+    return Gradient(parameters, {"chains": chains, **fast})
+
+
+def replay(
+    model: EnergyModel,
+    data: Tensor,
+    k: int = 20,
+    *,
+    kernel: Kernel,
+    generator: Generator,
+    state: LearnerState | None = None,
+    start: Start = normal,
+    buffer_size: int = 10_000,
+    refresh: float = 0.05,
+    energy_penalty: float = 0.0,
+    largest_gap: float = 1000.0,
+) -> Gradient:
+    """Learning for deep energies: short chains from a buffer of earlier ones, some begun anew.
+
+    A batch is taken from `state["buffer"] (buffer_size, *event_shape)`, each chain restarted from
+    `start(like, generator)` with probability `refresh`, moved k steps by `kernel` (`Langevin(model, ...)`), put
+    back and contrasted with the data. `energy_penalty` adds α (E(x)² + E(x')²), which keeps energies small but
+    biases the gradient; it is off unless asked for. The buffer is updated in place. Raises `DivergenceError`
+    where an energy is not finite or the means of E over data and chains are more than `largest_gap` apart.
+    Source: Du & Mordatch (2019); Nijkamp et al. (2020).
+    """
+    _check_steps(k)
+    _check_batch(data)
+    if buffer_size < len(data):
+        raise ValueError(f"buffer_size must be at least the batch size {len(data)}, got {buffer_size}")
+    buffer = (state or {}).get("buffer")
+    if buffer is None:
+        buffer = start(data.new_empty(buffer_size, *data.shape[1:]), generator)
+    row = uniform(buffer.new_empty(len(buffer)), generator).argsort()[: len(data)]
+    anew = bernoulli(buffer.new_full((len(row),), refresh), generator)
+    x = torch.where(anew.reshape(-1, *[1] * (data.dim() - 1)), start(data, generator), buffer[row])
+    x = _advance(model, x, k, kernel, generator)
+    buffer[row] = x
+    positive, negative = model.energy(data), model.energy(x)
+    gap = positive.mean() - negative.mean()
+    if not abs(gap.item()) <= largest_gap:
+        raise DivergenceError(
+            f"the energies of data and chains are {gap.item():.4g} apart (limit {largest_gap:g}), the chains no"
+            " longer follow the model; take more or smaller steps, a lower learning rate, or energy_penalty=1e-3"
+        )
+    penalty = energy_penalty * (positive.square() + negative.square()).mean()
+    return Gradient(_gradients(model, gap + penalty), {"buffer": buffer})
+
+
+def by_loss(loss: Callable[[Any, Tensor, Generator], Tensor]) -> Learner:
+    """The learner that follows the gradient of any `loss(model, data, generator)`, score matching for one."""
+
+    @functools.wraps(loss)
+    def learner(
+        model: Any, data: Tensor, *, state: LearnerState | None = None, generator: Generator = None
+    ) -> Gradient:
+        _check_batch(data)
+        return Gradient(_gradients(model, loss(model, data, generator)), {})
+
+    return learner
+
+
+# --- the exact expectation of CD -------------------------------------------------------------------------
+
+
+def expected_cd_gradient(
+    model: EnergyModel,
+    data: Tensor,
+    k: int = 1,
+    *,
+    weights: Tensor | None = None,
+    transition: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """What `cd` estimates, without its noise: every path of the chain is enumerated.
+
+        Σ_x (p_data(x) - (p_data P^k)(x)) ∇E(x)
+
+    `data (n, *event_shape)` with probabilities `weights (n,)`, equal by default. `transition` is the kernel's
+    matrix over `enumeration.states(model)`; an RBM has its own. Zero where the data are the model's distribution;
+    tends to the gradient of the likelihood as |λ_2|^k. Source: Carreira-Perpiñán & Hinton (2005).
+    """
+    _check_steps(k)
+    _check_batch(data)
+    if transition is None:
+        if not isinstance(model, RBM):
+            raise TypeError(
+                f"{type(model).__name__} does not know its transition matrix; pass transition=..."
+            )
+        transition = model.transition_matrix()
+    states = enumeration.states(model)
+    if weights is None:
+        weights = torch.full((len(data),), 1 / len(data), dtype=torch.float64, device=data.device)
+    p_data = torch.zeros(len(states), dtype=torch.float64, device=data.device)
+    p_data.index_add_(0, _state_number(model, data), weights.double())
+    p_chain = p_data
+    for _ in range(k):
+        p_chain = p_chain @ transition
+    return _gradients(model, ((p_data - p_chain) * model.energy(states)).sum())
+
+
+def _state_number(model: EnergyModel, x: Tensor) -> Tensor:
+    """The row of each x in `enumeration.states(model)`; raises where x is no state."""
+    values = torch.tensor(model.values, dtype=x.dtype, device=x.device)
+    is_value = x.reshape(len(x), -1, 1) == values
+    if not bool(is_value.any(-1).all()):
+        raise ValueError(f"the data must take the values {model.values} of {type(model).__name__}")
+    digits = is_value.long().argmax(-1)
+    place = len(values) ** torch.arange(digits.shape[1] - 1, -1, -1, device=x.device)
+    return (digits * place).sum(-1)
+
+
+# --- the training loop -----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Progress:
+    """Where a run of `fit` stands; what a checkpoint holds besides model, optimizer and generator."""
+
+    epoch: int = 0
+    step: int = 0
+    learner_state: LearnerState = field(default_factory=dict)
+    history: History = field(default_factory=dict)
+
+
+def fit(
+    model: EnergyModel,
+    data: Tensor,
+    learner: Learner = pcd,
+    *,
+    generator: torch.Generator,
+    n_epochs: int = 10,
+    batch_size: int | None = 100,
+    learning_rate: float | Callable[[int], float] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    transform: Callable[[Tensor, Generator], Tensor] | None = None,
+    monitor: Callable[[Any], Mapping[str, float]] | None = None,
+    callback: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> History:
+    """Trains `model` in place on `data (n, ...)` with any learner; returns the history, one column a quantity.
+
+    - `batch_size`: examples an update, drawn anew each epoch; None takes all.
+    - `learning_rate`: a number (0.01 by default) or a function of the number of updates made; with `optimizer`
+      (SGD by default) None leaves its own rate.
+    - `transform(batch, generator)`: what to do to each batch, `chance.bernoulli` to binarise grey levels.
+    - `monitor(model)`: quantities to record after each epoch; `callback(record)`: called with each record.
+    - `checkpoint`: a file written after each epoch. Where it exists the run goes on from it, and ends bit for bit
+      as if it had not been interrupted.
+
+    The columns are `epoch`, `step`, `learning_rate`, `gradient_norm` (mean over the epoch) and the monitor's.
+    Raises `DivergenceError` naming step and value as soon as a gradient or a parameter is not finite; the model is
+    then back at the end of the epoch before. Raises `ValueError` for data that are empty or not finite, and for a
+    checkpoint that another run wrote.
+    """
+    _check_data(data)
+    rate: float | Callable[[int], float] | None = learning_rate
+    if optimizer is None:
+        rate = 0.01 if learning_rate is None else learning_rate
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    progress, size = _Progress(), len(data) if batch_size is None else batch_size
+    if size < 1:
+        raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
+    run = {"learner": _name(learner), "examples": len(data), "batch_size": size}
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        progress = _load(path, run, model, optimizer, generator)
+    while progress.epoch < n_epochs:
+        record = _epoch(model, data, learner, generator, size, rate, optimizer, transform, progress)
+        record |= {name: float(value) for name, value in (monitor(model) if monitor else {}).items()}
+        for name, value in record.items():
+            progress.history.setdefault(name, []).append(value)
+        if path is not None:
+            _save(path, run, model, optimizer, generator, progress)
+        if callback is not None:
+            callback(record)
+    return progress.history
+
+
+def _epoch(
+    model: EnergyModel,
+    data: Tensor,
+    learner: Learner,
+    generator: torch.Generator,
+    batch_size: int,
+    rate: float | Callable[[int], float] | None,
+    optimizer: torch.optim.Optimizer,
+    transform: Callable[[Tensor, Generator], Tensor] | None,
+    progress: _Progress,
+) -> dict[str, float]:
+    """One pass over the data in a fresh order; restores the model where it diverges."""
+    good = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    order = uniform(torch.empty(len(data), device=data.device), generator).argsort(stable=True)
+    norms = []
+    try:
+        for rows in torch.split(order, batch_size):
+            batch = data[rows] if transform is None else transform(data[rows], generator).to(data.dtype)
+            gradient = learner(model, batch, state=progress.learner_state, generator=generator)
+            norms.append(_finite_norm(gradient.parameters, "the gradient of "))
+            _descend(model, gradient.parameters, optimizer, rate(progress.step) if callable(rate) else rate)
+            progress.learner_state, progress.step = gradient.state, progress.step + 1
+        _finite_norm(dict(model.named_parameters()), "")
+    except DivergenceError as error:
+        model.load_state_dict(good)
+        diverged = DivergenceError(
+            f"step {progress.step}: {error}; the model is back where epoch {progress.epoch + 1} began"
+        )
+        diverged.history = progress.history
+        raise diverged from error
+    progress.epoch += 1
+    return {
+        "epoch": float(progress.epoch),
+        "step": float(progress.step),
+        "learning_rate": float(optimizer.param_groups[0]["lr"]),
+        "gradient_norm": math.fsum(norms) / len(norms),
+    }
+
+
+def _descend(
+    model: EnergyModel, gradients: dict[str, Tensor], optimizer: torch.optim.Optimizer, rate: float | None
+) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.grad = gradients[name] if parameter.requires_grad else None
+    if rate is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+    optimizer.step()
+
+
+def _finite_norm(tensors: Mapping[str, Tensor], what: str) -> float:
+    """The norm of all tensors together; raises where one is not finite, naming it."""
+    total = 0.0
+    for name, tensor in tensors.items():
+        norm = torch.linalg.vector_norm(tensor.detach()).item()
+        if not math.isfinite(norm):
+            bad = tensor[~tensor.isfinite()]
+            value = bad[0].item() if bad.numel() else f"finite, but its norm is {norm}"
+            raise DivergenceError(
+                f"{what}{name} is {value}; lower the learning rate, or take more Markov steps"
+            )
+        total += norm * norm
+    return math.sqrt(total)
+
+
+def _name(learner: Learner) -> str:
+    """The learner with its options, so that a checkpoint knows whose it is; objects by their type."""
+    if not isinstance(learner, functools.partial):
+        return getattr(learner, "__name__", type(learner).__name__)
+    plain = (int, float, str, bool, type(None))
+    options = {name: v if isinstance(v, plain) else type(v).__name__ for name, v in learner.keywords.items()}
+    return f"{_name(learner.func)}({', '.join(f'{name}={value}' for name, value in sorted(options.items()))})"
+
+
+def _save(
+    path: Path,
+    run: Mapping[str, Any],
+    model: EnergyModel,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    progress: _Progress,
+) -> None:
+    """Writes beside `path` and then renames, so that a reader or a crash never meets half a file."""
+    written = path.with_name(path.name + ".writing")
+    torch.save(
+        {
+            "run": dict(run),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": generator.get_state(),
+            "progress": vars(progress),
+        },
+        written,
+    )
+    os.replace(written, path)
+
+
+def _load(
+    path: Path,
+    run: Mapping[str, Any],
+    model: EnergyModel,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> _Progress:
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    for name, value in run.items():
+        if saved["run"].get(name) != value:
+            raise ValueError(
+                f"the checkpoint {path} was written with {name}={saved['run'].get(name)}, this run has"
+                f" {name}={value}; delete the file or give this run another"
+            )
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    generator.set_state(saved["generator"])
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    progress = _Progress(**saved["progress"])
+    progress.learner_state = {name: tensor.to(device) for name, tensor in progress.learner_state.items()}
+    return progress
+
+
+def pretrain(
+    model: DBM,
+    data: Tensor,
+    learner: Learner = cd,
+    *,
+    generator: torch.Generator,
+    checkpoint: str | Path | None = None,
+    **options: Any,
+) -> list[History]:
+    """Layerwise pre-training of a DBM: one RBM a pair of layers, each trained on the means of the layer below.
+
+    An inner layer will hear from both sides, so the bottom RBM sees its data twice, the top one its hidden units
+    twice, and the weights of those between are halved. `data (n, sizes[0])`; `options` go to `fit`;
+    `checkpoint` names one file for each pair by adding its number. Returns a history for each pair.
+    Source: Salakhutdinov & Hinton (2009), section 3.1.
+    """
+    pairs, x, histories = len(model.sizes) - 1, data, []
+    biases: list[list[Tensor]] = [[] for _ in model.sizes]
+    for l in range(pairs):
+        pair = _Doubled(model, l, below=2 if l == 0 < pairs - 1 else 1, above=2 if 0 < l == pairs - 1 else 1)
+        path = None if checkpoint is None else f"{checkpoint}.{l}"
+        histories.append(fit(pair, x, learner, generator=generator, checkpoint=path, **options))
+        with torch.no_grad():
+            x = pair.hidden_probability(x)
+            model.weights[l].copy_(pair.rbm.W if l in (0, pairs - 1) else pair.rbm.W / 2)
+            biases[l].append(pair.rbm.a.detach())
+            biases[l + 1].append(pair.rbm.b.detach())
+    with torch.no_grad():
+        for target, found in zip(model.biases, biases):
+            target.copy_(torch.stack(found).mean(0))
+    return histories
+
+
+class _Doubled(EnergyModel):
+    """An RBM that counts its visible units `below` times and its hidden ones `above` times, weights tied."""
+
+    values = (0.0, 1.0)
+
+    def __init__(self, model: DBM, l: int, below: int, above: int) -> None:
+        super().__init__()
+        W: Tensor = model.weights[l]
+        self.rbm = RBM(*W.shape, scale=0.0, dtype=W.dtype, device=W.device)
+        self.rbm.W.data.copy_(W)
+        self.event_shape, self.below, self.above = self.rbm.event_shape, below, above
+
+    def energy(self, v: Tensor) -> Tensor:
+        field = self.rbm.b + self.below * (v @ self.rbm.W)
+        return -self.above * torch.nn.functional.softplus(field).sum(-1) - self.below * (v @ self.rbm.a)
+
+    def hidden_probability(self, v: Tensor) -> Tensor:
+        return (self.rbm.b + self.below * (v @ self.rbm.W)).sigmoid()
+
+    @torch.no_grad()
+    def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
+        h = bernoulli(self.hidden_probability(v), generator).to(v.dtype)
+        p = (self.rbm.a + self.above * (h @ self.rbm.W.T)).sigmoid()
+        return bernoulli(p, generator).to(v.dtype)
+
+
+# --- what the learners share -----------------------------------------------------------------------------
+
+
+def _gradients(model: EnergyModel, loss: Tensor) -> dict[str, Tensor]:
+    """∂loss/∂θ by name, zero for a parameter the loss does not depend on."""
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(parameters.items(), found)}
+
+
+def _contrast(model: EnergyModel, positive: Tensor, negative: Tensor) -> dict[str, Tensor]:
+    """The gradient of mean E(positive) - mean E(negative)."""
+    if type(model) is RBM:
+        both = torch.cat([positive, negative])
+        with torch.no_grad():
+            return _rbm_gradient(model, both, model.hidden_probability(both), len(positive))
+    return _gradients(model, model.energy(positive).mean() - model.energy(negative).mean())
+
+
+def _complete(model: EnergyModel, data: Tensor) -> Tensor:
+    """The data as x of the model: with the means of hidden units where the model keeps them in x."""
+    complete: Callable[[Tensor], Tensor] | None = getattr(model, "complete", None)
+    return data if complete is None else complete(data)
+
+
+def _chains(
+    positive: Tensor, state: LearnerState | None, n_chains: int | None, generator: Generator
+) -> Tensor:
+    if state and "chains" in state:
+        return state["chains"]
+    if n_chains is None:
+        return positive.clone()
+    if n_chains < 1:
+        raise ValueError(f"n_chains must be at least 1, got {n_chains}")
+    row = uniform(positive.new_empty(n_chains), generator) * len(positive)
+    return positive[row.long().clamp(max=len(positive) - 1)]
+
+
+def _advance(model: EnergyModel, x: Tensor, k: int, kernel: Kernel | None, generator: Generator) -> Tensor:
+    """k steps of the kernel, or of the model's own Gibbs step."""
+    if kernel is None:
+        gibbs_step: Callable[[Tensor, Generator], Tensor] | None = getattr(model, "gibbs_step", None)
+        if gibbs_step is None:
+            name = type(model).__name__
+            raise TypeError(f"{name} has no gibbs_step; pass kernel=mcmc.Langevin(model, step_size=...)")
+        for _ in range(k):
+            x = gibbs_step(x, generator)
+        return x
+    state = kernel.init(x)
+    for step in range(k):
+        state, info = kernel.step(state, generator)
+        if bool(info.divergent.any()):
+            raise DivergenceError(
+                f"{int(info.divergent.sum())} of {info.divergent.numel()} chains left the finite numbers at Markov"
+                f" step {step + 1} of {k}; take smaller steps or a lower learning rate"
+            )
+    position: Tensor = state.position
+    return position.detach()
+
+
+@contextmanager
+def _moved(model: EnergyModel, fast: Mapping[str, Tensor]) -> Iterator[None]:
+    """The model at θ + θ_fast, and afterwards at θ again, to the bit."""
+    kept = {name: p.detach().clone() for name, p in model.named_parameters() if f"fast.{name}" in fast}
+    try:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in kept:
+                    parameter.add_(fast[f"fast.{name}"])
+        yield
+    finally:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in kept:
+                    parameter.copy_(kept[name])
+
+
+def _check_steps(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k counts Markov steps and must be at least 1, got {k}")
+
+
+def _check_batch(data: Tensor) -> None:
+    if data.dim() < 2 or len(data) == 0:
+        raise ValueError(f"data must have shape (n, ...) with n at least 1, got {tuple(data.shape)}")
+
+
+def _check_data(data: Tensor) -> None:
+    _check_batch(data)
+    finite = data.isfinite()
+    if not bool(finite.all()):
+        raise ValueError(
+            f"data must be finite, got {data[~finite][0].item()} in {int((~finite).sum())} places"
+        )
+
+
+# --- RBMs without autograd: three or four large matrix products an update --------------------------------
+
+
+@torch.no_grad()
+def _rbm_cd(model: RBM, data: Tensor, k: int, generator: Generator) -> dict[str, Tensor]:
+    p_data = model.hidden_probability(data)
+    v = model.sample_visible(bernoulli(p_data, generator).to(data.dtype), generator)
+    for _ in range(k - 1):
+        v = model.gibbs_step(v, generator)
+    p = torch.cat([p_data, model.hidden_probability(v)])
+    return _rbm_gradient(model, torch.cat([data, v]), p, len(data))
+
+
+@torch.no_grad()
+def _rbm_pcd(
+    model: RBM, data: Tensor, chains: Tensor, k: int, generator: Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    both = torch.cat([data, chains])
+    p = model.hidden_probability(both)
+    v = model.sample_visible(bernoulli(p[len(data) :], generator).to(data.dtype), generator)
+    for _ in range(k - 1):
+        v = model.gibbs_step(v, generator)
+    return _rbm_gradient(model, both, p, len(data)), v
+
+
+def _rbm_gradient(model: RBM, v: Tensor, p: Tensor, n_data: int) -> dict[str, Tensor]:
+    """Chain averages minus data averages of (v p, v, p), the first `n_data` rows data; overwrites p."""
+    share = p.new_full((len(v), 1), 1 / (len(v) - n_data))
+    share[:n_data] = -1 / n_data
+    p *= share
+    gradients = {"W": v.T @ p, "a": (v.T @ share)[:, 0], "b": p.sum(0)}
+    return {name: g for name, g in gradients.items() if getattr(model, name).requires_grad}
