@@ -1,0 +1,343 @@
+"""Grades a class: lanes in parallel, one gradebook, nothing lost and nothing done twice.
+
+The command scans the inbox, names each verdict by what it depends on, and gives what is missing to lanes, which
+are processes of their own. A lane that dies is replaced and its submission tried once more; one that kills two
+lanes is ungraded, never zero. Whatever ends the command, the next run goes on where it stopped.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from autograder import inbox
+from autograder.course import Course
+from autograder.gradebook import Book, GradebookError, settings
+from autograder.notebook_outputs import Entry, Handout
+from autograder.report import UNGRADED
+from autograder.sandbox import NoIsolation
+from autograder.store import Lock, Store, assignment_named, fingerprint, result_key
+
+ATTEMPTS = 2
+JOB_SECONDS = 2700.0
+"""A lane that has not answered by then is taken for hung; the judge's own limits end every submission earlier."""
+
+
+class NothingToGrade(RuntimeError):
+    """There are no such submissions; the message says where they should be."""
+
+
+class LaneFailure(RuntimeError):
+    """A lane could not start; the message holds its last words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One student's line in the table at the end."""
+
+    student: str
+    status: str
+    score: float | None
+    max_score: float
+    notes: tuple[str, ...] = ()
+    fresh: bool = True
+
+
+@dataclasses.dataclass
+class Job:
+    """One verdict to be made, and whose it is: identical submissions share it."""
+
+    key: str
+    path: str
+    digest: str
+    reason: str
+    force: bool
+    targets: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    attempts: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+class LaneProcess:
+    """A lane, seen from the command."""
+
+    def __init__(self, course: Course, name: str, isolation: str) -> None:
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "autograder.lane", name, isolation],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            env=os.environ | {"EBM_COURSE": str(course.root)},
+        )
+        assert self.process.stdout is not None
+        self.output = self.process.stdout.fileno()
+        self.job: Job | None = None
+        self.deadline = time.monotonic() + JOB_SECONDS
+        self.ready = False
+        self._heard = b""
+
+    def give(self, job: Job) -> None:
+        assert self.process.stdin is not None
+        self.job = job
+        self.deadline = time.monotonic() + JOB_SECONDS
+        job.attempts += 1
+        with contextlib.suppress(OSError):  # a dead lane shows when it is read, and the job is tried again
+            self.process.stdin.write(job.to_json().encode() + b"\n")
+            self.process.stdin.flush()
+
+    def hear(self) -> list[dict[str, Any]] | None:
+        """Messages that have come; None when the lane is gone."""
+        data = os.read(self.output, 1 << 20)
+        if not data:
+            return None
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def last_words(self) -> str:
+        self._words.seek(0)
+        lines = self._words.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][-300:] if lines else "it said nothing"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._words.close()
+
+
+class Lanes:
+    """Some lanes and the jobs before them. Use as a context manager."""
+
+    def __init__(self, course: Course, name: str, isolation: str, count: int) -> None:
+        self._start: Callable[[], LaneProcess] = lambda: LaneProcess(course, name, isolation)
+        self._selector = selectors.DefaultSelector()
+        self._lanes: list[LaneProcess] = []
+        self._never_ready = 0
+        self.isolation = ""
+        for _ in range(count):
+            self._add()
+
+    def __enter__(self) -> "Lanes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for lane in self._lanes:
+            lane.end()
+        self._selector.close()
+
+    @property
+    def processes(self) -> list[int]:
+        return [lane.process.pid for lane in self._lanes]
+
+    def wait_until_ready(self) -> str:
+        """The isolation that the first lane reached."""
+        while not self.isolation:
+            for _ in self._messages():
+                pass
+        return self.isolation
+
+    def run(self, jobs: list[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Each job with its answer, in the order they are done."""
+        waiting = deque(jobs)
+        left = len(jobs)
+        while left:
+            for lane in self._lanes:
+                if lane.ready and lane.job is None and waiting:
+                    lane.give(waiting.popleft())
+            for job, message in self._messages():
+                if message["event"] == "died" and job.attempts < ATTEMPTS:
+                    waiting.appendleft(job)
+                    continue
+                left -= 1
+                yield job, message
+
+    def _add(self) -> None:
+        lane = self._start()
+        self._lanes.append(lane)
+        self._selector.register(lane.output, selectors.EVENT_READ, lane)
+
+    def _messages(self) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Answers to jobs, once at least one lane has said something or died."""
+        for lane in [lane for lane in self._lanes if time.monotonic() > lane.deadline and lane.job]:
+            yield from self._bury(lane)
+        for event, _ in self._selector.select(1.0):
+            lane = event.data
+            messages = lane.hear()
+            if messages is None:
+                yield from self._bury(lane)
+                continue
+            for message in messages:
+                if message["event"] == "refused":
+                    raise NoIsolation(message["reason"])
+                if message["event"] == "ready":
+                    self._welcome(lane, message["isolation"])
+                    continue
+                job, lane.job = lane.job, None
+                yield job, message
+
+    def _welcome(self, lane: LaneProcess, isolation: str) -> None:
+        self.isolation = self.isolation or isolation
+        # A lane that is isolated in another way would give verdicts of another name.
+        if isolation == self.isolation:
+            lane.ready = True
+            self._never_ready = 0
+        else:
+            list(self._bury(lane))
+
+    def _bury(self, lane: LaneProcess) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Replace a dead lane; its job, if any, is answered with its death."""
+        self._selector.unregister(lane.output)
+        self._lanes.remove(lane)
+        words = lane.last_words()
+        lane.end()
+        if not lane.ready:
+            self._never_ready += 1
+            if self._never_ready > 3:
+                raise LaneFailure(f"a lane of the grader could not start: {words}")
+        self._add()
+        if lane.job is not None:
+            reason = f"the grader's process died {ATTEMPTS} times on this submission ({words})"
+            yield lane.job, {"event": "died", "reason": reason}
+
+
+def grade(
+    course: Course,
+    name: str,
+    students: list[str] | None = None,
+    force: bool = False,
+    isolation: str = "auto",
+    jobs: int | None = None,
+    progress: Callable[[Row, int], None] = lambda row, total: None,
+) -> list[Row]:
+    """Grade the submissions of an assignment; `progress` hears of each student as soon as they are done.
+
+    Raises `NothingToGrade`, `NotReleased`, `Busy`, `NoIsolation`, `GradebookError`, `LaneFailure`, and `ValueError`
+    for an unknown assignment.
+    """
+    assignment = assignment_named(name)
+    settings(course)
+    handout = Handout.of(course, assignment)
+    wanted = _wanted(course, name, students)
+    count = min(jobs or os.cpu_count() or 1, len(wanted))
+    with Lock(course), Lanes(course, name, isolation, count) as lanes, Book(course) as book:
+        book.require(assignment)
+        run = _Run(course, name, book, force, progress, len(wanted))
+        run.maximum = sum(e.points for e in assignment.exercises) + handout.manual_points
+        environment = fingerprint(assignment, lanes.wait_until_ready(), course.key())
+        for job, message in lanes.run(run.jobs(wanted, environment)):
+            run.take(job, message)
+    return sorted(run.rows, key=lambda row: row.student)
+
+
+def _wanted(course: Course, name: str, students: list[str] | None) -> list[str]:
+    there = inbox.students(course, name)
+    unknown = sorted(set(students or []) - set(there))
+    if unknown:
+        raise NothingToGrade(
+            f"no submission of {name} by {', '.join(unknown)}; expected "
+            f"{course.folder('submitted', unknown[0], name, name + '.ipynb')}"
+        )
+    if not there:
+        raise NothingToGrade(
+            f"no submissions of {name}; expected {course.folder('submitted', 'STUDENT', name, name + '.ipynb')}"
+        )
+    return sorted(set(students)) if students else there
+
+
+class _Run:
+    """The bookkeeping of one run."""
+
+    def __init__(
+        self,
+        course: Course,
+        name: str,
+        book: Book,
+        force: bool,
+        progress: Callable[[Row, int], None],
+        total: int,
+    ) -> None:
+        self.course = course
+        self.name = name
+        self.book = book
+        self.force = force
+        self.progress = progress
+        self.total = total
+        self.store = Store(course, name)
+        self.rows: list[Row] = []
+        self.maximum = 0.0
+
+    def jobs(self, students: list[str], environment: bytes) -> list[Job]:
+        """What is still to be done; who is done already goes straight into the rows."""
+        in_book = self.book.students(self.name)
+        jobs: dict[str, Job] = {}
+        for student in students:
+            path, data, reason, notes = self._open(student)
+            key = result_key(environment, data if path else b"rejected: " + reason.encode())
+            if not self.force and student in in_book and self._is_done(student, key, notes):
+                continue
+            digest = hashlib.sha256(data).hexdigest()
+            job = jobs.setdefault(key, Job(key, path, digest, reason, self.force))
+            job.targets.append(
+                {
+                    "student": student,
+                    "notes": notes,
+                    "by_hand": self.book.by_hand(self.name, student) if student in in_book else {},
+                }
+            )
+        return list(jobs.values())
+
+    def _open(self, student: str) -> tuple[str, bytes, str, tuple[str, ...]]:
+        try:
+            found = inbox.find(self.course, student, self.name)
+            return str(found.path), inbox.read(found.path), "", found.notes
+        except inbox.Rejected as rejection:
+            return "", b"", str(rejection), ()
+
+    def _is_done(self, student: str, key: str, notes: tuple[str, ...]) -> bool:
+        """Whether gradebook, graded notebook and feedback show the verdict `key` already."""
+        if self.store.recorded(student) != key:
+            return False
+        graded = self.course.folder("autograded", student, self.name, f"{self.name}.ipynb")
+        page = self.course.folder("feedback", student, self.name, f"{self.name}.html")
+        report = self.store.load_report(key)
+        if report is None or not graded.exists() or not page.exists():
+            return False
+        self._add(Row(student, report.status, report.score, self.maximum, (*notes, *report.notes), False))
+        return True
+
+    def take(self, job: Job, message: dict[str, Any]) -> None:
+        """Write the gradebook for everyone whose verdict this is."""
+        for target in job.targets:
+            student = target["student"]
+            reason = message.get("reason", "")
+            if message["event"] == "done":
+                entries = [Entry(**entry) for entry in message["students"][student]]
+                try:
+                    when = inbox.timestamp(self.course, student, self.name)
+                    self.book.record(self.name, student, when, entries)
+                    self.store.record(student, job.key)
+                except (GradebookError, OSError) as error:
+                    reason = str(error)
+            if reason:
+                self._add(Row(student, UNGRADED, None, self.maximum, (reason,)))
+            else:
+                notes = (*target["notes"], *message["notes"])
+                self._add(Row(student, message["status"], message["score"], self.maximum, notes))
+
+    def _add(self, row: Row) -> None:
+        self.rows.append(row)
+        self.progress(row, self.total)

@@ -1,0 +1,198 @@
+"""The command line: release, grade, feedback, export, samples, selftest.
+
+Everything heavy is imported by the command that needs it, so that `autograder --help` answers at once.
+"""
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from autograder.batch import Row
+    from autograder.course import Course
+
+UNGRADED_CODE = 3
+
+app = typer.Typer(
+    help="Releases assignments, and grades notebooks against hidden checks inside a sandbox.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Isolation(StrEnum):
+    """How student code is kept apart."""
+
+    auto = "auto"
+    namespaces = "namespaces"
+    bubblewrap = "bubblewrap"
+    none = "none"
+
+
+Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
+
+
+def main() -> NoReturn:
+    """Run the command; a failure that the user can mend is one clear message, without a traceback."""
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except KeyboardInterrupt:
+        _fail("stopped; what was graded is kept, and the next run goes on from there", 130)
+    except Exception as error:
+        _explain(error)
+
+
+def _explain(error: Exception) -> NoReturn:
+    """One line for what the user can mend; anything else is a fault of ours and keeps its traceback."""
+    import click
+
+    if isinstance(error, click.ClickException):
+        error.show()
+        sys.exit(error.exit_code)
+    if isinstance(error, click.exceptions.Abort):
+        _fail("stopped", 130)
+    if isinstance(error, _expected()):
+        _fail(str(error), 1)
+    raise error
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from autograder.batch import LaneFailure, NothingToGrade
+    from autograder.gradebook import GradebookError
+    from autograder.notebook_outputs import NotReleased
+    from autograder.release import ReleaseError
+    from autograder.sandbox import NoIsolation
+    from autograder.store import Busy
+
+    ours = (Busy, GradebookError, LaneFailure, NoIsolation, NotReleased, NothingToGrade, ReleaseError)
+    return (*ours, ValueError, OSError)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"autograder: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _course() -> "Course":
+    from autograder.course import Course
+    from autograder.gradebook import settings
+
+    course = Course.here()
+    settings(course)
+    return course
+
+
+@app.command()
+def release(
+    assignments: Annotated[
+        list[str] | None, typer.Argument(help="Chapters; all that exist if left out.")
+    ] = None,
+) -> None:
+    """Derive the students' notebooks, without solutions, and a zip of each to hand out."""
+    from autograder.judge import available_assignments
+    from autograder.release import release as release_one
+
+    course = _course()
+    for name in assignments or available_assignments():
+        print(f"{name}: {release_one(course, name)}")
+
+
+@app.command()
+def grade(
+    assignment: Assignment,
+    student: Annotated[list[str] | None, typer.Option(help="Only this student; may be repeated.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Judge again what has a verdict already.")] = False,
+    isolation: Annotated[Isolation, typer.Option(help="How student code is kept apart.")] = Isolation.auto,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Lanes; as many as processors if left out.")] = None,
+) -> int:
+    """Grade the submissions of an assignment. Exits with 3 if some could not be graded."""
+    from autograder.batch import grade as grade_class
+    from autograder.progress import reporting, table
+
+    course = _course()
+    if isolation is Isolation.none:
+        print(
+            "WARNING: --isolation=none runs student code on this machine with your rights. Use it only for code "
+            "that you trust; it is recorded in every result.",
+            file=sys.stderr,
+        )
+    with reporting() as progress:
+        rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress)
+    table(rows)
+    print(f"Feedback:  {course.folder('feedback')}\nGradebook: {course.db_url}")
+    return UNGRADED_CODE if _list_ungraded(rows) else 0
+
+
+def _list_ungraded(rows: "list[Row]") -> bool:
+    from autograder.report import UNGRADED
+
+    ungraded = [row for row in rows if row.status == UNGRADED]
+    for row in ungraded:
+        print(f"not graded: {row.student}: {'; '.join(row.notes)}", file=sys.stderr)
+    if ungraded:
+        print(f"{len(ungraded)} not graded: no score was recorded for them; grade again", file=sys.stderr)
+    return bool(ungraded)
+
+
+@app.command()
+def feedback(assignment: Assignment) -> None:
+    """Write the feedback pages again, with points and comments given by hand; nothing is graded."""
+    from autograder.feedback import regenerate
+    from autograder.gradebook import Book
+
+    course = _course()
+    with Book(course) as book:
+        pages = list(regenerate(course, assignment, lambda student: book.by_hand(assignment, student)))
+    if not pages:
+        raise ValueError(f"nothing of {assignment} is graded yet; run: autograder grade {assignment}")
+    print(f"{len(pages)} pages in {course.folder('feedback')}")
+
+
+@app.command()
+def export(
+    assignments: Annotated[list[str] | None, typer.Argument(help="Chapters; all if left out.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="The CSV file; - is standard output.")] = "-",
+) -> None:
+    """Write the grades as CSV: student, assignment, score for each exercise, total."""
+    import contextlib
+
+    from autograder.export import export as write_csv
+    from autograder.judge import available_assignments
+
+    course = _course()
+    names = assignments or available_assignments()
+    with contextlib.ExitStack() as stack:
+        file = (
+            sys.stdout
+            if output == "-"
+            else stack.enter_context(open(output, "w", newline="", encoding="utf-8"))
+        )
+        lines = write_csv(course, names, file)
+    if output != "-":
+        print(f"{lines} lines in {output}")
+
+
+@app.command()
+def samples(assignment: Assignment) -> None:
+    """Put sample submissions, made from the solution and its named mistakes, into the course's inbox."""
+    from autograder.samples import write_samples
+
+    course = _course()
+    written = write_samples(course, assignment)
+    print(f"{len(written)} sample submissions in {course.folder('submitted')}")
+
+
+@app.command()
+def selftest(assignment: Assignment) -> int:
+    """Check the checks: right code must pass, and every named mistake must fail."""
+    from autograder.selftest import selftest as examine
+
+    return 0 if examine(assignment) else 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""nbgrader's gradebook, written through nbgrader's own API by one process.
+
+What a human decided (scores by hand, extra credit, comments by hand) is never changed: nbgrader keeps it beside
+the automatic score, and it wins.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autograder.course import Course
+from autograder.exercise import Assignment
+from autograder.notebook_outputs import Entry, NotReleased, tests_of
+
+CONFIG = "nbgrader_config.py"
+
+
+class GradebookError(RuntimeError):
+    """The gradebook could not be read or written; the message says why."""
+
+
+def put_tools_on_path() -> None:
+    """nbgrader calls a bare `alembic`, which lies beside this interpreter even where no venv is active."""
+    here = str(Path(sys.executable).parent)
+    if here not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+
+
+def settings(course: Course) -> Any:
+    """The course's `nbgrader_config.py` as a traitlets `Config`."""
+    from traitlets.config import PyFileConfigLoader
+
+    if not (course.root / CONFIG).exists():
+        raise FileNotFoundError(
+            f"{course.root} is no course: it has no {CONFIG}; go to the course's folder, or set EBM_COURSE"
+        )
+    return PyFileConfigLoader(CONFIG, path=str(course.root)).load_config()
+
+
+class Book:
+    """The gradebook of one course, open. Use as a context manager."""
+
+    def __init__(self, course: Course) -> None:
+        from nbgrader.api import Gradebook
+        from sqlalchemy.exc import SQLAlchemyError
+
+        put_tools_on_path()
+        course.directory.mkdir(parents=True, exist_ok=True)
+        self._failure = SQLAlchemyError
+        try:
+            self._book = Gradebook(course.db_url, settings(course).CourseDirectory.course_id)
+        except SQLAlchemyError as error:
+            raise GradebookError(
+                f"the gradebook cannot be opened: {_reason(error)}; restore it from a backup, or move it away and "
+                "run: autograder release"
+            ) from None
+
+    def __enter__(self) -> "Book":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._book.close()
+
+    def require(self, assignment: Assignment) -> None:
+        """The gradebook must know the assignment's cells and points; raises `NotReleased`."""
+        from nbgrader.api import MissingEntry
+
+        advice = f"; run: autograder release {assignment.name}"
+        try:
+            notebook = self._book.find_notebook(assignment.name, assignment.name)
+        except MissingEntry:
+            raise NotReleased(f"{assignment.name} is not in the gradebook{advice}") from None
+        points = {cell.name: cell.max_score for cell in notebook.grade_cells}
+        for exercise in assignment.exercises:
+            if points.get(tests_of(exercise.name)) != exercise.points:
+                raise NotReleased(
+                    f"the gradebook gives {exercise.name} "
+                    f"{points.get(tests_of(exercise.name), 0):g} points and its "
+                    f"checks {exercise.points:g}{advice}"
+                )
+
+    def students(self, assignment: str) -> set[str]:
+        """Everyone with a submission of the assignment."""
+        return {submission.student_id for submission in self._book.assignment_submissions(assignment)}
+
+    def by_hand(self, assignment: str, student: str) -> dict[str, dict[str, Any]]:
+        """What a human graded: for each cell its `score`, `extra` and `comment`, where there are some."""
+        from nbgrader.api import MissingEntry
+
+        try:
+            notebook = self._book.find_submission_notebook(assignment, assignment, student)
+        except MissingEntry:
+            return {}
+        found: dict[str, dict[str, Any]] = {}
+        for grade in notebook.grades:
+            if grade.manual_score is not None:
+                found.setdefault(grade.name, {})["score"] = grade.manual_score
+            if grade.extra_credit is not None:
+                found.setdefault(grade.name, {})["extra"] = grade.extra_credit
+        for comment in notebook.comments:
+            if comment.manual_comment:
+                found.setdefault(comment.name, {})["comment"] = comment.manual_comment
+        return found
+
+    def record(self, assignment: str, student: str, timestamp: str, entries: Iterable[Entry]) -> None:
+        """Write one student's scores and comments, all or none."""
+        try:
+            self._record(assignment, student, timestamp, {entry.grade_id: entry for entry in entries})
+        except self._failure as error:
+            self._book.db.rollback()
+            raise GradebookError(f"the gradebook could not be written: {_reason(error)}") from None
+
+    def _record(self, assignment: str, student: str, timestamp: str, entries: dict[str, Entry]) -> None:
+        self._book.update_or_create_student(student)
+        when = _when(timestamp)
+        with warnings.catch_warnings():  # nbgrader adds a submission in an order that SQLAlchemy remarks on
+            warnings.simplefilter("ignore")
+            submission = self._book.update_or_create_submission(
+                assignment, student, **({"timestamp": when} if when else {})
+            )
+        for notebook in submission.notebooks:
+            for grade in notebook.grades:
+                entry = entries.get(grade.name)
+                if entry is not None:
+                    grade.auto_score = entry.score
+                    grade.needs_manual_grade = grade.manual_score is not None or entry.score is None
+            for comment in notebook.comments:
+                entry = entries.get(comment.name)
+                if entry is not None:
+                    comment.auto_comment = entry.comment or None
+        self._book.db.commit()
+
+    def scores(self, assignment: str) -> dict[str, dict[str, float]]:
+        """For each student the score of each graded cell, corrections by hand included."""
+        return {
+            submission.student_id: {
+                grade.name: grade.score for notebook in submission.notebooks for grade in notebook.grades
+            }
+            for submission in self._book.assignment_submissions(assignment)
+        }
+
+
+def _when(timestamp: str) -> Any:
+    from nbgrader.utils import parse_utc
+
+    try:
+        return parse_utc(timestamp) if timestamp else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).split("\n")[0]

@@ -1,0 +1,145 @@
+"""One lane of grading: a process with one sandbox and one assignment's checks, fed one submission at a time.
+
+It judges, keeps the verdict, and writes each student's graded notebook and feedback. It never touches the
+gradebook. Jobs and answers are lines of JSON on standard input and output.
+"""
+
+import ctypes
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from autograder import feedback, inbox
+from autograder.course import Course
+from autograder.exercise import Assignment
+from autograder.judge import Judged, judge
+from autograder.notebook_outputs import Handout, entries, graded_notebook
+from autograder.report import UNREADABLE, CheckResult, ExerciseResult, Report
+from autograder.sandbox import NoIsolation, Sandbox
+from autograder.store import Store, assignment_named, write_atomically
+from autograder.submission import Submission, Unreadable, parse
+
+PR_SET_PDEATHSIG = 1
+
+
+class Lane:
+    """Judges submissions of one assignment. Use as a context manager."""
+
+    def __init__(self, course: Course, name: str, isolation: str) -> None:
+        self.course = course
+        self.assignment = assignment_named(name)
+        self.handout = Handout.of(course, self.assignment)
+        self.store = Store(course, name)
+        self.key = course.key()
+        self.sandbox = Sandbox(isolation, self.assignment.provides)
+
+    def __enter__(self) -> "Lane":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sandbox.close()
+
+    def answer(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Judge the submission of a job, unless its verdict is kept already, and write what follows from it."""
+        data = inbox.read(Path(job["path"])) if job["path"] else b""
+        if job["path"] and hashlib.sha256(data).hexdigest() != job["digest"]:
+            raise OSError("the file changed while it was being graded; grade it again")
+        judged = self.verdict(job["key"], data, job["reason"], job["force"])
+        students = {
+            target["student"]: self.write(target["student"], data, judged, target["notes"], target["by_hand"])
+            for target in job["targets"]
+        }
+        report = judged.report
+        return {"status": report.status, "score": report.score, "notes": report.notes, "students": students}
+
+    def verdict(self, key: str, data: bytes, reason: str = "", force: bool = False) -> Judged:
+        """The kept verdict `key`, or a fresh one on `data`; `reason` says why nothing can be graded."""
+        kept = None if force else self.store.load(key)
+        if kept is not None:
+            return kept
+        if reason:
+            judged = Judged(nothing(self.assignment, reason, self.sandbox.description))
+        else:
+            judged = judge(data, self.assignment, self.sandbox, self.key)
+        report = dataclasses.replace(judged.report, manual_points=self.handout.manual_points)
+        judged = Judged(report, judged.outputs)
+        self.store.save(key, judged)
+        return judged
+
+    def write(
+        self, student: str, data: bytes, judged: Judged, notes: list[str], by_hand: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Write the student's graded notebook and feedback; returns what the gradebook must be told."""
+        judged = with_notes(judged, notes)
+        submission = cells_of(data)
+        name = self.assignment.name
+        notebook = graded_notebook(submission, judged, self.handout)
+        folder = self.course.folder("autograded", student, name)
+        write_atomically(folder / f"{name}.ipynb", json.dumps(notebook, indent=1).encode() + b"\n")
+        if when := inbox.timestamp(self.course, student, name):
+            write_atomically(folder / "timestamp.txt", when.encode())
+        feedback.write(self.course, student, submission, judged, self.handout, by_hand)
+        return [dataclasses.asdict(entry) for entry in entries(submission, judged, self.handout)]
+
+
+def with_notes(judged: Judged, notes: list[str] | tuple[str, ...]) -> Judged:
+    """The verdict with notes on how the file lay in the inbox."""
+    report = dataclasses.replace(judged.report, notes=(*notes, *judged.report.notes))
+    return Judged(report, judged.outputs)
+
+
+def cells_of(data: bytes) -> Submission:
+    """The submission's cells; none if it cannot be read."""
+    try:
+        return parse(data)
+    except Unreadable:
+        return Submission(())
+
+
+def nothing(assignment: Assignment, reason: str, isolation: str) -> Report:
+    """The report on a submission that holds no notebook."""
+    message = f"nothing could be graded: {reason}"
+    exercises = tuple(
+        ExerciseResult(
+            e.name, e.title, tuple(CheckResult(c.name, c.points, 0.0, c.tries, message) for c in e.checks)
+        )
+        for e in assignment.exercises
+    )
+    maximum = sum(exercise.points for exercise in exercises)
+    return Report(assignment.name, UNREADABLE, exercises, (reason,), isolation, max_score=maximum)
+
+
+def serve(name: str, isolation: str) -> int:
+    """Answer jobs until standard input ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a check prints must not be taken for an answer
+
+    def say(**message: Any) -> None:
+        out.write(json.dumps(message) + "\n")
+
+    try:
+        lane = Lane(Course.here(), name, isolation)
+    except NoIsolation as error:
+        say(event="refused", reason=str(error))
+        return 1
+    with lane:
+        say(event="ready", isolation=lane.sandbox.description)
+        for line in sys.stdin:
+            job = json.loads(line)
+            try:
+                say(event="done", key=job["key"], **lane.answer(job))
+            except Exception as error:  # a fault of the grader: listed as ungraded, and the run goes on
+                traceback.print_exc()
+                say(event="fault", key=job["key"], reason=f"{type(error).__name__}: {error}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,279 @@
+"""The graded notebook: the student's cells, what they did in the sandbox, and our verdict in the test cells.
+
+Only text and checked PNG pictures go in; HTML, scripts, SVG, widgets and attachments never do. nbgrader's own rule
+(`determine_grade`) reads our number from each test cell, so formgrader and feedback show what we decided.
+"""
+
+import base64
+import binascii
+import dataclasses
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autograder.course import Course
+from autograder.exercise import Assignment
+from autograder.judge import CellOutput, Judged
+from autograder.report import ExerciseResult
+from autograder.submission import Cell, Submission
+
+NO_RESPONSE = "No response."
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_CHUNKS = frozenset([b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs", b"sRGB", b"gAMA"])
+PNG_SIDE = 4000
+
+
+class NotReleased(RuntimeError):
+    """The assignment has no student notebook yet, or one that no longer fits its checks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Marked:
+    """A cell of the released notebook that nbgrader knows by its id."""
+
+    grade_id: str
+    kind: str
+    source: str
+    marks: dict[str, Any]
+
+    @property
+    def locked(self) -> bool:
+        return not self.marks.get("solution")
+
+    @property
+    def is_test(self) -> bool:
+        return bool(self.marks.get("grade")) and self.locked
+
+    @property
+    def is_question(self) -> bool:
+        """A free-text answer that is graded by hand."""
+        return bool(self.marks.get("grade")) and not self.locked
+
+
+@dataclasses.dataclass(frozen=True)
+class Handout:
+    """The notebook that students were given."""
+
+    assignment: str
+    cells: dict[str, Marked]
+    instructions: frozenset[str]
+
+    @classmethod
+    def of(cls, course: Course, assignment: Assignment) -> "Handout":
+        """The released notebook; raises `NotReleased` where it is missing or does not fit the checks."""
+        path = course.folder("release", assignment.name, f"{assignment.name}.ipynb")
+        if not path.exists():
+            raise NotReleased(f"{assignment.name} is not released; run: autograder release {assignment.name}")
+        handout = cls.read(path, assignment.name)
+        handout.fit(assignment)
+        return handout
+
+    @classmethod
+    def read(cls, path: Path, name: str) -> "Handout":
+        cells: dict[str, Marked] = {}
+        instructions = set()
+        for cell in json.loads(path.read_text())["cells"]:
+            source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+            if marks := cell["metadata"].get("nbgrader"):
+                cells[marks["grade_id"]] = Marked(marks["grade_id"], cell["cell_type"], source, marks)
+            elif cell["cell_type"] == "markdown":
+                instructions.add(source.strip())
+        return cls(name, cells, frozenset(instructions))
+
+    def fit(self, assignment: Assignment) -> None:
+        """Every exercise must have a test cell worth its checks' points; raises `NotReleased`."""
+        for exercise in assignment.exercises:
+            tests = self.cells.get(tests_of(exercise.name))
+            points = tests.marks.get("points") if tests else None
+            if points != exercise.points:
+                raise NotReleased(
+                    f"the released {assignment.name} gives {exercise.name} {points or 0:g} points and its checks "
+                    f"{exercise.points:g}; run: autograder release {assignment.name}"
+                )
+
+    @property
+    def manual_points(self) -> float:
+        """Points of the free-text answers."""
+        return float(sum(cell.marks["points"] for cell in self.cells.values() if cell.is_question))
+
+
+def tests_of(exercise: str) -> str:
+    """The id of the cell that holds an exercise's visible tests and carries its points."""
+    return f"{exercise}-tests"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What the gradebook is told about one cell: nothing but what is not None."""
+
+    grade_id: str
+    score: float | None = None
+    comment: str | None = None
+    graded: bool = True
+
+
+def entries(submission: Submission, judged: Judged, handout: Handout) -> Iterator[Entry]:
+    """Scores of test cells, messages for answer cells, and which free-text answers wait for a human."""
+    written = {cell.grade_id: cell.source for cell in submission.cells}
+    results = {exercise.name: exercise for exercise in judged.report.exercises}
+    for grade_id, cell in handout.cells.items():
+        if cell.is_question:
+            empty = written.get(grade_id, cell.source) == cell.source
+            yield Entry(grade_id, 0.0 if empty else None, NO_RESPONSE if empty else "")
+        elif cell.is_test:
+            result = results.get(grade_id.removesuffix("-tests"))
+            yield Entry(grade_id, points(result.score) if result else 0.0)
+        elif not cell.locked and grade_id in results:
+            yield Entry(grade_id, None, in_words(results[grade_id]), graded=False)
+
+
+def points(value: float) -> float:
+    """A sum of points without the noise of adding fractions."""
+    return round(value, 6)
+
+
+def in_words(result: ExerciseResult) -> str:
+    """The checks of an exercise, one a line, as they stand in gradebook and graded notebook."""
+    lines = [f"{result.title}: {points(result.score):g} of {points(result.points):g} points"]
+    for check in result.checks:
+        lines.append(f"- {points(check.score):g}/{check.points:g} {check.tried}: {check.message}")
+        if check.hint:
+            lines.append(f"  This looks like: {check.mistake}. {check.hint}")
+    return "\n".join(lines)
+
+
+def graded_notebook(submission: Submission, judged: Judged, handout: Handout) -> dict[str, Any]:
+    """The notebook for `course/autograded/`, as formgrader and `nbgrader generate_feedback` want it."""
+    outputs = {output.index: output for output in judged.outputs}
+    last = {cell.grade_id: index for index, cell in enumerate(submission.cells) if cell.grade_id}
+    results = {tests_of(exercise.name): exercise for exercise in judged.report.exercises}
+    cells: list[tuple[str, dict[str, Any]]] = []
+    for index, cell in enumerate(submission.cells):
+        marked = handout.cells.get(cell.grade_id) if last.get(cell.grade_id) == index else None
+        if marked is not None and marked.is_test:
+            cells.append((marked.grade_id, _test_cell(marked, results.get(marked.grade_id))))
+        else:
+            cells.append((marked.grade_id if marked else "", _own_cell(cell, marked, outputs.get(index))))
+    _add_missing(cells, handout, results)
+    if judged.report.notes:
+        cells.insert(0, ("", _note(judged.report.notes)))
+    for number, (_, made) in enumerate(cells):
+        made["id"] = f"cell-{number}"
+    return {
+        "cells": [made for _, made in cells],
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def _add_missing(
+    cells: list[tuple[str, dict[str, Any]]], handout: Handout, results: dict[str, ExerciseResult]
+) -> None:
+    """Put graded cells that the student lost back behind the marked cell they came after."""
+    place = 0
+    for grade_id, marked in handout.cells.items():
+        here = next((i for i, (found, _) in enumerate(cells) if found == grade_id), None)
+        if here is None and marked.marks.get("grade"):
+            cell = (
+                _test_cell(marked, results.get(grade_id))
+                if marked.is_test
+                else _cell(marked.kind, marked.source, marked)
+            )
+            cells.insert(place, (grade_id, cell))
+            here = place
+        if here is not None:
+            place = here + 1
+
+
+def _cell(kind: str, source: str, marked: Marked | None) -> dict[str, Any]:
+    cell: dict[str, Any] = {"cell_type": kind, "metadata": {}, "source": source}
+    if marked is not None:
+        cell["metadata"] = {"nbgrader": dict(marked.marks), "deletable": False}
+        if marked.locked:
+            cell["metadata"]["editable"] = False
+    if kind == "code":
+        cell |= {"execution_count": None, "outputs": []}
+    return cell
+
+
+def _own_cell(cell: Cell, marked: Marked | None, output: CellOutput | None) -> dict[str, Any]:
+    kind = marked.kind if marked else cell.kind if cell.kind in ("code", "markdown", "raw") else "raw"
+    made = _cell(kind, marked.source if marked and marked.locked else cell.source, marked)
+    if kind == "code" and output is not None:
+        made["outputs"] = list(_outputs(output))
+    return made
+
+
+def _test_cell(marked: Marked, result: ExerciseResult | None) -> dict[str, Any]:
+    made = _cell(marked.kind, marked.source, marked)
+    score = points(result.score) if result else 0.0
+    number = {"text/plain": repr(score)}
+    made["outputs"] = [
+        {"output_type": "execute_result", "data": number, "metadata": {}, "execution_count": None}
+    ]
+    if result is not None:
+        made["outputs"].append({"output_type": "stream", "name": "stdout", "text": in_words(result) + "\n"})
+    return made
+
+
+def _note(notes: tuple[str, ...]) -> dict[str, Any]:
+    made = _cell("raw", "Notes on this notebook:\n" + "\n".join(f"- {note}" for note in notes), None)
+    return made
+
+
+def _outputs(output: CellOutput) -> Iterator[dict[str, Any]]:
+    for name, text in (("stdout", output.stdout), ("stderr", output.stderr)):
+        if text:
+            yield {"output_type": "stream", "name": name, "text": text}
+    for display in output.displays:
+        data = {"text/plain": display["text"]}
+        if png := checked_png(display["png"]):
+            data["image/png"] = png
+        if display["result"]:
+            yield {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": None}
+        else:
+            yield {"output_type": "display_data", "data": data, "metadata": {}}
+    if output.error:
+        name, _, message = output.error.partition(": ")
+        yield {
+            "output_type": "error",
+            "ename": name[:80],
+            "evalue": message,
+            "traceback": output.error.split("\n"),
+        }
+
+
+def checked_png(encoded: str) -> str:
+    """A PNG picture, rebuilt from its drawing chunks alone, in base64; empty if it is anything else."""
+    try:
+        data = base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    if not data.startswith(PNG_SIGNATURE):
+        return ""
+    kept, position, kinds = [PNG_SIGNATURE], len(PNG_SIGNATURE), []
+    while position + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, position)
+        end = position + 12 + size
+        if end > len(data):
+            return ""
+        kind, body = data[position + 4 : position + 8], data[position + 8 : end - 4]
+        if struct.unpack(">I", data[end - 4 : end])[0] != zlib.crc32(kind + body):
+            return ""
+        if kind in PNG_CHUNKS:
+            kept.append(data[position:end])
+            kinds.append(kind)
+        if kind == b"IHDR" and (size != 13 or max(struct.unpack_from(">II", body)) > PNG_SIDE):
+            return ""
+        position = end
+        if kind == b"IEND":
+            break
+    complete = kinds[:1] == [b"IHDR"] and b"IDAT" in kinds and kinds[-1:] == [b"IEND"]
+    return base64.b64encode(b"".join(kept)).decode() if complete else ""

@@ -1,0 +1,27 @@
+"""Makes this folder an nbgrader course: `nbgrader` and formgrader work from here, graded by our judge."""
+
+from pathlib import Path
+
+from autograder.course import Course
+from autograder.percent import STUB, TEXT_STUB
+
+c = get_config()  # noqa: F821
+course = Course(Path(__file__).resolve().parent)
+
+c.CourseDirectory.root = str(course.directory)
+c.CourseDirectory.course_id = "ebm"
+c.CourseDirectory.db_url = course.db_url
+
+c.ClearSolutions.code_stub = {"python": STUB}
+c.ClearSolutions.text_stub = TEXT_STUB
+
+# The submission runs in the sandbox, its answers are checked outside it, and no kernel starts.
+c.Autograde.autograde_preprocessors = [
+    "autograder.preprocessor.JudgeNotebook",
+    "autograder.preprocessor.SaveVerdict",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
+# Students write Markdown; what of it a browser would execute stays out of feedback and formgrader.
+c.HTMLExporter.sanitize_html = True

@@ -1,0 +1,163 @@
+"""A small course with a toy assignment, in a folder of its own."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nbformat
+import pytest
+
+from autograder.batch import Row, grade
+from autograder.course import Course
+from autograder.release import publish
+from autograder.store import assignment_named
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+RIGHT = {"double": "def double(x):\n    return 2 * x", "add": "def add(x, y):\n    return x + y"}
+QUESTION = "Because two is the number of ones in it."
+
+
+def toy_notebook() -> Any:
+    """The solution of the toy assignment, with nbgrader's metadata."""
+    cells = [
+        nbformat.v4.new_markdown_cell("# Toy\n\nSolve everything.", id="toy-00"),
+        nbformat.v4.new_code_cell("import numpy as np", id="toy-01"),
+        code("double", solution=True, source=solved("def double(x):\n", "    return 2 * x")),
+        code("double-tests", points=40.0, source="assert double(1) == 2"),
+        code("add", solution=True, source=solved("def add(x, y):\n", "    return x + y")),
+        code("add-tests", points=40.0, source="assert add(1, 2) == 3"),
+        nbformat.v4.new_markdown_cell(
+            "Why two?\n\n### BEGIN SOLUTION\nBecause.\n### END SOLUTION",
+            id="toy-06",
+            metadata={"nbgrader": marks("why", points=20.0, solution=True)},
+        ),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return notebook
+
+
+def solved(head: str, body: str) -> str:
+    return f"{head}    ### BEGIN SOLUTION\n{body}\n    ### END SOLUTION"
+
+
+def marks(grade_id: str, points: float = 0.0, solution: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {"schema_version": 3, "grade_id": grade_id, "solution": solution, "task": False}
+    found |= {"grade": points > 0, "locked": not solution}
+    return found | ({"points": points} if points else {})
+
+
+def code(grade_id: str, points: float = 0.0, solution: bool = False, source: str = "") -> Any:
+    return nbformat.v4.new_code_cell(
+        source, id=grade_id, metadata={"nbgrader": marks(grade_id, points, solution)}
+    )
+
+
+class Classroom:
+    """A course on disk with shorthands for what its instructor and students do."""
+
+    def __init__(self, root: Path) -> None:
+        shutil.copy(ROOT / "nbgrader_config.py", root)
+        self.course = Course(root)
+
+    def publish(self) -> "Classroom":
+        publish(self.course, assignment_named("toy"), toy_notebook())
+        return self
+
+    def released(self) -> Any:
+        return json.loads(self.course.folder("release", "toy", "toy.ipynb").read_text())
+
+    def answered(self, sources: dict[str, str]) -> bytes:
+        """The released notebook with some of its marked cells filled in."""
+        notebook = self.released()
+        for cell in notebook["cells"]:
+            grade_id = cell["metadata"].get("nbgrader", {}).get("grade_id", cell["id"])
+            cell["source"] = sources.get(grade_id, cell["source"])
+        return json.dumps(notebook).encode()
+
+    def submit(self, student: str, what: bytes | dict[str, str], name: str = "toy.ipynb") -> Path:
+        path = self.course.folder("submitted", student, "toy", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.answered(what) if isinstance(what, dict) else what)
+        return path
+
+    def grade(self, *students: str, **options: Any) -> dict[str, Row]:
+        options = {"isolation": "none", "jobs": 1} | options
+        rows = grade(self.course, "toy", list(students) or None, **options)
+        return {row.student: row for row in rows}
+
+    def page(self, student: str) -> str:
+        return self.course.folder("feedback", student, "toy", "toy.html").read_text()
+
+    def autograded(self, student: str) -> Any:
+        return nbformat.read(self.course.folder("autograded", student, "toy", "toy.ipynb"), as_version=4)
+
+    def book(self) -> Any:
+        from nbgrader.api import Gradebook
+
+        return Gradebook(self.course.db_url, "ebm")
+
+    def entries(self, student: str) -> SimpleNamespace:
+        """What the gradebook holds for a student: grades and comments by cell."""
+        with self.book() as book:
+            notebook = book.find_submission_notebook("toy", "toy", student)
+            return SimpleNamespace(
+                auto={g.name: g.auto_score for g in notebook.grades},
+                score={g.name: g.score for g in notebook.grades},
+                manual={g.name: g.manual_score for g in notebook.grades},
+                waiting={g.name: g.needs_manual_grade for g in notebook.grades},
+                comment={c.name: c.auto_comment for c in notebook.comments},
+                shown={c.name: c.comment for c in notebook.comments},
+            )
+
+
+@pytest.fixture(scope="session")
+def course_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A released course, made once and copied for each test."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("EBM_CHECKS", str(HERE / "checks"))
+    root = tmp_path_factory.mktemp("template")
+    try:
+        Classroom(root).publish()
+    finally:
+        patch.undo()
+    return root
+
+
+@pytest.fixture
+def empty_classroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Classroom:
+    """A course where nothing is released."""
+    monkeypatch.setenv("EBM_CHECKS", str(HERE / "checks"))
+    monkeypatch.setenv("EBM_COURSE", str(tmp_path))
+    monkeypatch.delenv("EBM_GRADEBOOK", raising=False)
+    return Classroom(tmp_path)
+
+
+@pytest.fixture
+def classroom(empty_classroom: Classroom, course_template: Path) -> Classroom:
+    """A course where the toy assignment is released."""
+    shutil.copytree(course_template / "course", empty_classroom.course.directory)
+    return empty_classroom
+
+
+@pytest.fixture
+def right() -> dict[str, str]:
+    """Correct answers to the toy assignment's exercises."""
+    return dict(RIGHT)
+
+
+@pytest.fixture
+def sabotage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make the toy's check misbehave: `sabotage("raise")`, `sabotage("kill 1")`, `sabotage("")`."""
+    script = tmp_path / "sabotage"
+    monkeypatch.setenv("TOY_SABOTAGE", str(script))
+
+    def misbehave(what: str) -> None:
+        script.write_text(what)
+
+    return misbehave
