@@ -27,8 +27,6 @@ from autograder.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, R
 from autograder.sandbox import Dead, Limits, NoIsolation, Sandbox, Session
 from autograder.worker import codec
 
-CELL_SECONDS = 20.0
-NOTEBOOK_SECONDS = 90.0
 CHECK_RESTARTS = 3
 AFTER_A_HANG = 2.0
 CELL_RESTARTS = 4
@@ -155,18 +153,19 @@ class _Run:
 
     def _run_cells(self) -> bool:
         assert self.session is not None
-        end = time.monotonic() + NOTEBOOK_SECONDS
+        end = time.monotonic() + self.limits.notebook_seconds
         for index, cell in enumerate(self.submission.cells):
             if cell.kind != "code" or cell.is_test or index in self.skipped or not cell.source.strip():
                 continue
             left = end - time.monotonic()
             if left <= 0:
+                allowed = self.limits.notebook_seconds
                 self.notes.append(
-                    f"the notebook ran for more than {NOTEBOOK_SECONDS:.0f} seconds; the rest was not run"
+                    f"the notebook ran for more than {allowed:.0f} seconds; the rest was not run"
                 )
                 return True
             try:
-                answer = self.session.run_cell(cell.source, min(CELL_SECONDS, left))
+                answer = self.session.run_cell(cell.source, min(self.limits.cell_seconds, left))
             except Dead as death:
                 self._leave_out(index, death.reason)
                 return False
@@ -214,7 +213,7 @@ def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
     text = ""
     if isinstance(error, dict):
         if error.get("late"):
-            text = f"This cell was stopped after {CELL_SECONDS:.0f} seconds."
+            text = f"This cell was stopped after {answer.get('seconds', 0.0):.0f} seconds."
         else:
             line = f" (line {error['line']}: {error.get('code', '')})" if error.get("line") else ""
             text = f"{error.get('type', 'Error')}: {error.get('message', '')}{line}"

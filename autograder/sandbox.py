@@ -48,13 +48,15 @@ class Dead(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one submission may use."""
+    """What one submission may use: bytes, processor and wall seconds, processes."""
 
     memory: int = 2 << 30
     cpu_seconds: int = 180
     processes: int = 48
     file_bytes: int = 32 << 20
     scratch_bytes: int = 64 << 20
+    cell_seconds: float = 20.0
+    notebook_seconds: float = 90.0
 
 
 def find_bubblewrap() -> str | None:
@@ -274,7 +276,10 @@ class Sandbox:
                 return None
             self._heard += part
         line, _, self._heard = self._heard.partition(b"\n")
-        event: dict[str, Any] = json.loads(line)
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return None
         return event
 
     def _complaint(self) -> str:

@@ -88,7 +88,7 @@ def pack(value: Any) -> bytes:
     if len(header) > MAX_HEADER or len(payload) > MAX_PAYLOAD:
         size = len(header) + len(payload)
         raise ProtocolError(
-            f"the value takes {size:,} bytes; at most {MAX_PAYLOAD:,} of array data can be returned"
+            f"a value of {size:,} bytes is more than the {MAX_PAYLOAD:,} that can be returned"
         )
     return PREFIX.pack(len(header), len(payload)) + header + payload
 
@@ -176,6 +176,10 @@ def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
 def _array(array: np.ndarray, blobs: list[bytes], tag: str) -> Any:
     if array.dtype.name not in DTYPES:
         return {"!": "foreign", "type": f"array of dtype {array.dtype.name[:40]}"}
+    if array.nbytes > MAX_PAYLOAD:
+        raise ProtocolError(
+            f"an array of {array.nbytes:,} bytes is more than the {MAX_PAYLOAD:,} that can be returned"
+        )
     plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
     blobs.append(plain.tobytes())
     return {"!": tag, "dtype": array.dtype.name, "shape": list(array.shape)}
@@ -223,7 +227,7 @@ class _Reader:
 
     def _array(self, tree: dict[str, Any], tag: str) -> Any:
         name, shape = tree.get("dtype"), tree.get("shape")
-        if name not in DTYPES:
+        if not isinstance(name, str) or name not in DTYPES:
             raise ProtocolError(f"dtype {str(name)[:40]!r} is not allowed")
         sizes_fit = isinstance(shape, list) and len(shape) <= 16
         if not sizes_fit or not all(type(n) is int and 0 <= n <= MAX_PAYLOAD for n in shape):  # type: ignore[union-attr]

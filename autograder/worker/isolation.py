@@ -163,24 +163,19 @@ def processes(session: int | None = None) -> list[int]:
     return found
 
 
-def memory_at_most(pids: list[int]) -> int:
-    """Resident bytes, counting a page once for every process that shares it: cheap, and never too little."""
-    page, total = resource.getpagesize(), 0
-    for pid in pids:
-        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/statm", "rb") as file:
-            _, resident, shared = (int(n) for n in file.read().split()[:3])
-            total += max(0, resident - shared) * page  # pages of files can be reclaimed
-    return total
+def anonymous_bytes(pid: int | str) -> int:
+    """Resident memory of a process that no file backs."""
+    with open(f"/proc/{pid}/statm", "rb") as file:
+        _, resident, shared = (int(n) for n in file.read().split()[:3])
+    return max(0, resident - shared) * resource.getpagesize()
 
 
-def memory(pids: list[int]) -> int:
-    """Resident bytes with shared pages divided among those that share them: exact, and dearer to read."""
-    total = 0
+def memory(pids: list[int], inherited: int) -> int:
+    """What a submission's processes use together; the `inherited` bytes of the zygote count once."""
+    total = inherited
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-            for line in file:
-                if line.startswith(b"Pss_Anon:"):
-                    total += int(line.split()[1]) * 1024
+        with contextlib.suppress(OSError, ValueError):
+            total += max(0, anonymous_bytes(pid) - inherited)
     return total
 
 

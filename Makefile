@@ -1,0 +1,69 @@
+# Two commands: `make` shows everything, `make test` tests everything. Both set themselves up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+ASSIGNMENTS := $(patsubst solutions/%.py,%,$(wildcard solutions/*.py))
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: all install release book samples grade test test-fast lint format lab lock clean help
+
+all: install release book samples grade ## everything a first-time user wants to see
+	@$(BIN)/python -m autograder.tour
+
+install: $(READY) ## the virtual environment with the locked dependencies
+
+$(READY): requirements.lock pyproject.toml autograder/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) (a minute or two the first time)"
+	@$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . -e ./autograder
+	@touch $@
+
+release: install ## student notebooks from solutions/, and a zip for each
+	$(BIN)/autograder release
+
+book: release ## the book, into _build/html
+	$(BIN)/jupyter-book build . -W -n --keep-going
+
+samples: release ## a small class of sample submissions
+	$(BIN)/autograder samples ising
+
+grade: samples ## grade the samples in the sandbox
+	$(BIN)/autograder grade ising
+
+test: install ## every test
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-fast: install ## the tests that take under two minutes together
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser"
+
+lint: install ## formatting, lint, types and spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+format: install ## rewrite files in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lab: install ## JupyterLab on the course, with nbgrader
+	$(BIN)/jupyter lab
+
+lock: ## renew requirements.lock from the newest versions that fit
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install -q -U pip
+	.venv-lock/bin/pip install -q hatchling editables "torch==2.13.0"
+	.venv-lock/bin/pip install -q --group book --group test --group lint -e '.[fast,data,figures]' -e ./autograder
+	(echo "# Exact versions of everything the course needs; renewed by 'make lock'."; \
+	 .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//') > requirements.lock
+	rm -rf .venv-lock
+
+clean: ## what can be rebuilt; never course/submitted or the gradebook
+	rm -rf _build dist build course/source course/release course/autograded course/feedback course/results
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

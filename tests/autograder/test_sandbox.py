@@ -1,0 +1,297 @@
+"""The sandbox: what a submission can reach, what it may use, and how it ends."""
+
+import contextlib
+import os
+import time
+
+import numpy as np
+import pytest
+
+from autograder import sandbox as module
+from autograder.sandbox import Dead, Limits, NoIsolation, Sandbox
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
+
+
+def text(answer) -> str:
+    return answer["stdout"] + (str(answer["error"]) if answer["error"] else "")
+
+
+def run(sandbox, source, seconds=10.0, limits=None):
+    return sandbox.start(limits).run_cell(source, seconds)
+
+
+def test_cells_run_under_ipython_semantics_and_share_a_namespace(sandbox):
+    session = sandbox.start()
+    assert session.run_cell("%matplotlib inline\nx = 20\nx + 1", 10)["displays"][0]["text"] == "21"
+    assert session.run_cell("print(x); _", 10)["stdout"] == "20\n"
+    assert session.run_cell("!echo from the shell", 10)["stdout"] == "from the shell\n"
+    assert session.run_cell("import asyncio; await asyncio.sleep(0); 3", 10)["displays"][0]["text"] == "3"
+
+
+def test_a_figure_comes_back_as_a_picture(sandbox):
+    answer = run(sandbox, "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()")
+    assert answer["displays"][0]["png"].startswith("iVBOR")
+
+
+def test_an_error_says_its_type_and_the_students_line(sandbox):
+    error = run(sandbox, "x = 1\ny = x / 0")["error"]
+    assert (error["type"], error["line"], error["code"]) == ("ZeroDivisionError", 2, "y = x / 0")
+    assert run(sandbox, "def f(:\n  pass")["error"]["type"] == "SyntaxError"
+
+
+def test_no_two_submissions_share_a_file(sandbox):
+    places = ["/tmp/x", "/home/student/x", "/dev/shm/x"]
+    left = f"for p in {places}: open(p, 'w').write('secret')"
+    assert run(sandbox, left)["error"] is None
+    assert text(run(sandbox, f"import os; print([p for p in {places} if os.path.exists(p)])")) == "[]\n"
+
+
+def test_the_rest_of_the_file_system_cannot_be_written(sandbox):
+    source = """
+import os
+written = []
+for place in ["/", "/usr", "/etc", "/dev", "/opt/course", "/opt/course/ebmkit", "/home", "/proc/1"]:
+    try:
+        open(os.path.join(place, "canary"), "w"); written.append(place)
+    except OSError: pass
+print(written)
+"""
+    assert text(run(sandbox, source)) == "[]\n"
+
+
+def test_nothing_of_the_course_is_mounted(sandbox):
+    root = os.path.dirname(os.path.dirname(module.__file__))
+    answer = run(
+        sandbox, f"import os; print(sorted(os.listdir({root!r})) if os.path.exists({root!r}) else [])"
+    )
+    assert set(eval(answer["stdout"])) <= {".venv"}
+
+
+def test_no_process_outside_the_submission_can_be_signalled_or_read(sandbox):
+    source = """
+import os
+found = []
+for name in os.listdir("/proc"):
+    if name.isdigit():
+        try:
+            open(f"/proc/{name}/environ", "rb").read()
+            if os.readlink(f"/proc/{name}/ns/user") != os.readlink("/proc/self/ns/user"): found.append(name)
+        except OSError: pass
+        try: open(f"/proc/{name}/mem", "rb") and int(name) in (1, 2) and found.append(name)
+        except OSError: pass
+print(found, os.getpid())
+"""
+    assert text(run(sandbox, source)) == "[] 1\n"
+
+
+def test_there_is_no_network_no_root_no_capability_and_no_new_privilege(sandbox):
+    source = """
+import socket, os
+status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
+print(os.getuid() != 0, int(status["CapEff"], 16), int(status["CapBnd"], 16), status["NoNewPrivs"].strip())
+try: socket.socket(); print("socket")
+except OSError: print("no socket")
+"""
+    assert text(run(sandbox, source)).split() == ["True", "0", "0", "1", "no", "socket"]
+
+
+def test_system_calls_that_no_notebook_needs_are_refused(sandbox):
+    if not sandbox.filtered:
+        pytest.skip("libseccomp is not installed")
+    source = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.unshare(0x10000000), libc.ptrace(0, 0, 0, 0), libc.mount(b"a", b"/tmp", b"tmpfs", 0, None))
+"""
+    assert text(run(sandbox, source)) == "-1 -1 -1\n"
+
+
+def test_the_environment_is_empty_of_the_hosts(sandbox, monkeypatch):
+    names = set(eval(text(run(sandbox, "import os; print(sorted(os.environ))"))))
+    set_by_libraries = {"MPLBACKEND", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR"}
+    assert names <= set(module.ENVIRONMENT) | set_by_libraries | {"PATH", "PWD", "OLDPWD", "LC_CTYPE"}
+
+
+def test_withheld_modules_of_ebmkit_say_why(sandbox):
+    error = run(sandbox, "import ebmkit.ising")["error"]
+    assert error["type"] == "ImportError"
+    assert "not available while this assignment is graded" in error["message"]
+
+
+def test_provided_modules_of_ebmkit_can_be_imported():
+    with Sandbox(provided=("energy",)) as opened:
+        answer = opened.start().run_cell(
+            "from ebmkit.energy import EnergyModel\nprint(EnergyModel.__name__)", 20
+        )
+        assert text(answer) == "EnergyModel\n"
+
+
+def test_a_cell_is_stopped_when_its_time_is_up_and_the_state_survives(sandbox):
+    session = sandbox.start()
+    session.run_cell("x = 5", 5)
+    assert session.run_cell("while True: pass", 0.3)["error"]["late"]
+    assert session.run_cell("print(x)", 5)["stdout"] == "5\n"
+
+
+def test_a_cell_that_cannot_be_interrupted_is_killed(sandbox, monkeypatch):
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.5)
+    source = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+while True: pass
+"""
+    start = time.monotonic()
+    with pytest.raises(Dead, match="late"):
+        run(sandbox, source, seconds=0.3)
+    assert time.monotonic() - start < 4
+
+
+def test_memory_of_all_processes_together_is_bounded(sandbox):
+    source = """
+import os, time
+for _ in range(8):
+    if os.fork() == 0:
+        hoard = bytearray(300_000_000)
+        for i in range(0, len(hoard), 4096): hoard[i] = 1
+        time.sleep(20)
+time.sleep(20)
+"""
+    with pytest.raises(Dead, match="memory"):
+        run(sandbox, source, seconds=20, limits=Limits(memory=2 << 30))
+
+
+def test_one_process_cannot_have_more_memory_than_allowed(sandbox):
+    assert run(sandbox, "x = bytearray(3 << 30)")["error"]["memory"]
+
+
+def test_the_number_of_processes_is_bounded(sandbox):
+    source = "import os, time\nfor _ in range(400):\n    if os.fork() == 0: time.sleep(20)\n"
+    try:
+        assert run(sandbox, source)["error"]["type"] == "BlockingIOError"
+    except Dead as death:
+        assert death.reason == "processes"  # noqa: PT017
+
+
+def test_files_are_bounded_in_size_and_number(sandbox):
+    full = "with open('/tmp/f', 'wb') as f:\n    for _ in range(100): f.write(bytes(1 << 20))"
+    assert run(sandbox, full)["error"]["type"] == "OSError"
+    many = "for i in range(100_000): open(f'/tmp/{i}', 'w').close()"
+    assert run(sandbox, many)["error"]["type"] == "OSError"
+
+
+def test_printed_output_is_bounded_in_bytes(sandbox):
+    answer = run(sandbox, "print('x' * 300_000_000)", seconds=20)
+    assert len(answer["stdout"]) < 25_000
+    assert "more characters not kept" in answer["stdout"]
+
+
+def test_a_check_runs_in_a_fork_that_leaves_the_state_as_it_was(sandbox):
+    session = sandbox.start()
+    session.run_cell("seen = []\ndef f(x):\n    seen.append(x); return len(seen)", 5)
+    for _ in range(2):
+        with session.check(5, 0) as line:
+            assert line.call("f", [((1.0,), {})])[0]["value"] == 1
+
+
+def test_a_crash_or_hang_in_a_check_harms_that_check_alone(sandbox):
+    session = sandbox.start()
+    session.run_cell(
+        "import os\ndef die(): os._exit(3)\ndef hang():\n    while True: pass\ndef fine(): return 7", 5
+    )
+    for name in ("die", "hang"):
+        with session.check(0.5, 0) as line, contextlib.suppress(module.codec.Late, module.codec.Closed):
+            line.call(name, [((), {})])
+    with session.check(5, 0) as line:
+        assert line.call("fine", [((), {})])[0]["value"] == 7
+
+
+def test_processes_left_by_a_check_are_killed(sandbox):
+    session = sandbox.start()
+    session.run_cell(
+        "import os, time\ndef f():\n    if os.fork() == 0: os.setsid(); time.sleep(60)\n    return 1\n"
+        "def count(): return sum(n.isdigit() and open(f'/proc/{n}/stat').read().split()[2] != 'Z' "
+        "for n in os.listdir('/proc'))",
+        5,
+    )
+    counts = []
+    for _ in range(3):
+        with session.check(5, 0) as line:
+            line.call("f", [((), {})])
+        with session.check(5, 0) as line:
+            counts.append(line.call("count", [((), {})])[0]["value"])
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_arrays_tensors_and_random_generators_reach_the_student(sandbox):
+    session = sandbox.start()
+    session.run_cell("def f(a, t, rng, g): return a.sum() + float(t.sum()) + 0 * rng.random() + g(2.0)", 5)
+    codec = module.codec
+    args = (np.ones(3), codec.Tensor(np.ones(4)), codec.Rng(1), codec.Source("lambda x: k * x", k=10.0))
+    with session.check(5, 0) as line:
+        assert float(line.call("f", [(args, {})])[0]["value"]) == 27.0
+
+
+def test_the_judge_can_see_whether_arguments_were_changed(sandbox):
+    session = sandbox.start()
+    session.run_cell("def f(a):\n    a[0] = 9\n    return 1", 5)
+    with session.check(5, 0) as line:
+        (outcome,) = line.call("f", [((np.zeros(2),), {})], arguments=True)
+    assert outcome["arguments"][0][0] == 9
+
+
+def test_the_same_seed_gives_unseeded_code_the_same_numbers(sandbox):
+    session = sandbox.start()
+    session.run_cell(
+        "import numpy as np, torch\ndef f(): return np.random.random() + float(torch.rand(()))", 5
+    )
+    drawn = []
+    for seed in (1, 1, 2):
+        with session.check(5, seed) as line:
+            drawn.append(float(line.call("f", [((), {})])[0]["value"]))
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_process_that_ends_itself_is_dead_and_the_sandbox_lives_on(sandbox):
+    with pytest.raises(Dead, match="exited"):
+        run(sandbox, "import os; os._exit(0)")
+    assert run(sandbox, "1 + 1")["error"] is None
+
+
+def test_one_bubblewrap_for_each_submission_works_where_nesting_is_forbidden():
+    with Sandbox("bubblewrap") as opened:
+        assert opened.level == "bubblewrap"
+        assert text(opened.start().run_cell("print(open('/tmp/a', 'w').write('x'))", 10)) == "1\n"
+        assert text(opened.start().run_cell("import os; print(os.listdir('/tmp'))", 10)).count("'a'") == 0
+
+
+def test_without_isolation_grading_is_loud_and_ends_only_its_own_processes():
+    with Sandbox("none") as opened:
+        assert opened.description == "none"
+        session = opened.start()
+        assert text(session.run_cell("print('x')", 10)) == "x\n"
+        with session.check(5, 0) as line:
+            assert line.call("nothing", [((), {})])[0] == {"missing": True}
+        opened.end()
+        assert text(opened.start().run_cell("print('y')", 10)) == "y\n"
+
+
+def test_a_host_without_bubblewrap_refuses_and_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(module, "find_bubblewrap", lambda: None)
+    with pytest.raises(NoIsolation, match="apt-get install bubblewrap"):
+        Sandbox()
+
+
+def test_an_unknown_level_of_isolation_is_named():
+    with pytest.raises(ValueError, match="perfect"):
+        Sandbox("perfect")
+
+
+def test_closing_a_sandbox_leaves_no_process_and_no_folder():
+    opened = Sandbox()
+    process, home = opened._process, opened._home.name
+    opened.start()
+    opened.close()
+    assert process is not None
+    assert process.poll() is not None
+    assert not os.path.exists(home)

@@ -1,0 +1,100 @@
+"""Reading what students hand in: anything at all gets a clear answer and never an exception of ours."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograder import submission
+from autograder.submission import Unreadable, parse
+
+
+def notebook(**changes):
+    tree = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []} | changes
+    return json.dumps(tree).encode()
+
+
+def cell(source="x = 1", **nbgrader):
+    return {"cell_type": "code", "source": source, "metadata": {"nbgrader": nbgrader} if nbgrader else {}}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"   \n", "empty"),
+        (notebook()[:-9], "cut off"),
+        (b"print('hello')", "not a notebook"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b'{"a": 1}', "not a Jupyter notebook"),
+        (b"[1, 2]", "not a Jupyter notebook"),
+        (notebook(nbformat=3, cells=None), "too old"),
+        (notebook(cells=["x"]), "damaged"),
+        (notebook(cells=[cell()] * 1001), "1001 cells"),
+        (b"[" * 100_000, "not a notebook"),
+    ],
+)
+def test_what_is_no_notebook_is_refused_with_a_reason(data, reason):
+    with pytest.raises(Unreadable, match=reason):
+        parse(data)
+
+
+def test_a_notebook_of_a_hundred_megabytes_is_refused_without_reading_it_all(tmp_path):
+    path = tmp_path / "huge.ipynb"
+    with path.open("wb") as file:
+        file.truncate(100 << 20)
+    data = submission.read_bytes(path)
+    assert len(data) == submission.MAX_BYTES + 1
+    with pytest.raises(Unreadable, match="larger than 20 MB"):
+        parse(data)
+
+
+def test_a_byte_order_mark_and_sources_in_lines_are_fine():
+    read = parse(b"\xef\xbb\xbf" + notebook(cells=[cell(["x = 1\n", "y = 2"])]))
+    assert read.cells[0].source == "x = 1\ny = 2"
+
+
+def test_oddities_are_noted_and_cost_nothing():
+    double = cell(grade_id="energy", solution=True)
+    read = parse(notebook(cells=[double, double], metadata={"kernelspec": {"language": "R"}}))
+    assert "'R'" in read.notes[0]
+    assert "energy" in read.notes[1]
+    assert submission.missing(read, ["energy", "denoise"]) == [
+        "the answer cell of denoise is missing; the function was looked for in the other cells"
+    ]
+
+
+def test_our_own_tests_are_told_from_answers():
+    read = parse(
+        notebook(cells=[cell(grade_id="a-tests", grade=True), cell(grade_id="q", grade=True, solution=True)])
+    )
+    assert [c.is_test for c in read.cells] == [True, False]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["cells", "metadata", "nbgrader", "source", "cell_type", "kernelspec", "grade_id"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(JSON, JSON)
+def test_any_json_at_all_is_either_read_or_refused(cells, metadata):
+    with contextlib.suppress(Unreadable):
+        assert isinstance(parse(notebook(cells=cells, metadata=metadata)), submission.Submission)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_at_all_are_either_read_or_refused(data):
+    with contextlib.suppress(Unreadable):
+        assert isinstance(parse(data), submission.Submission)
