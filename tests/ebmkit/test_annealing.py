@@ -79,8 +79,8 @@ class SharedWork(ScaledSpins):
         return kernel.step(kernel.init(x), generator)[0].position, (before - after) * self.energy(x)
 
 
-def _forbidding_table(*forbidden):
-    model = Table((2,), SPINS, seed=3)
+def _forbidding_table(n, forbidden):
+    model = Table((n,), SPINS, seed=3)
     model.table[list(forbidden)] = math.inf
     return model
 
@@ -94,9 +94,9 @@ CASES = {
     "three values": (Table((1,), (0.0, 1.0, 2.0)), {}),
     "Metropolis": (Table((2,), SPINS), {"transition": _flips}),
     "a base with a shape": (Table((1,), (0.0, 1.0)), {"base": "table"}),
-    "a forbidden state": (_forbidding_table(2), {}),
-    "a forbidden state, Metropolis": (_forbidding_table(2), {"transition": _flips}),
-    "a chain that cannot get out": (_forbidding_table(1, 2, 3), {"transition": _flips}),
+    "a forbidden state": (_forbidding_table(2, [2]), {}),
+    "a forbidden state, Metropolis": (_forbidding_table(2, [2]), {"transition": _flips}),
+    "a chain that cannot get out": (_forbidding_table(3, range(2, 8)), {"transition": _flips}),
     "its own path": (ScaledSpins(2), {}),
     "its own path, sharing work": (SharedWork(2), {}),
     "an uneven schedule": (Boltzmann(2), {"betas": [0.0, 0.1, 1.0]}),
