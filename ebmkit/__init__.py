@@ -31,6 +31,7 @@ _MODULES = (
     "normalization",
     "partition",
     "product_of_experts",
+    "score_matching",
 )
 __all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
 

@@ -1,0 +1,132 @@
+"""Learning without Z and without sampling: match the score, or tell data from noise.
+
+    J(θ) = E_data[½ |∇_x log p_θ(x)|² + tr ∇²_x log p_θ(x)] = ½ E_data |∇_x log p_θ - ∇_x log p_data|² + const
+
+Source: Hyvärinen (JMLR 2005); Vincent (2011); Song et al. (UAI 2019); Gutmann & Hyvärinen (JMLR 2012).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ebmkit.chance import Generator, bernoulli, normal
+from ebmkit.energy import EnergyModel
+
+
+def explicit_score_matching(model: EnergyModel, x: Tensor) -> Tensor:
+    """Hyvärinen's objective, its trace exact: one backward pass for each coordinate of x.
+
+        J = mean_x [½ |s(x)|² + Σ_i ∂s_i/∂x_i],   s(x) = ∇_x log p(x) = -∇_x E(x)
+
+    `x (n, *event_shape)` to a scalar, differentiable in the model's parameters; least where the scores of model and
+    data agree. Raises `TypeError` for a discrete model or an integer x. Source: Hyvärinen (2005), theorem 1.
+    """
+    x = _differentiable(model, x)
+    score = _score(model, x)
+    flat = score.reshape(len(x), -1)
+    trace = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    for i in range(flat.shape[1]):
+        trace = trace + _gradient(flat[:, i].sum(), x).reshape(len(x), -1)[:, i]
+    return (flat.square().sum(-1) / 2 + trace).mean()
+
+
+def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, generator: Generator) -> Tensor:
+    """The score at noisy data should point back to the data.
+
+        J = ½ mean |s(x + σε) + ε/σ|²,   ε ~ N(0, I)
+
+    Its minimum is the score of the data blurred by N(0, σ²), not of the data. `x (n, *event_shape)` to a scalar,
+    differentiable in the parameters. Raises `ValueError` for σ ≤ 0, `TypeError` as `explicit_score_matching`.
+    Source: Vincent, "A connection between score matching and denoising autoencoders" (2011).
+    """
+    if not sigma > 0:
+        raise ValueError(f"sigma is the noise's standard deviation and must be positive, got {sigma}")
+    noise = normal(x, generator)
+    noisy = _differentiable(model, x + sigma * noise)
+    error = _score(model, noisy) + noise / sigma
+    return error.reshape(len(x), -1).square().sum(-1).mean() / 2
+
+
+def sliced_score_matching(
+    model: EnergyModel, x: Tensor, generator: Generator, n_projections: int = 1
+) -> Tensor:
+    """Hyvärinen's objective with its trace estimated along random directions: two backward passes each.
+
+        J = mean [½ |s(x)|² + v·∇_x(v·s(x))],   v uniform on {-1, +1}^d
+
+    Its mean over v is `explicit_score_matching`. `x (n, *event_shape)` to a scalar, differentiable in the
+    parameters. Raises `ValueError` for no projection, `TypeError` as `explicit_score_matching`.
+    Source: Song, Garg, Shi & Ermon (2019), the variance-reduced form.
+    """
+    if n_projections < 1:
+        raise ValueError(f"n_projections must be at least 1, got {n_projections}")
+    x = _differentiable(model, x)
+    score = _score(model, x)
+    trace = torch.zeros((), dtype=x.dtype, device=x.device)
+    for _ in range(n_projections):
+        v = 2 * bernoulli(torch.full_like(x, 0.5, requires_grad=False), generator).to(x.dtype) - 1
+        trace = trace + (_gradient((v * score).sum(), x) * v).sum() / len(x)
+    return score.square().sum() / (2 * len(x)) + trace / n_projections
+
+
+def noise_contrastive_estimation(
+    model: EnergyModel,
+    data: Tensor,
+    noise: Tensor,
+    noise_log_prob: Callable[[Tensor], Tensor],
+    log_normalizer: Tensor | float = 0.0,
+) -> Tensor:
+    """Logistic regression of data against noise; it learns log Z as one more parameter.
+
+        J = -mean_data log σ(G(x)) - ν mean_noise log σ(-G(x))
+        G(x) = -E(x) - c - log p_noise(x) - log ν,   ν = n_noise / n_data
+
+    At the minimum exp(-E(x) - c) is the data's normalized density, so c = `log_normalizer` is log Z; give it as an
+    `nn.Parameter`, or leave it 0 for an energy that has a constant of its own. `data (n, *event_shape)`,
+    `noise (m, *event_shape)` drawn from `noise_log_prob`, a normalized density with support wherever data can be.
+    Raises `ValueError` where it is not finite on the data. Source: Gutmann & Hyvärinen (2012).
+    """
+    for name, x in (("data", data), ("noise", noise)):
+        if len(x) == 0:
+            raise ValueError(f"{name} must hold at least one example, got shape {tuple(x.shape)}")
+    ratio = torch.tensor(len(noise) / len(data), dtype=data.dtype, device=data.device)
+
+    def log_odds(x: Tensor) -> Tensor:
+        density = noise_log_prob(x)
+        if not bool(density.isfinite().all()):
+            raise ValueError(
+                f"noise_log_prob must be finite on data and noise, got {density[~density.isfinite()][0].item()};"
+                " choose noise that covers the data"
+            )
+        return -model.energy(x) - log_normalizer - density - ratio.log()
+
+    return functional.softplus(-log_odds(data)).mean() + ratio * functional.softplus(log_odds(noise)).mean()
+
+
+def _differentiable(model: EnergyModel, x: Tensor) -> Tensor:
+    name = type(model).__name__
+    if model.values is not None:
+        raise TypeError(f"{name} is discrete, x takes values {model.values}; it has no score")
+    if not x.is_floating_point():
+        raise TypeError(f"score matching needs a floating-point x, got {x.dtype}; use x.double()")
+    if len(x) == 0 or tuple(x.shape[1:]) != tuple(model.event_shape):
+        raise ValueError(
+            f"x must have shape (n, {', '.join(map(str, model.event_shape))}) with n at least 1,"
+            f" got {tuple(x.shape)}"
+        )
+    return x.detach().requires_grad_(True)
+
+
+def _score(model: EnergyModel, x: Tensor) -> Tensor:
+    """∇_x log p(x), differentiable in x and in the parameters, as `EnergyModel.score` is not."""
+    return -_gradient(model.energy(x).sum(), x)
+
+
+def _gradient(scalar: Tensor, x: Tensor) -> Tensor:
+    """∂scalar/∂x with its graph kept; zero where a linear term has left no dependence."""
+    if not scalar.requires_grad:
+        return torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(scalar, x, create_graph=True, allow_unused=True)
+    return torch.zeros_like(x) if gradient is None else gradient
