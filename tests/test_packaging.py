@@ -1,0 +1,102 @@
+"""What leaves the house: the student's wheel holds ebmkit alone, and the layers import one way."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        ".",
+    ]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_students_wheel_holds_ebmkit_alone(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"ebmkit", "ebm_course-0.1.0.dist-info"}
+    modules = {Path(n).stem for n in names if n.startswith("ebmkit/") and n.endswith(".py")}
+    assert modules == {p.stem for p in (ROOT / "ebmkit").glob("*.py")}
+
+
+def test_the_students_wheel_names_no_command_and_no_grader(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            text = archive.read(name).decode(errors="replace")
+            assert "entry_points" not in name
+            assert "import autograder" not in text, name
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_ebmkit_imports_no_grader_and_no_plotting():
+    for path in (ROOT / "ebmkit").glob("**/*.py"):
+        assert not imports(path) & {"autograder", "matplotlib", "nbgrader", "solutions", "book"}, path
+
+
+def test_the_autograder_imports_neither_book_nor_solutions():
+    for path in (ROOT / "autograder").glob("**/*.py"):
+        assert not imports(path) & {"book", "solutions"}, path
+
+
+def test_nothing_in_the_autograder_can_unpickle():
+    for path in (ROOT / "autograder").glob("**/*.py"):
+        assert not imports(path) & {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}, path
+        assert "allow_pickle" not in path.read_text(), path
+
+
+def test_the_worker_imports_nothing_of_the_judges():
+    for path in (ROOT / "autograder" / "worker").glob("*.py"):
+        modules = {
+            node.module
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("autograder")
+        }
+        assert modules <= {"autograder.worker"}, path
+
+
+def test_importing_ebmkit_loads_nothing_heavy_and_costs_little_more_than_torch():
+    source = (
+        "import sys, ebmkit, ebmkit.energy; "
+        "print([m for m in ('numba', 'sklearn', 'matplotlib', 'scipy.stats') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_lock_names_exact_versions_and_no_accelerator_build():
+    lines = [
+        line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
+    ]
+    assert "torch==2.13.0" in lines
+    for line in lines:
+        name, _, version = line.partition("==")
+        assert version and "+" not in version and "/" not in line, line  # noqa: PT018
+        assert not name.startswith("nvidia"), line
