@@ -130,8 +130,8 @@ def test_the_objectives_gradient_reaches_the_parameters():
 
 
 def test_denoising_score_matching_learns_the_blurred_gaussian():
-    # The noise is centred, white and uncorrelated with the data, so the blurred data have exactly the data's mean and the covariance
-    # of data plus σ² I, and the regression of noise on noisy data has its exact answer.
+    # The noise is centred, white and uncorrelated with the data, so the blurred data have exactly the data's mean
+    # and their covariance plus σ² I.
     sigma, x = 0.7, gaussian_data()
     model = Quadratic()
     noise = torch.randn(500, 2, dtype=torch.float64, generator=generator(4))
