@@ -1,7 +1,8 @@
 """A dark version of every figure that a page draws.
 
 `figures` draws in one palette. Here each such SVG gets a partner in the dark palette, and each `<img>` on
-a page becomes a pair of which the theme shows one. Other images are left alone.
+a page becomes a pair of which course.css shows one (the theme's own classes for this would hide captions).
+Other images are left alone.
 """
 
 import re
@@ -41,7 +42,7 @@ def pair_images(app: Sphinx, page: str, template: str, context: dict[str, Any], 
         if not is_ours(sources.get(f"{name}.svg", Path("/nonexistent"))):
             return tag
         dark = tag.replace(f"{name}.svg", f"{name}-dark.svg")
-        return with_class(tag, "only-light") + with_class(dark, "only-dark")
+        return with_class(tag, "on-light") + with_class(dark, "on-dark dark-light")
 
     context["body"] = IMAGE.sub(pair, context["body"])
 

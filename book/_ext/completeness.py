@@ -59,7 +59,7 @@ class Page(HTMLParser):
         for name, what in CLASSES.items():
             self.counts[what] += name in classes and tag in ("div", "section")
         self.counts["citations"] += tag == "a" and "#id" in attrs.get("href", "") and "bibliography" in attrs["href"]
-        if tag == "img" and "only-dark" not in classes:
+        if tag == "img" and "on-dark" not in classes:
             self.counts["figures"] += 1
             if len(attrs.get("alt", "")) < 20 or "_images/" in attrs["alt"]:
                 self.undescribed.append(attrs.get("src", "?"))

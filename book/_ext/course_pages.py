@@ -1,10 +1,14 @@
 """How the book's pages run and load: the kernel finds `figures`, the maths comes from the site itself."""
 
+import hashlib
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 
 REDIRECT = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -22,9 +26,41 @@ def prepare_kernels(app: Sphinx) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def fingerprint(root: Path) -> str:
+    """Changes when the code behind the pages does: the library and the style of the figures."""
+    digest = hashlib.sha256()
+    for path in sorted([*(root / "ebmkit").glob("*.py"), Path(__file__).with_name("figures.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def forget_stale_results(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
+    """The cache knows a page by its own code alone, so a change of the library must empty it."""
+    current = fingerprint(Path(app.srcdir))
+    cache = Path(app.outdir).parent / ".jupyter_cache"
+    mark = cache / "library.sha256"
+    if mark.exists() and mark.read_text(encoding="utf-8") == current:
+        return []
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    mark.write_text(current, encoding="utf-8")
+    return sorted(env.found_docs)
+
+
 def use_svg_maths(app: Sphinx, config: Config) -> None:
     """MathJax's SVG output needs no fonts, which some browsers refuse to load from file://."""
     config["mathjax_path"] = "mathjax/tex-svg.js"
+
+
+def trim_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Leave out what would start a remote kernel, and what is there twice (its second run is an error)."""
+    kept, seen = [], set()
+    for script in context.get("script_files", []):
+        text = f"{script.filename or ''}{script.attributes.get('body', '')}"
+        if "thebe" not in text.lower() and text not in seen:
+            kept.append(script)
+        seen.add(text)
+    context["script_files"] = kept
 
 
 def write_redirect(app: Sphinx, error: Exception | None) -> None:
@@ -37,5 +73,7 @@ def write_redirect(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     prepare_kernels(app)
     app.connect("config-inited", use_svg_maths, priority=900)
+    app.connect("env-get-outdated", forget_stale_results, priority=100)
+    app.connect("html-page-context", trim_scripts, priority=900)
     app.connect("build-finished", write_redirect, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -92,6 +92,21 @@ def refresh_pages(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     return sorted(env.found_docs)
 
 
+def offer_notebook(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """The theme's download menu offers the chapter's notebook where it would link a source that is not published."""
+    chapter = page.removeprefix("book/")
+    for group in context.get("header_buttons", []):
+        buttons = group.get("buttons", [])
+        for button in list(buttons):
+            if button.get("label") != "download-source-button":
+                continue
+            if chapter in app.config.course_chapters:
+                button["url"] = context["pathto"](f"downloads/{chapter}.ipynb", 1)
+                button.update(text=".ipynb", tooltip="Download this chapter as a notebook", icon="fas fa-code")
+            else:
+                buttons.remove(button)
+
+
 def citation(app: Sphinx, role: str, keys: str) -> str:
     """Author (year) of the works cited, as text for a notebook."""
     entries = app.env.get_domain("cite").bibdata.data.entries  # type: ignore[attr-defined]
@@ -126,5 +141,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("downloads", Downloads)
     app.add_role("wheel", WheelRole())
     app.connect("env-get-outdated", refresh_pages)
+    app.connect("html-page-context", offer_notebook, priority=900)
     app.connect("build-finished", publish, priority=300)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

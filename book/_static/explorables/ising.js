@@ -163,11 +163,11 @@
       draw(context, width, height, colour) {
         const half = height / 2;
         plot(context, colour, { left: 44, right: width - 8, top: 24, bottom: half - 22 }, {
-          title: "|magnetization| per spin: exact curve, sampled dots", low: 0, high: 1, ticks: [0, 0.5, 1],
+          title: "|magnetization| per spin", low: 0, high: 1, ticks: [0, 0.5, 1],
           exact: magnetization, key: "m", ink: "curve", field: lattice.field, points, now: lattice.temperature,
         });
         plot(context, colour, { left: 44, right: width - 8, top: half + 24, bottom: height - 22 }, {
-          title: "energy per spin: exact curve, sampled dots", low: -2, high: 0, ticks: [-2, -1, 0],
+          title: "energy per spin", low: -2, high: 0, ticks: [-2, -1, 0],
           exact: energy, key: "u", ink: "curve2", field: lattice.field, points, now: lattice.temperature,
         });
       },

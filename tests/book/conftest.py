@@ -1,0 +1,160 @@
+"""The built site, and a browser that looks at it."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXTENSIONS = ROOT / "book" / "_ext"
+CHROMIUM_FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --disable-dev-shm-usage --force-color-profile=srgb"
+).split()
+
+
+def built_after_its_sources(site: Path) -> bool:
+    index = site / "index.html"
+    if not index.exists():
+        return False
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "ebmkit").glob("*.py")]
+    sources += [path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return max(path.stat().st_mtime for path in sources) <= index.stat().st_mtime
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The HTML book: the one at hand if it is newer than its sources, else built with warnings as errors."""
+    built = ROOT / "_build" / "html"
+    if not built_after_its_sources(built):
+        command = [sys.executable, "-m", "jupyter_book.cli.main", "build", ".", "-W", "-n", "--keep-going"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return built
+
+
+@pytest.fixture(scope="session")
+def pages(site: Path) -> list[Path]:
+    """Every page of the site, relative to it."""
+    found = sorted(path.relative_to(site) for path in site.rglob("*.html") if "_static" not in path.parts)
+    assert Path("book/ising.html") in found
+    return found
+
+
+@pytest.fixture(scope="session")
+def served(site: Path) -> Iterator[str]:
+    """The address of a plain static server with the site."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def browser_binaries() -> tuple[str, str]:
+    """Chromium and its driver; skips without them, or fails where EBM_REQUIRE_ALL=1 asks for every test."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if chromium and driver:
+        return chromium, driver
+    missing = "Chromium and chromedriver" if not chromium else "chromedriver"
+    reason = f"{missing} not found; on Debian: apt-get install chromium chromium-driver"
+    if os.environ.get("EBM_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Browser:
+    """A Chromium of its own, with the few things the tests ask of it."""
+
+    SETTLED = """
+        const done = arguments[arguments.length - 1];
+        const settled = () => window.MathJax && MathJax.startup && MathJax.startup.promise
+          ? MathJax.startup.promise.then(() => setTimeout(done, 50)) : setTimeout(done, 50);
+        if (document.readyState === "complete") settled(); else addEventListener("load", settled);
+    """
+
+    def __init__(self, profile: Path, width: int, dark: bool, calm: bool, scripts: bool) -> None:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+
+        chromium, driver = browser_binaries()
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for flag in [*CHROMIUM_FLAGS, f"--user-data-dir={profile}"]:
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.scripts = scripts
+        self.driver = webdriver.Chrome(options, Service(driver))
+        self.driver.set_script_timeout(60)
+        metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.command("Emulation.setDeviceMetricsOverride", **metrics)
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if calm else "no-preference"},
+        ]
+        self.command("Emulation.setEmulatedMedia", features=features)
+        self.command("Emulation.setScriptExecutionDisabled", value=not scripts)
+
+    def command(self, name: str, **parameters: Any) -> Any:
+        return self.driver.execute_cdp_cmd(name, parameters)
+
+    def open(self, address: str) -> None:
+        """Open a page afresh and wait until it has loaded and its formulas are set."""
+        self.driver.get("about:blank")
+        self.requests(), self.errors()
+        self.driver.get(address)
+        if self.scripts:
+            self.driver.execute_async_script(self.SETTLED)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def requests(self) -> list[str]:
+        """Every address that was asked for since the last look."""
+        messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        asked = [message for message in messages if message["method"] == "Network.requestWillBeSent"]
+        return [message["params"]["request"]["url"] for message in asked]
+
+    def errors(self) -> list[str]:
+        """What the page complained about since the last look."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+
+@pytest.fixture(scope="session")
+def new_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Browser]]:
+    """Starts a fresh Chromium: `new_browser(width=1400, dark=False, calm=False, scripts=True)`."""
+    running = []
+
+    def start(width: int = 1400, dark: bool = False, calm: bool = False, scripts: bool = True) -> Browser:
+        browser = Browser(tmp_path_factory.mktemp("profile"), width, dark, calm, scripts)
+        running.append(browser)
+        return browser
+
+    yield start
+    for browser in running:
+        browser.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browser(new_browser: Callable[..., Browser]) -> Browser:
+    return new_browser()

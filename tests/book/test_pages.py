@@ -1,0 +1,244 @@
+"""The built site, read as files: complete, self-contained, described, and without secrets."""
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from html import unescape
+from pathlib import Path
+from types import ModuleType
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
+CHAPTERS = CONFIG["course_chapters"]
+LOADS = re.compile(
+    r'<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|data)\s*=\s*"([^"]*)"'
+    r'|<link\b[^>]*?\bhref\s*=\s*"([^"]*)"'
+)
+
+
+def extension(name: str) -> ModuleType:
+    """A module of book/_ext, loaded under its own name."""
+    folder = str(ROOT / "book" / "_ext")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module(name)
+
+
+def test_every_expected_page_is_there_and_every_chapter_complete(site: Path) -> None:
+    shortfalls = extension("completeness").shortfalls(site, CONFIG["course_expected_pages"], CHAPTERS)
+    assert shortfalls == []
+
+
+def test_a_page_that_lacks_something_is_reported_by_name(site: Path, tmp_path: Path) -> None:
+    completeness = extension("completeness")
+    copy = tmp_path / "site"
+    (copy / "book").mkdir(parents=True)
+    page = (site / "book" / "ising.html").read_text(encoding="utf-8")
+    (copy / "book" / "ising.html").write_text(
+        page.replace('class="explorable"', "").replace(' alt="', ' title="').replace("<h1", "<h2"), encoding="utf-8"
+    )
+    found = "\n".join(completeness.shortfalls(copy, ["book/index"], ["ising"]))
+    for complaint in (
+        "book/index: no page",
+        "0 headings of the first level",
+        "0 explorables",
+        "no description of the image",
+        "downloads/ising.ipynb: no file",
+    ):
+        assert complaint in found
+
+
+def test_no_page_names_a_script_style_font_or_image_elsewhere(site: Path, pages: list[Path]) -> None:
+    found = [
+        (str(page), address)
+        for page in pages
+        for match in LOADS.finditer((site / page).read_text(encoding="utf-8"))
+        for address in match.groups()
+        if address and re.match(r"(?:https?:)?//", address)
+    ]
+    for style in site.rglob("*.css"):
+        text = style.read_text(encoding="utf-8", errors="replace")
+        found += [
+            (str(style), address)
+            for address in re.findall(r"(?:url\(|@import\s+)[\"']?((?:https?:)?//[^\"')]+)", text)
+        ]
+    assert found == []
+
+
+def test_every_local_link_leads_to_a_file_and_an_anchor(site: Path, pages: list[Path]) -> None:
+    texts = {page: (site / page).read_text(encoding="utf-8") for page in pages}
+    ids = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in texts.items()}
+    broken = []
+    for page, text in texts.items():
+        for link in re.findall(r'<a\b[^>]*?\bhref="([^"]*)"', text):
+            address, _, anchor = unescape(link).partition("#")
+            if re.match(r"[a-z]+:", address):
+                continue
+            target = (site / page.parent / address).resolve() if address else (site / page).resolve()
+            if not target.exists():
+                broken.append((str(page), link))
+            elif anchor and target.suffix == ".html" and anchor not in ids[target.relative_to(site.resolve())]:
+                broken.append((str(page), link))
+    assert broken == []
+
+
+def test_every_figure_has_its_own_meaningful_description_and_a_caption(site: Path) -> None:
+    for chapter in CHAPTERS:
+        text = (site / "book" / f"{chapter}.html").read_text(encoding="utf-8")
+        article = text[text.index("<article") : text.index("</article")]
+        light = [
+            unescape(alt)
+            for tag in re.findall(r"<img\b[^>]*>", article)
+            if "on-dark" not in tag
+            for alt in re.findall(r'alt="([^"]*)"', tag)
+        ]
+        assert len(light) == len(set(light)) == len(re.findall("<figcaption", article))
+        assert all(len(alt.split()) >= 8 and not re.search(r"_images|\.svg|\.png", alt) for alt in light)
+
+
+def test_every_figure_has_a_dark_partner_of_another_colour_and_the_same_shape(site: Path) -> None:
+    pairs = [(path, path.with_name(f"{path.stem}-dark.svg")) for path in (site / "_images").glob("*.svg")]
+    pairs = [(light, dark) for light, dark in pairs if not light.stem.endswith("-dark")]
+    assert len(pairs) >= 5
+    figures = extension("figures")
+    for light, dark in pairs:
+        ink, paper = light.read_text(encoding="utf-8"), dark.read_text(encoding="utf-8")
+        assert figures.INK in ink
+        assert figures.INK not in paper
+        assert re.sub(r"#[0-9a-f]{6}", "#", ink) == re.sub(r"#[0-9a-f]{6}", "#", paper)
+
+
+def relative_luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(("palette", "paper"), [("LIGHT", "#ffffff"), ("DARK", "#121212")])
+def test_the_palette_contrasts_with_the_page(palette: str, paper: str) -> None:
+    for role, colour in getattr(extension("figures"), palette).items():
+        high, low = sorted((relative_luminance(colour), relative_luminance(paper)), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= (1.2 if role == "grid" else 4.5), (role, colour)
+
+
+def code_lines(text: str) -> set[str]:
+    """Lines that hold code worth hiding: longer than 25 characters, not a comment, not an import."""
+    lines = {line.strip() for line in text.splitlines()}
+    return {line for line in lines if len(line) > 25 and not line.startswith(("#", "import ", "from ", '"""'))}
+
+
+def solution_lines() -> set[str]:
+    secret: set[str] = set()
+    for source in (ROOT / "solutions").glob("*.py"):
+        blocks = re.findall(r"### BEGIN SOLUTION(.*?)### END SOLUTION", source.read_text(encoding="utf-8"), re.DOTALL)
+        assert blocks, f"{source.name} has no solution to hide"
+        secret |= code_lines("\n".join(blocks))
+    for source in (ROOT / "autograder" / "checks").glob("*.py"):
+        secret |= code_lines(source.read_text(encoding="utf-8"))
+    public = {
+        line.strip() for source in (ROOT / "ebmkit").glob("*.py") for line in source.read_text(encoding="utf-8").splitlines()
+    }
+    return secret - public
+
+
+def readable_text(path: Path) -> str:
+    """The text of a file of the site, of an archive's members too."""
+    if path.suffix in (".zip", ".whl"):
+        with zipfile.ZipFile(path) as archive:
+            return "\n".join(archive.read(name).decode(errors="replace") for name in archive.namelist())
+    if path.suffix == ".ipynb":
+        return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return unescape(re.sub(r"</?span[^>]*>|</?code[^>]*>", "", text)) if path.suffix == ".html" else text
+
+
+def test_no_line_of_a_solution_or_a_hidden_check_is_in_the_site(site: Path) -> None:
+    secret = solution_lines()
+    if not secret:
+        pytest.skip("there are no solutions and no checks to leak yet")
+    leaks = []
+    for path in site.rglob("*"):
+        theirs = {"mathjax", "styles", "scripts", "vendor"} & set(path.relative_to(site).parts)
+        if path.is_file() and not theirs and path.suffix not in (".svg", ".png", ".woff2", ".ttf", ".inv"):
+            text = readable_text(path).replace('\\"', '"')
+            leaks += [(str(path.relative_to(site)), line) for line in secret if line in text]
+    assert leaks == []
+
+
+def test_the_leak_test_would_notice_a_leak(site: Path, tmp_path: Path) -> None:
+    line = "labels_of_every_pixel = torch.where(energies < best, 1, 0)"
+    page = tmp_path / "page.html"
+    page.write_text("<pre><span class='n'>labels_of_every_pixel</span> = torch.where(energies &lt; best, 1, 0)</pre>")
+    assert line in code_lines(line)
+    assert line in readable_text(page)
+
+
+def test_the_sources_of_the_pages_are_not_published(site: Path) -> None:
+    published = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    assert not any(name.startswith("_sources/") or name.endswith((".md", ".py")) for name in published)
+    assert not any(name.startswith(("solutions", "autograder", "tests")) for name in published)
+
+
+def test_nothing_tells_a_student_to_install_the_library_by_its_name(site: Path, pages: list[Path]) -> None:
+    commands = [
+        (str(page), command)
+        for page in pages
+        for command in re.findall(r"pip install[^\n<]*", readable_text(site / page))
+    ]
+    assert any("./ebm_course-" in command for _, command in commands)
+    assert not [entry for entry in commands if re.search(r"install\s+(?:ebmkit|ebm-course|ebm_course)\b", entry[1])]
+
+
+def test_the_downloads_that_a_page_links_are_the_ones_that_were_built(site: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wheel = f"ebm_course-{project['version']}-py3-none-any.whl"
+    for chapter in CHAPTERS:
+        page = (site / "book" / f"{chapter}.html").read_text(encoding="utf-8")
+        for name in (f"{chapter}.ipynb", f"{chapter}.zip", wheel):
+            assert (f'href="../downloads/{name}"' in page) == (site / "downloads" / name).exists()
+        assert (site / "downloads" / f"{chapter}.ipynb").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_downloads_as_a_notebook_that_runs_without_the_book(
+    site: Path, chapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in the book: two threads on two busy cores are slower
+    shutil.copy(site / "downloads" / f"{chapter}.ipynb", tmp_path)
+    notebook = nbformat.read(tmp_path / f"{chapter}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\{[\w:]+\}`|^:{3,}|^\([\w-]+\)=", cell.source, re.MULTILINE), cell.source
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+
+def test_the_code_of_every_page_passes_the_linter(tmp_path: Path) -> None:
+    for page in (ROOT / "book").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        if "{code-cell}" in text:
+            notebook = jupytext.reads(text, fmt="md:myst")
+            code = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+            (tmp_path / f"{page.stem}.py").write_text(code + "\n", encoding="utf-8")
+    assert list(tmp_path.glob("*.py"))
+    options = ["--config", str(ROOT / "pyproject.toml"), "--line-length", "92"]  # what fits on a page
+    command = [sys.executable, "-m", "ruff", "check", *options, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_prose_avoids_the_words_the_style_forbids() -> None:
+    for page in (ROOT / "book").glob("*.md"):
+        prose = re.sub(r"```\{code-cell\}.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.findall(r"\b(?:obviously|simply|just)\b", prose, re.IGNORECASE), page.name
