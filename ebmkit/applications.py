@@ -82,7 +82,8 @@ def _counts_by_score(scores: Tensor, anomalous: Tensor) -> tuple[Tensor, Tensor,
         raise ValueError("scores must be numbers, got nan")
     if not bool(anomalous.any()) or bool(anomalous.all()):
         raise ValueError(f"both classes are needed, got {int(anomalous.sum())} anomalous of {len(scores)}")
-    distinct, index = torch.unique(scores.detach(), return_inverse=True)  # type: ignore[no-untyped-call]
+    real = scores.detach() if scores.is_floating_point() else scores.double()
+    distinct, index = torch.unique(real, return_inverse=True)  # type: ignore[no-untyped-call]
     return distinct, *(torch.bincount(index[m], minlength=len(distinct)) for m in (anomalous, ~anomalous))
 
 

@@ -244,6 +244,10 @@ class FamilyEnergy(EnergyModel):
         """A(θ), a scalar."""
         return self.family.log_partition(self.theta)
 
+    def sample(self, n_samples: int, generator: Generator) -> Tensor:
+        """Exact, independent samples, `(n_samples, *event_shape)`."""
+        return self.family.sample(self.theta, generator, (n_samples,))
+
 
 # --- One parameter
 

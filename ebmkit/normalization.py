@@ -444,6 +444,10 @@ class AutoregressiveBernoulli(EnergyModel):
         """-log p(x): a normalized model is an energy with Z = 1."""
         return -self.log_prob(x)
 
+    def exact_log_partition(self) -> Tensor:
+        """log Z = 0, whatever the parameters."""
+        return torch.zeros((), dtype=self.bias.dtype, device=self.bias.device)
+
     @torch.no_grad()
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         """Exact, independent samples `(n_samples, n)`, one coordinate after the other."""
@@ -499,6 +503,14 @@ class Mixture(EnergyModel):
                     "use energy(x), or log_partition for its log Z"
                 )
         return self._log_sum([c.log_prob(x) for c in self.components])
+
+    def exact_log_partition(self) -> Tensor:
+        """log Z = 0. Raises `ValueError` where a component has no `log_prob`."""
+        if not has_log_prob(self):
+            raise ValueError(
+                "a component of this mixture is not normalized; use log_partition(method='enumeration' or 'ais')"
+            )
+        return torch.zeros((), dtype=self.log_weights.dtype, device=self.log_weights.device)
 
     def _log_sum(self, log_densities: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack(list(log_densities), -1)
@@ -584,6 +596,10 @@ class AffineCouplingFlow(EnergyModel):
     def energy(self, x: Tensor) -> Tensor:
         """-log p(x): a normalized model is an energy with Z = 1."""
         return -self.log_prob(x)
+
+    def exact_log_partition(self) -> Tensor:
+        """log Z = 0, whatever the parameters."""
+        return torch.zeros((), dtype=self.shift.dtype, device=self.shift.device)
 
     @torch.no_grad()
     def sample(self, n_samples: int, generator: Generator) -> Tensor:

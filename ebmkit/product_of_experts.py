@@ -74,10 +74,8 @@ class ProductOfExperts(EnergyModel):
         """Σ_m w_m E_m(x), `(..., *event_shape)` to `(...)`; +∞ where any expert with w_m > 0 says +∞."""
         energies = self.expert_energies(x)
         # An expert switched off has no say, not even where its energy is infinite: 0 · ∞ is not a number.
-        weighted = torch.where(
-            self.weights == 0, torch.zeros_like(energies), self.weights.to(energies) * energies
-        )
-        return weighted.sum(-1)
+        w = self.weights.to(energies)
+        return torch.where(w == 0, torch.zeros_like(energies), w * energies).sum(-1)
 
 
 # --- Products and mixtures in closed form
@@ -386,6 +384,10 @@ class PixelCNN(EnergyModel):
     def energy(self, x: Tensor) -> Tensor:
         """-log p(x): a normalized model is an energy with Z = 1, ready for Gibbs and for products."""
         return -self.log_prob(x)
+
+    def exact_log_partition(self) -> Tensor:
+        """log Z = 0, whatever the parameters."""
+        return self.first.new_zeros(())
 
     @torch.no_grad()
     def sample(self, n_samples: int, generator: Generator) -> Tensor:

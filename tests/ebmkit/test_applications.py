@@ -61,6 +61,12 @@ def test_area_under_the_roc_curve_is_the_auc(pairs):
             assert r.item() == pytest.approx((scores[kind] >= threshold).double().mean().item())
 
 
+def test_scores_may_be_whole_numbers():
+    curve = app.roc_curve(torch.tensor([1, 2, 2]), torch.tensor([False, True, False]))
+    assert curve.thresholds.tolist() == [math.inf, 2, 1]
+    assert app.auc(torch.tensor([1, 2, 2]), torch.tensor([False, True, False])).item() == 0.75
+
+
 def test_roc_and_auc_agree_with_scikit_learn():
     scores = randn(500).round(decimals=1)
     anomalous = randn(500, seed=1) > 0.5

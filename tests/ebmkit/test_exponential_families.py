@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import distributions
 
+from ebmkit import contrastive_divergence, normalization
 from ebmkit import exponential_families as ef
-from ebmkit import normalization
 
 D = torch.float64
 
@@ -324,6 +324,7 @@ def test_energy_model_has_log_partition_a_and_the_familys_probabilities(name):
     model = family.energy_model(theta)
     torch.testing.assert_close(-model.energy(x) - model.exact_log_partition(), twin.log_prob(x))
     assert model.event_shape == family.event_shape
+    assert torch.equal(model.sample(5, generator(2)), family.sample(theta, generator(2), (5,)))
     if family.discrete:
         with pytest.raises(TypeError, match="discrete"):
             model.score(x)
@@ -331,6 +332,14 @@ def test_energy_model_has_log_partition_a_and_the_familys_probabilities(name):
         leaf = x.clone().requires_grad_()
         (score,) = torch.autograd.grad(twin.log_prob(leaf).sum(), leaf)
         torch.testing.assert_close(model.score(x), score)
+
+
+def test_maximum_likelihood_gradient_of_an_energy_model_vanishes_at_the_fit():
+    family, theta, _, _ = MEMBERS["MultivariateGaussian"]
+    x = family.sample(theta, generator(1), (50,))
+    model = family.energy_model(family.maximum_likelihood(x))
+    gradient = contrastive_divergence.maximum_likelihood(model, x).parameters["theta"]
+    assert gradient.abs().max() < 1e-9
 
 
 def test_probability_outside_the_support_is_zero():

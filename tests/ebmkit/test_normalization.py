@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from torch import nn
 
+import ebmkit
 from ebmkit import EnergyModel
 from ebmkit import normalization as norm
 
@@ -366,6 +367,14 @@ def test_same_seed_same_parameters_and_the_global_generator_is_untouched():
     a.sample(3, generator())
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters()))
+
+
+def test_log_partition_of_a_normalized_block_is_zero_and_of_a_bare_mixture_refused():
+    flow, bits = norm.AffineCouplingFlow((2,), generator()), norm.AutoregressiveBernoulli(3, generator())
+    for model in (flow, bits, norm.Mixture([bits, bits])):
+        assert ebmkit.log_partition(model) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="not normalized"):
+        norm.Mixture([norm.from_exp(lambda x: -(x**2))]).exact_log_partition()
 
 
 def test_bits_are_checked():
