@@ -261,7 +261,7 @@ class AnnealedRun(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """Stochastic bounds: `lower` is below log Z and `upper` above it, each but with probability e^-δ by δ."""
+    """Stochastic bounds on log Z: each is wrong by more than δ nats with probability at most e^-δ."""
 
     lower: Estimate
     upper: Estimate

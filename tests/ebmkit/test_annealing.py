@@ -276,6 +276,24 @@ def test_annealing_a_model_onto_itself_is_exact():
         assert error < 1e-8
 
 
+class Still(Gibbs):
+    """A kernel that stays where it is."""
+
+    def step(self, state, generator):
+        return state, None
+
+
+def test_chains_start_from_exact_draws_of_the_base():
+    # Chains that never move average the slope over the base: what is left of log Z is log Z_0 - ⟨E_1 - E_0⟩_0,
+    # and here the mean energy of uniform spins is 0. Seven errors of 2,000 draws: 3e-12.
+    model = Boltzmann(5)
+    value, error = thermodynamic_integration(
+        model, generator=seeded(), n_nodes=2, n_chains=2000, n_steps=1, burn_in=0, transition=Still
+    )
+    assert 0 < error < 0.1
+    assert abs(value - 5 * math.log(2)) < 7 * error
+
+
 def test_a_transition_of_choice_moves_the_chains():
     value, error = annealed_importance_sampling(
         correlated_gaussian(), generator=seeded(), betas=100, transition=lambda energy: MALA(energy, 0.3)
