@@ -22,6 +22,7 @@ SOLUTIONS = Path(autograder.__file__).parent.parent / "solutions"
 STUB = 'raise NotImplementedError("not solved yet: replace this line with your answer")'
 TEXT_STUB = "*Replace this line with your answer.*"
 
+MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.M | re.S)
 
 
