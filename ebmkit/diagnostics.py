@@ -114,8 +114,7 @@ def _normal_scores(x: Tensor) -> Tensor:
 def _quantile(x: Tensor, q: float) -> Tensor:
     """The q-quantile over all chains, linear between neighbours (R's type 7); `(n_variables, 1, 1)`."""
     ordered = x.flatten(1).sort(-1).values
-    # Rounded, so that a quantile that is one of the draws is not missed by the last bit.
-    place = round((ordered.shape[-1] - 1) * q, 9)
+    place = (ordered.shape[-1] - 1) * q
     below = ordered[:, math.floor(place)]
     above = ordered[:, math.ceil(place)]
     return (below + (place - math.floor(place)) * (above - below))[:, None, None]
