@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ebmkit.chance import Generator, bernoulli, normal
+from ebmkit.chance import Generator, bits, normal
 from ebmkit.energy import EnergyModel
 
 _MOST_SUMMED_UNITS = 25
@@ -84,12 +84,12 @@ class RBM(EnergyModel):
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
         """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`."""
-        return bernoulli(self.hidden_probability(v), generator).to(v.dtype)
+        return bits(self.hidden_probability(v), generator)
 
     @torch.no_grad()
     def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
         """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`."""
-        return bernoulli(self.visible_probability(h), generator).to(h.dtype)
+        return bits(self.visible_probability(h), generator)
 
     def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
         """One block Gibbs step v → h → v'; leaves p(v) invariant and is reversible; the shape of v."""
@@ -132,7 +132,7 @@ class RBM(EnergyModel):
 
     def sample_base(self, n: int, generator: Generator) -> Tensor:
         """Exact draws from the model annealing starts from; `(n, n_visible)`."""
-        return bernoulli(self.base_a.sigmoid().expand(n, -1), generator).to(self.W.dtype)
+        return bits(self.base_a.sigmoid().expand(n, -1), generator)
 
     def annealed(self, beta: float) -> "Annealed":
         """The model part of the way from the base-rate model (`beta` 0) to this one (`beta` 1).
@@ -163,9 +163,9 @@ class RBM(EnergyModel):
 
     def _annealed_step(self, input_: Tensor, beta: float, generator: Generator) -> Tensor:
         hidden = torch.lerp(self.base_b, self.b, beta) + beta * input_
-        h = bernoulli(hidden.sigmoid(), generator).to(input_.dtype)
+        h = bits(hidden.sigmoid(), generator)
         visible = torch.lerp(self.base_a, self.a, beta) + beta * (h @ self.W.T)
-        return bernoulli(visible.sigmoid(), generator).to(input_.dtype)
+        return bits(visible.sigmoid(), generator)
 
 
 class GaussianRBM(EnergyModel):
@@ -225,7 +225,7 @@ class GaussianRBM(EnergyModel):
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
         """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`."""
-        return bernoulli(self.hidden_probability(v), generator).to(v.dtype)
+        return bits(self.hidden_probability(v), generator)
 
     @torch.no_grad()
     def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
@@ -307,7 +307,7 @@ class GaussianRBM(EnergyModel):
 
     def _annealed_step(self, input_: Tensor, beta: float, generator: Generator) -> Tensor:
         hidden = torch.lerp(self.base_b, self.b, beta) + beta * input_
-        h = bernoulli(hidden.sigmoid(), generator).to(input_.dtype)
+        h = bits(hidden.sigmoid(), generator)
         sigma = self.log_sigma.exp()
         mean = torch.lerp(self.base_a, self.a, beta) + beta * sigma * (h @ self.W.T)
         return mean + sigma * normal(mean, generator)
@@ -387,7 +387,7 @@ class DBM(EnergyModel):
         """Draws all odd layers given the even ones, then all even given the odd; leaves p(x) invariant."""
         layers = list(self.split(x))
         for l in _odd_then_even(len(layers)):
-            layers[l] = bernoulli(self.conditional(layers, l), generator).to(x.dtype)
+            layers[l] = bits(self.conditional(layers, l), generator)
         return self.join(layers)
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ebmkit import enumeration
 from ebmkit.boltzmann_machines import DBM, RBM
-from ebmkit.chance import Generator, bernoulli, normal, uniform
+from ebmkit.chance import Generator, bernoulli, bits, normal, uniform
 from ebmkit.energy import EnergyModel
 
 LearnerState = dict[str, Tensor]
@@ -307,8 +307,8 @@ def fit(
     """Trains `model` in place on `data (n, ...)` with any learner; returns the history, one column a quantity.
 
     - `batch_size`: examples an update, drawn anew each epoch; None takes all.
-    - `learning_rate`: a number (0.01 by default) or a function of the number of updates made; with `optimizer`
-      (SGD by default) None leaves its own rate.
+    - `learning_rate`: a number (0.01 by default) or a function of the number of updates made.
+    - `optimizer`: plain gradient descent by default; with another, `learning_rate=None` leaves its own rate.
     - `transform(batch, generator)`: what to do to each batch, `chance.bernoulli` to binarise grey levels.
     - `monitor(model)`: quantities to record after each epoch; `callback(record)`: called with each record.
     - `checkpoint`: a file written after each epoch. Where it exists the run goes on from it, and ends bit for bit
@@ -320,19 +320,18 @@ def fit(
     checkpoint that another run wrote.
     """
     _check_data(data)
-    rate: float | Callable[[int], float] | None = learning_rate
-    if optimizer is None:
-        rate = 0.01 if learning_rate is None else learning_rate
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    if optimizer is None and learning_rate is None:
+        learning_rate = 0.01
     progress, size = _Progress(), len(data) if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
-    run = {"learner": _name(learner), "examples": len(data), "batch_size": size}
+    rule = "gradient descent" if optimizer is None else type(optimizer).__name__
+    run = {"learner": _name(learner), "optimizer": rule, "examples": len(data), "batch_size": size}
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
         progress = _load(path, run, model, optimizer, generator)
     while progress.epoch < n_epochs:
-        record = _epoch(model, data, learner, generator, size, rate, optimizer, transform, progress)
+        record = _epoch(model, data, learner, generator, size, learning_rate, optimizer, transform, progress)
         record |= {name: float(value) for name, value in (monitor(model) if monitor else {}).items()}
         for name, value in record.items():
             progress.history.setdefault(name, []).append(value)
@@ -349,21 +348,22 @@ def _epoch(
     learner: Learner,
     generator: torch.Generator,
     batch_size: int,
-    rate: float | Callable[[int], float] | None,
-    optimizer: torch.optim.Optimizer,
+    learning_rate: float | Callable[[int], float] | None,
+    optimizer: torch.optim.Optimizer | None,
     transform: Callable[[Tensor, Generator], Tensor] | None,
     progress: _Progress,
 ) -> dict[str, float]:
     """One pass over the data in a fresh order; restores the model where it diverges."""
     good = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     order = uniform(torch.empty(len(data), device=data.device), generator).argsort(stable=True)
-    norms = []
+    norms, rate = [], math.nan
     try:
         for rows in torch.split(order, batch_size):
             batch = data[rows] if transform is None else transform(data[rows], generator).to(data.dtype)
             gradient = learner(model, batch, state=progress.learner_state, generator=generator)
             norms.append(_finite_norm(gradient.parameters, "the gradient of "))
-            _descend(model, gradient.parameters, optimizer, rate(progress.step) if callable(rate) else rate)
+            wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
+            rate = _descend(model, gradient.parameters, optimizer, wanted)
             progress.learner_state, progress.step = gradient.state, progress.step + 1
         _finite_norm(dict(model.named_parameters()), "")
     except DivergenceError as error:
@@ -377,20 +377,30 @@ def _epoch(
     return {
         "epoch": float(progress.epoch),
         "step": float(progress.step),
-        "learning_rate": float(optimizer.param_groups[0]["lr"]),
+        "learning_rate": rate,
         "gradient_norm": math.fsum(norms) / len(norms),
     }
 
 
+@torch.no_grad()
 def _descend(
-    model: EnergyModel, gradients: dict[str, Tensor], optimizer: torch.optim.Optimizer, rate: float | None
-) -> None:
+    model: EnergyModel,
+    gradients: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer | None,
+    rate: float | None,
+) -> float:
+    """One update; returns the rate it was made with."""
+    if optimizer is None:
+        assert rate is not None  # fit has set the default
+        for name, gradient in gradients.items():
+            model.get_parameter(name).sub_(gradient, alpha=rate)
+        return rate
     for name, parameter in model.named_parameters():
-        parameter.grad = gradients[name] if parameter.requires_grad else None
-    if rate is not None:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        parameter.grad = gradients.get(name)
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] if rate is None else rate
     optimizer.step()
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def _finite_norm(tensors: Mapping[str, Tensor], what: str) -> float:
@@ -421,7 +431,7 @@ def _save(
     path: Path,
     run: Mapping[str, Any],
     model: EnergyModel,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     generator: torch.Generator,
     progress: _Progress,
 ) -> None:
@@ -431,7 +441,7 @@ def _save(
         {
             "run": dict(run),
             "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizer": None if optimizer is None else optimizer.state_dict(),
             "generator": generator.get_state(),
             "progress": vars(progress),
         },
@@ -444,7 +454,7 @@ def _load(
     path: Path,
     run: Mapping[str, Any],
     model: EnergyModel,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | None,
     generator: torch.Generator,
 ) -> _Progress:
     saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -455,7 +465,8 @@ def _load(
                 f" {name}={value}; delete the file or give this run another"
             )
     model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
+    if optimizer is not None:
+        optimizer.load_state_dict(saved["optimizer"])
     generator.set_state(saved["generator"])
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     progress = _Progress(**saved["progress"])
@@ -517,9 +528,9 @@ class _Doubled(EnergyModel):
 
     @torch.no_grad()
     def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
-        h = bernoulli(self.hidden_probability(v), generator).to(v.dtype)
+        h = bits(self.hidden_probability(v), generator)
         p = (self.rbm.a + self.above * (h @ self.rbm.W.T)).sigmoid()
-        return bernoulli(p, generator).to(v.dtype)
+        return bits(p, generator)
 
 
 # --- what the learners share -----------------------------------------------------------------------------
@@ -624,7 +635,7 @@ def _check_data(data: Tensor) -> None:
 @torch.no_grad()
 def _rbm_cd(model: RBM, data: Tensor, k: int, generator: Generator) -> dict[str, Tensor]:
     p_data = model.hidden_probability(data)
-    v = model.sample_visible(bernoulli(p_data, generator).to(data.dtype), generator)
+    v = model.sample_visible(bits(p_data, generator), generator)
     for _ in range(k - 1):
         v = model.gibbs_step(v, generator)
     p = torch.cat([p_data, model.hidden_probability(v)])
@@ -637,7 +648,7 @@ def _rbm_pcd(
 ) -> tuple[dict[str, Tensor], Tensor]:
     both = torch.cat([data, chains])
     p = model.hidden_probability(both)
-    v = model.sample_visible(bernoulli(p[len(data) :], generator).to(data.dtype), generator)
+    v = model.sample_visible(bits(p[len(data) :], generator), generator)
     for _ in range(k - 1):
         v = model.gibbs_step(v, generator)
     return _rbm_gradient(model, both, p, len(data)), v

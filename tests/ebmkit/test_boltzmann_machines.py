@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from ebmkit import boltzmann_machines as bm
-from ebmkit import enumeration
+from ebmkit import chance, enumeration
 from ebmkit.annealing import annealed_importance_sampling
 from ebmkit.boltzmann_machines import DBM, RBM, Clamped, GaussianRBM, bit_states, classify, inpaint
 
@@ -442,6 +442,14 @@ def test_classifying_by_clamped_labels_is_bayes_rule_over_one_hot_labels(make, f
     pixels, labels = bit_states(3), torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     joint = torch.stack([(-energy(torch.cat([pixels, y.expand(8, -1)], 1))).exp() for y in labels], 1)
     torch.testing.assert_close(classify(energy, pixels, 2).exp(), joint / joint.sum(1, keepdim=True), **EXACT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bits_are_the_draws_of_bernoulli_as_numbers(dtype):
+    p = torch.rand(50, 7, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    bits, draws = (f(p, torch.Generator().manual_seed(1)) for f in (chance.bits, chance.bernoulli))
+    assert bits.dtype == dtype
+    assert torch.equal(bits, draws.to(dtype))
 
 
 def test_bit_states_count_with_the_last_unit_fastest():

@@ -427,6 +427,15 @@ def test_a_gradient_that_is_not_finite_is_never_applied():
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before))
 
 
+def test_without_an_optimizer_the_loop_descends_along_the_gradient():
+    plain, sgd = rbm(), rbm()
+    optimizer = torch.optim.SGD(sgd.parameters(), lr=0.3)
+    fit(plain, BITS, cd, generator=generator(2), n_epochs=3, batch_size=4, learning_rate=0.3)
+    history = fit(sgd, BITS, cd, generator=generator(2), n_epochs=3, batch_size=4, optimizer=optimizer)
+    torch.testing.assert_close(list(plain.parameters()), list(sgd.parameters()), **EXACT)
+    assert history["learning_rate"] == [0.3, 0.3, 0.3]
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     path = tmp_path / "run"
     fit(rbm(), BITS, cd, generator=generator(), n_epochs=1, batch_size=3, checkpoint=path)
