@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from autograder import inbox
@@ -314,7 +315,7 @@ class _Run:
         graded = self.course.folder("autograded", student, self.name, f"{self.name}.ipynb")
         page = self.course.folder("feedback", student, self.name, f"{self.name}.html")
         report = self.store.load_report(key)
-        if report is None or not graded.exists() or not page.exists():
+        if report is None or not _is_there(graded) or not _is_there(page):
             return False
         self._add(Row(student, report.status, report.score, self.maximum, (*notes, *report.notes), False))
         return True
@@ -341,3 +342,11 @@ class _Run:
     def _add(self, row: Row) -> None:
         self.rows.append(row)
         self.progress(row, self.total)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there with something in it: a crash of the machine can leave it empty."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False

@@ -43,6 +43,16 @@ class Part:
         return "partly" if self.score > 0 else "wrong"
 
     @property
+    def lines(self) -> list[tuple[CheckResult, str]]:
+        """The checks, each with a hint unless the same stands above already."""
+        seen: set[str] = set()
+        lines = []
+        for check in self.checks:
+            lines.append((check, "" if check.mistake in seen else check.hint))
+            seen.add(check.mistake)
+        return lines
+
+    @property
     def common_message(self) -> str:
         """The message of all checks, where they say the same and none passed: it is then shown once."""
         messages = {check.message for check in self.checks}
@@ -71,7 +81,8 @@ def write(
 ) -> Path:
     """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`."""
     path = course.folder("feedback", student, handout.assignment, f"{handout.assignment}.html")
-    write_atomically(path, page(student, submission, judged, handout, by_hand).encode("utf-8", "replace"))
+    html = page(student, submission, judged, handout, by_hand)
+    write_atomically(path, html.encode("utf-8", "replace"), durable=False)
     return path
 
 
@@ -123,7 +134,7 @@ def _question(cell: Marked, written: dict[str, str], decided: dict[str, Any]) ->
     if score is not None:
         score += decided.get("extra", 0.0)
     comment = decided.get("comment", NO_RESPONSE if empty else "")
-    title = cell.grade_id.replace("-", " ").replace("_", " ").capitalize()
+    title = cell.heading or cell.grade_id.replace("_", " ")
     return Part(title, score, float(cell.marks["points"]), (), comment, "score" in decided)
 
 

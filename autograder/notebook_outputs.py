@@ -8,6 +8,7 @@ import base64
 import binascii
 import dataclasses
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ NO_RESPONSE = "No response."
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS = frozenset([b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs", b"sRGB", b"gAMA"])
 PNG_SIDE = 4000
+HEADING = re.compile(r"^#+ (?:Exercise \d+: )?(.+)$", re.MULTILINE)
 
 
 class NotReleased(RuntimeError):
@@ -38,6 +40,7 @@ class Marked:
     kind: str
     source: str
     marks: dict[str, Any]
+    heading: str = ""
 
     @property
     def locked(self) -> bool:
@@ -75,10 +78,15 @@ class Handout:
     def read(cls, path: Path, name: str) -> "Handout":
         cells: dict[str, Marked] = {}
         instructions = set()
+        heading = ""
         for cell in json.loads(path.read_text())["cells"]:
             source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+            if cell["cell_type"] == "markdown" and (found := HEADING.findall(source)):
+                heading = found[-1]
             if marks := cell["metadata"].get("nbgrader"):
-                cells[marks["grade_id"]] = Marked(marks["grade_id"], cell["cell_type"], source, marks)
+                cells[marks["grade_id"]] = Marked(
+                    marks["grade_id"], cell["cell_type"], source, marks, heading
+                )
             elif cell["cell_type"] == "markdown":
                 instructions.add(source.strip())
         return cls(name, cells, frozenset(instructions))
@@ -224,8 +232,9 @@ def _test_cell(marked: Marked, result: ExerciseResult | None) -> dict[str, Any]:
 
 
 def _note(notes: tuple[str, ...]) -> dict[str, Any]:
-    made = _cell("raw", "Notes on this notebook:\n" + "\n".join(f"- {note}" for note in notes), None)
-    return made
+    """The notes as a block of plain text: they may quote names that a student chose."""
+    lines = "\n".join("    " + " ".join(note.split()) for note in notes)
+    return _cell("markdown", f"Notes on this notebook:\n\n{lines}", None)
 
 
 def _outputs(output: CellOutput) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
 RIGHT = {"double": "def double(x):\n    return 2 * x", "add": "def add(x, y):\n    return x + y"}
-QUESTION = "Because two is the number of ones in it."
 
 
 def toy_notebook() -> Any:
@@ -119,23 +118,16 @@ class Classroom:
 @pytest.fixture(scope="session")
 def course_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A released course, made once and copied for each test."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("EBM_CHECKS", str(HERE / "checks"))
     root = tmp_path_factory.mktemp("template")
-    try:
-        Classroom(root).publish()
-    finally:
-        patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        enter(root, patch).publish()
     return root
 
 
 @pytest.fixture
 def empty_classroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Classroom:
     """A course where nothing is released."""
-    monkeypatch.setenv("EBM_CHECKS", str(HERE / "checks"))
-    monkeypatch.setenv("EBM_COURSE", str(tmp_path))
-    monkeypatch.delenv("EBM_GRADEBOOK", raising=False)
-    return Classroom(tmp_path)
+    return enter(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -143,6 +135,29 @@ def classroom(empty_classroom: Classroom, course_template: Path) -> Classroom:
     """A course where the toy assignment is released."""
     shutil.copytree(course_template / "course", empty_classroom.course.directory)
     return empty_classroom
+
+
+@pytest.fixture(scope="module")
+def shared_classroom(tmp_path_factory: pytest.TempPathFactory, course_template: Path) -> Iterator[Classroom]:
+    """A released course that the tests of a module look at together."""
+    root = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        shared = enter(root, patch)
+        shutil.copytree(course_template / "course", shared.course.directory)
+        yield shared
+
+
+def enter(root: Path, patch: pytest.MonkeyPatch) -> Classroom:
+    patch.setenv("EBM_CHECKS", str(HERE / "checks"))
+    patch.setenv("EBM_COURSE", str(root))
+    patch.delenv("EBM_GRADEBOOK", raising=False)
+    return Classroom(root)
+
+
+@pytest.fixture
+def notebook_of_toy() -> Any:
+    """The instructor's notebook of the toy assignment, to be spoiled."""
+    return toy_notebook()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autograder.exercise import Assignment, Attempt, Exercise
+from autograder.exercise import Assignment, Attempt, Exercise, LocalAttempt
 
 
 def double(x):
@@ -36,13 +36,13 @@ def squares_instead(x):
     return np.asarray(x) ** 2
 
 
-@adding.check(points=40, tries="random numbers", seconds=3)
+@adding.check(points=40, tries="random numbers", seconds=5)
 def _(attempt: Attempt) -> None:
-    sabotage()
+    sabotage(attempt)
     attempt.compare([tuple(attempt.rng.normal(size=2)) for _ in range(5)])
 
 
-def sabotage() -> None:
+def sabotage(attempt: Attempt) -> None:
     """Misbehave as the file named by `TOY_SABOTAGE` says: the judge itself breaks, or is killed."""
     script = Path(os.environ.get("TOY_SABOTAGE", "/nonexistent"))
     if not script.exists():
@@ -50,7 +50,7 @@ def sabotage() -> None:
     what, _, count = script.read_text().partition(" ")
     if what == "raise":
         raise RuntimeError("this check is broken")
-    if what == "kill" and int(count) > 0:
+    if what == "kill" and int(count) > 0 and not isinstance(attempt, LocalAttempt):
         script.write_text(f"kill {int(count) - 1}")
         os.kill(os.getpid(), signal.SIGKILL)
 

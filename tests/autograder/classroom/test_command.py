@@ -1,0 +1,155 @@
+"""The command line: answers at once, fails in one line, exits with a code that scripts can use."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from autograder import command, progress
+from autograder.batch import Row
+from autograder.export import export, safe
+
+
+def run(*arguments: str, capsys=None, monkeypatch=None) -> tuple[int, str, str]:
+    """The command in this process: its exit code and what it printed."""
+    monkeypatch.setattr(sys, "argv", ["autograder", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    return lambda *arguments: run(*arguments, capsys=capsys, monkeypatch=monkeypatch)
+
+
+def test_help_answers_without_loading_anything_heavy():
+    code = (
+        "import sys; from autograder import command\n"
+        "sys.argv = ['autograder', '--help']\n"
+        "try: command.main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'torch', 'nbgrader', 'nbformat', 'scipy'} & set(sys.modules)))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+    assert "release" in done.stdout
+    assert time.perf_counter() - start < 30
+
+
+def test_grading_prints_each_student_and_a_table_and_where_things_are(classroom, right, call):
+    classroom.submit("ada", right)
+    classroom.submit("bob", b"{")
+    code, out, err = call("grade", "toy", "--isolation", "none", "--jobs", "1")
+    assert code == 0
+    assert "[2/2]" in out
+    assert "ada" in out
+    assert "80/100" in out
+    assert "cut off" in out
+    assert str(classroom.course.folder("feedback")) in out
+    assert "gradebook.db" in out
+    assert "WARNING" in err
+
+
+def test_ungraded_submissions_are_listed_and_the_exit_code_is_three(classroom, right, sabotage, call):
+    classroom.submit("ada", right)
+    sabotage("raise")
+    code, out, err = call("grade", "toy", "--isolation", "none", "--jobs", "1")
+    assert code == 3
+    assert "not graded: ada" in err
+    assert "this check is broken" in err
+    assert "ungraded" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["grade", "chess"], "no assignment is called 'chess'; there are"),
+        (["grade", "toy"], "no submissions of toy; expected"),
+        (["feedback", "toy"], "nothing of toy is graded yet; run: autograder grade toy"),
+        (["release", "chess"], "no assignment is called 'chess'"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(classroom, call, arguments, words):
+    code, out, err = call(*arguments)
+    assert (code, out) == (1, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_an_assignment_that_is_not_released_says_what_to_run(empty_classroom, call):
+    code, _, err = call("grade", "toy")
+    assert code == 1
+    assert "run: autograder release toy" in err
+
+
+def test_a_folder_that_is_no_course_is_named(tmp_path, monkeypatch, call):
+    monkeypatch.setenv("EBM_COURSE", str(tmp_path))
+    code, _, err = call("export")
+    assert code == 1
+    assert "has no nbgrader_config.py" in err
+
+
+def test_a_wrong_option_is_a_usage_error(call):
+    code, _, err = call("grade", "toy", "--isolation", "maybe")
+    assert code == 2
+    assert "maybe" in err
+
+
+def test_feedback_is_written_again_without_grading(classroom, right, call):
+    classroom.submit("ada", right)
+    classroom.grade()
+    classroom.course.folder("feedback", "ada", "toy", "toy.html").unlink()
+    code, out, _ = call("feedback", "toy")
+    assert code == 0
+    assert "1 pages" in out
+    assert "Twice as much" in classroom.page("ada")
+
+
+def test_export_holds_each_exercise_and_the_total_with_points_by_hand(classroom, right):
+    classroom.submit("ada", right)
+    classroom.submit("=2+3", right | {"add": "def add(x, y):\n    return x"})
+    classroom.grade()
+    with classroom.book() as book:
+        book.find_grade("why", "toy", "toy", "ada").manual_score = 7.5
+        book.db.commit()
+    file = io.StringIO()
+    assert export(classroom.course, ["toy"], file) == 2
+    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert [row["student"] for row in rows] == ["'=2+3", "ada"]
+    assert rows[1] == {
+        "student": "ada",
+        "assignment": "toy",
+        "double": "40",
+        "add": "40",
+        "why": "7.5",
+        "total": "87.5",
+    }
+    assert rows[0]["total"] == "40"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_exported_text_begins_like_a_formula(start):
+    assert safe(start + "1+1") == "'" + start + "1+1"
+    assert safe("anna") == "anna"
+
+
+def test_names_cannot_steer_the_terminal(capsys):
+    row = Row("evil\x1b[2J\x9b\udce4", "graded", 1.0, 2.0, ("[bold]note[/bold]",))
+    progress.table([row])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\x9b" not in out
+    assert "[bold]note[/bold]" in out
+
+
+def test_the_command_is_installed_beside_the_interpreter():
+    program = os.path.join(os.path.dirname(sys.executable), "autograder")
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert "selftest" in done.stdout

@@ -1,0 +1,180 @@
+"""The feedback page: it teaches, it runs nothing, and it keeps the secrets."""
+
+import base64
+import html.parser
+import io
+import itertools
+import json
+import re
+import struct
+import zlib
+
+import pytest
+
+from autograder.feedback import page, regenerate
+from autograder.judge import CellOutput, Judged
+from autograder.notebook_outputs import Handout, checked_png
+from autograder.report import GRADED, CheckResult, ExerciseResult, Report
+from autograder.store import assignment_named
+from autograder.submission import Cell, Submission
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
+
+
+class Tags(html.parser.HTMLParser):
+    """Every tag and attribute that a browser would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def png(width: int = 2, height: int = 2) -> bytes:
+    from PIL import Image
+
+    memory = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(memory, "PNG")
+    return memory.getvalue()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture
+def handout(classroom) -> Handout:
+    return Handout.of(classroom.course, assignment_named("toy"))
+
+
+def hostile_judged() -> tuple[Submission, Judged]:
+    """A verdict in which everything that a student can choose is hostile."""
+    checks = (
+        CheckResult(
+            "double.1", 40, 0.0, "random arrays", HOSTILE, "squares instead", HOSTILE, picture=HOSTILE
+        ),
+    )
+    exercises = (ExerciseResult("double", "Twice as much", checks),)
+    report = Report("toy", GRADED, exercises, (HOSTILE,), "namespaces+seccomp", max_score=80)
+    display = {"result": True, "text": HOSTILE, "png": encoded(HOSTILE.encode())}
+    output = CellOutput(0, HOSTILE, HOSTILE, [display], HOSTILE)
+    cells = (Cell("code", f"'''{HOSTILE}'''"), Cell("markdown", HOSTILE), Cell("raw", HOSTILE))
+    return Submission(cells), Judged(report, (output,))
+
+
+def test_nothing_of_a_students_runs_in_the_page(handout):
+    submission, judged = hostile_judged()
+    text = page(HOSTILE, submission, judged, handout, {"why": {"comment": HOSTILE}})
+    seen = Tags(text).tags
+    names = {tag for tag, _ in seen}
+    assert not names & {"script", "a", "iframe", "object", "embed", "link", "form", "svg", "base", "img"}
+    assert not [(tag, name) for tag, attributes in seen for name in attributes if name.startswith("on")]
+    assert text.count("&lt;script&gt;") >= 8
+
+
+def test_the_page_forbids_scripts_and_every_request(handout):
+    text = page("ada", *hostile_judged(), handout, {})
+    policy = [a["content"] for tag, a in Tags(text).tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "url(" not in text
+
+
+def test_the_page_is_readable_by_machine_and_human(handout):
+    text = page("ada", *hostile_judged(), handout, {})
+    tags = Tags(text).tags
+    assert ("html", {"lang": "en"}) in tags
+    assert any(a.get("name") == "viewport" for _, a in tags)
+    assert "prefers-color-scheme: dark" in text
+    levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_page_teaches(classroom, right):
+    classroom.submit("ada", right | {"double": "def double(x):\n    print('here I am')\n    return x ** 2"})
+    classroom.grade()
+    text = classroom.page("ada")
+    for words in (
+        "40 <small>of 100",
+        "Random arrays",
+        "Squares instead?",
+        "Twice a number is not its square.",
+        "0 / 30",
+    ):
+        assert words in text
+    assert text.count("Twice a number is not its square.") == 1
+    assert "isolation: none" in text
+
+
+def test_hidden_inputs_and_what_they_make_a_function_print_stay_hidden(classroom, right):
+    spy = "def double(x):\n    print('spied', x)\n    raise ValueError(f'spied {x}')"
+    classroom.submit("ada", right | {"double": spy})
+    classroom.grade()
+    text = classroom.page("ada")
+    source_mentions = text.count("spied")
+    assert source_mentions == 2  # in the student's own source, and nowhere else
+    graded = json.dumps(classroom.autograded("ada"))
+    assert graded.count("spied") == 2
+    assert "spied" not in " ".join(filter(None, classroom.entries("ada").comment.values()))
+
+
+def test_the_students_own_output_and_pictures_are_shown_and_our_tests_are_not(classroom, right):
+    plot = (
+        "import numpy as np\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\n"
+        "plt.show()\nprint('hello')\n3 + 4"
+    )
+    classroom.submit("ada", right | {"toy-01": plot, "why": "My *reason*"})
+    classroom.grade()
+    text = classroom.page("ada")
+    assert "data:image/png;base64," in text
+    assert "hello" in text
+    assert ">7<" in text
+    assert "My *reason*" in text
+    assert "assert double(1)" not in text
+    assert "Solve everything." not in text
+
+
+def test_pages_are_written_again_with_what_a_human_decided(classroom, right):
+    classroom.submit("ada", right | {"why": "Because."})
+    classroom.grade()
+    assert "20 more points are still to be given by hand" in classroom.page("ada")
+    by_hand = {"why": {"score": 12.5, "comment": "Nearly."}}
+    assert len(list(regenerate(classroom.course, "toy", lambda student: by_hand))) == 1
+    text = classroom.page("ada")
+    assert "92.5 <small>of 100" in text
+    assert "Nearly." in text
+    assert "still to be given" not in text
+
+
+def test_a_real_picture_passes_with_its_extras_removed():
+    data = png()
+    chunk = b"tEXt" + b"comment\0<script>"
+    extra = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    dirty = data[:33] + extra + data[33:]
+    assert base64.b64decode(checked_png(encoded(dirty) + "\n")) == data
+    assert base64.b64decode(checked_png(encoded(data + b"<script>trailing"))) == data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<svg onload=alert(1)>",
+        b"\x89PNG\r\n\x1a\n<script>",
+        png()[:-20],
+        png()[:40] + b"x" + png()[41:],
+        b"\x89PNG\r\n\x1a\n" + png()[33:],
+        png(5000, 1),
+    ],
+)
+def test_what_only_claims_to_be_a_picture_is_dropped(data):
+    assert checked_png(encoded(data)) == ""
+
+
+def test_text_that_is_no_base64_is_no_picture():
+    assert checked_png('"><script>') == ""

@@ -1,0 +1,94 @@
+"""`nbgrader autograde` with our judge: the same scores, no kernel, the rest of nbgrader untouched."""
+
+import re
+
+import pytest
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
+
+from autograder.gradebook import settings
+from autograder.preprocessor import close_lanes
+
+ANSWERS = {
+    "right": {},
+    "squares": {"double": "def double(x):\n    return x ** 2"},
+    "noisy": {"toy-01": "import warnings\nimport numpy as np\nwarnings.warn('careful')"},
+    "forger": {
+        "toy-01": "import numpy as np\nget_ipython().input_transformers_cleanup.append(lambda lines: [])"
+    },
+    "unsolved": {"double": "pass", "add": "pass"},
+    "written": {"why": "Because " + "<script>alert(1)</script><img src=x onerror=alert(2)>"},
+}
+
+
+class Refuse:
+    """Stands for a kernel's manager; no kernel may start."""
+
+    def __init__(self, *_args, **_kwargs):
+        raise AssertionError("a kernel was started")
+
+
+def config_of(room):
+    config = settings(room.course)
+    config.CourseDirectory.assignment_id = "toy"
+    config.JudgeNotebook.isolation = "none"
+    return config
+
+
+def api_of(room) -> NbGraderAPI:
+    config = config_of(room)
+    return NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
+
+
+@pytest.fixture(scope="module")
+def both(shared_classroom):
+    """The same class graded by `autograder grade`, and then by nbgrader."""
+    room = shared_classroom
+    right = {"double": "def double(x):\n    return 2 * x", "add": "def add(x, y):\n    return x + y"}
+    for student, answers in ANSWERS.items():
+        room.submit(student, right | answers)
+    room.grade()
+    room.ours = {student: vars(room.entries(student)) for student in ANSWERS}
+    room.our_cells = {student: room.autograded(student).cells for student in ANSWERS}
+    with room.book() as book:
+        for student in ANSWERS:
+            book.remove_submission("toy", student)
+    for verdict in room.course.folder("results", "toy").glob("*.json"):
+        verdict.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nbclient.client.NotebookClient.create_kernel_manager", Refuse)
+        api = api_of(room)
+        for student in ANSWERS:
+            answer = api.autograde("toy", student, force=True)
+            assert answer["success"], answer.get("log")
+    close_lanes()
+    return room
+
+
+@pytest.mark.parametrize("student", ANSWERS)
+def test_nbgrader_and_autograder_agree_on_scores_and_comments(both, student):
+    assert vars(both.entries(student)) == both.ours[student]
+
+
+@pytest.mark.parametrize("student", ANSWERS)
+def test_nbgrader_and_autograder_write_the_same_cells(both, student):
+    assert both.autograded(student).cells == both.our_cells[student]
+
+
+def test_the_scores_are_those_deserved(both):
+    totals = {student: sum(both.entries(student).score.values()) for student in ANSWERS}
+    assert totals == {"right": 80, "squares": 40, "noisy": 80, "forger": 0, "unsolved": 0, "written": 80}
+
+
+def test_nbgraders_own_feedback_works_and_runs_nothing_of_a_students(both):
+    api = api_of(both)
+    for student in ("written", "squares"):
+        answer = api.generate_feedback("toy", student, force=True)
+        assert answer["success"], answer.get("log")
+    hostile = both.course.folder("feedback", "written", "toy", "toy.html").read_text()
+    body = hostile[hostile.index("<body") :]
+    assert "Because" in body
+    assert "alert(1)" not in re.sub(r"&lt;script&gt;alert\(1\)&lt;/script&gt;", "", body)
+    assert not re.search(r"<[^>]+onerror", body)
+    squares = both.course.folder("feedback", "squares", "toy", "toy.html").read_text()
+    assert "Twice a number is not its square." in squares

@@ -1,0 +1,146 @@
+"""What students get: no solution, the right points, the same bytes every time."""
+
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from autograder.release import ReleaseError, pack, publish, wheel
+from autograder.store import assignment_named
+
+
+def tree(room, *parts: str) -> str:
+    return room.course.folder(*parts).read_text()
+
+
+def test_the_students_notebook_holds_stubs_and_tests_but_no_solution(classroom):
+    text = tree(classroom, "release", "toy", "toy.ipynb")
+    assert "return 2 * x" not in text
+    assert "Because." not in text
+    assert "SOLUTION" not in text
+    assert text.count("raise NotImplementedError") == 2
+    assert "assert double(1) == 2" in text
+
+
+def test_an_unsolved_notebook_fails_at_its_first_exercise(classroom):
+    cells = [c for c in classroom.released()["cells"] if c["cell_type"] == "code"]
+    names: dict = {}
+    for cell in cells[:2]:
+        exec("".join(cell["source"]), names)
+    with pytest.raises(NotImplementedError):
+        exec("".join(cells[2]["source"]), names)
+
+
+def test_points_in_notebook_gradebook_and_checks_agree(classroom):
+    expected = {f"{e.name}-tests": e.points for e in assignment_named("toy").exercises} | {"why": 20}
+    cells = [c["metadata"]["nbgrader"] for c in classroom.released()["cells"] if "nbgrader" in c["metadata"]]
+    assert {marks["grade_id"]: marks["points"] for marks in cells if marks["grade"]} == expected
+    with classroom.book() as book:
+        assert {c.name: c.max_score for c in book.find_notebook("toy", "toy").grade_cells} == expected
+
+
+def test_release_works_where_the_virtual_environment_is_not_on_path(empty_classroom, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    empty_classroom.publish()
+    assert empty_classroom.course.folder("release", "toy", "toy.ipynb").exists()
+    assert str(Path(sys.executable).parent) in os.environ["PATH"]
+
+
+def test_a_release_is_the_same_every_time(classroom, notebook_of_toy):
+    before = [tree(classroom, step, "toy", "toy.ipynb") for step in ("source", "release")]
+    publish(classroom.course, assignment_named("toy"), notebook_of_toy)
+    assert [tree(classroom, step, "toy", "toy.ipynb") for step in ("source", "release")] == before
+
+
+def test_a_release_goes_on_when_there_are_submissions(classroom, right, notebook_of_toy):
+    classroom.submit("ada", right)
+    classroom.grade()
+    notebook_of_toy.cells[0].source = "# Toy, with a typo mended"
+    publish(classroom.course, assignment_named("toy"), notebook_of_toy)
+    assert "typo mended" in tree(classroom, "release", "toy", "toy.ipynb")
+    assert classroom.entries("ada").score["double-tests"] == 40
+
+
+def test_graded_cells_cannot_change_once_there_are_submissions(classroom, right, notebook_of_toy):
+    classroom.submit("ada", right)
+    classroom.grade()
+    before = tree(classroom, "release", "toy", "toy.ipynb")
+    del notebook_of_toy.cells[6]
+    with pytest.raises(
+        ReleaseError, match=r"1 graded submissions.+why \(gone\).+nbgrader db assignment remove"
+    ):
+        publish(classroom.course, assignment_named("toy"), notebook_of_toy)
+    assert tree(classroom, "release", "toy", "toy.ipynb") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda cells: cells[3].metadata.nbgrader.update(points=30.0),
+            "gives double 30 points and its checks 40",
+        ),
+        (
+            lambda cells: cells[6].metadata.nbgrader.update(points=5.0),
+            "points sum to 85; they must sum to 100",
+        ),
+    ],
+)
+def test_a_notebook_whose_points_do_not_fit_is_not_released(empty_classroom, notebook_of_toy, change, words):
+    change(notebook_of_toy.cells)
+    with pytest.raises(ReleaseError, match=words):
+        publish(empty_classroom.course, assignment_named("toy"), notebook_of_toy)
+    assert not empty_classroom.course.folder("release", "toy", "toy.ipynb").exists()
+
+
+def test_a_solution_that_would_reach_students_is_refused(empty_classroom, notebook_of_toy, monkeypatch):
+    from autograder import release
+
+    def generate(course, name):
+        path = course.folder("release", name, f"{name}.ipynb")
+        path.parent.mkdir(parents=True)
+        path.write_text(tree(empty_classroom, "source", "toy", "toy.ipynb").replace("SOLUTION", ""))
+
+    monkeypatch.setattr(release, "_generate", generate)
+    with pytest.raises(ReleaseError, match="a line of the solution would reach students"):
+        publish(empty_classroom.course, assignment_named("toy"), notebook_of_toy)
+    assert not empty_classroom.course.folder("release", "toy", "toy.ipynb").exists()
+
+
+def test_nbgraders_complaint_is_passed_on_in_one_line(empty_classroom, notebook_of_toy):
+    notebook_of_toy.cells[4].metadata.nbgrader.grade_id = "double"
+    with pytest.raises(ReleaseError, match=r"could not make the student notebook of toy: .+") as caught:
+        publish(empty_classroom.course, assignment_named("toy"), notebook_of_toy)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_zip_holds_notebook_library_and_readme_and_is_the_same_every_time(classroom, tmp_path):
+    library = tmp_path / "ebm_course-0.1.0-py3-none-any.whl"
+    library.write_bytes(b"a wheel")
+    path = pack(classroom.course, "toy", library)
+    before = path.read_bytes()
+    assert pack(classroom.course, "toy", library).read_bytes() == before
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["toy/README.txt", f"toy/{library.name}", "toy/toy.ipynb"]
+        readme = archive.read("toy/README.txt").decode()
+        assert json.loads(archive.read("toy/toy.ipynb")) == classroom.released()
+    assert f"pip install ./{library.name}" in readme
+    assert "pip install ebmkit" not in readme
+
+
+@pytest.mark.slow
+def test_the_students_wheel_holds_the_library_alone_and_is_rebuilt_when_stale(classroom):
+    built = wheel(classroom.course)
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+    assert "ebmkit/ising.py" in names
+    assert {name.split("/")[0] for name in names} == {"ebmkit", "ebm_course-0.1.0.dist-info"}
+    before = built.read_bytes()
+    stamp = built.stat().st_mtime_ns
+    assert wheel(classroom.course).stat().st_mtime_ns == stamp
+    with zipfile.ZipFile(built, "a") as archive:
+        archive.writestr("ebmkit/stale.py", "old = True")
+    assert wheel(classroom.course).read_bytes() == before
