@@ -93,7 +93,12 @@ class ExponentialFamily:
         Raises `ValueError` where μ is not the mean of any member of the family.
         """
         self._check_mean(mean)
-        return self._newton(mean.detach())
+        theta = self._newton(mean.detach().double()).to(mean.dtype)
+        if not mean.requires_grad:
+            return theta
+        # dθ/dμ is the inverse of dμ/dθ, the Fisher information (implicit function theorem).
+        change: Tensor = torch.linalg.solve(self._hessian(theta), (mean - mean.detach()).unsqueeze(-1))
+        return theta + change.squeeze(-1)
 
     def log_prob(self, x: Tensor, theta: Tensor) -> Tensor:
         """log p(x | θ) = log h(x) + θ·t(x) - A(θ); x and θ broadcast over `(...)`; -∞ outside the support.
@@ -165,33 +170,41 @@ class ExponentialFamily:
         return torch.zeros_like(mean)
 
     def _newton(self, mean: Tensor) -> Tensor:
-        """Maximize the concave θ·μ - A(θ) by Newton's method; steps are halved until they climb."""
+        """Maximize the concave θ·μ - A(θ) by Newton's method, with steps halved until they do not overshoot."""
         theta = self._start(mean)
         for _ in range(200):
             gradient = mean - self._gradient(theta)
-            step = torch.linalg.solve(self._hessian(theta), gradient.unsqueeze(-1)).squeeze(-1)
-            gain = (gradient * step).sum(-1)  # Twice what the quadratic model promises to gain.
-            theta = self._climb(theta, mean, step)
-            # Quadratic convergence: a promise of 1e-20 was the last step that float64 can see.
-            if bool((gain <= 1e-20 * (1 + (theta * mean).sum(-1).abs())).all()):
+            fisher = self._hessian(theta)
+            # Below this is only the rounding of μ and ∇A, and of θ as the Fisher information magnifies it.
+            rounding = 1 + mean.abs() + (fisher.abs() @ theta.abs().unsqueeze(-1)).squeeze(-1)
+            if bool((gradient.abs() <= 1e-14 * rounding).all()):
                 return theta
-        if bool((gradient.abs() <= 1e-8 * (1 + mean.abs())).all()):
-            return theta
-        gap = gradient.abs().max().item()
-        raise RuntimeError(f"{type(self).__name__}: Newton's method missed the mean parameters by {gap:.2g}")
+            step = torch.linalg.solve(fisher, gradient.unsqueeze(-1)).squeeze(-1)
+            previous, theta = theta, self._climb(theta, mean, step, (gradient * step).sum(-1))
+            if bool(((theta - previous).abs() <= 1e-12 * theta.abs()).all()):
+                break
+        gradient = mean - self._gradient(theta)
+        if bool((gradient.abs() > 1e-9 * (1 + mean.abs())).any()):
+            gap = gradient.abs().max().item()
+            raise RuntimeError(
+                f"{type(self).__name__}: Newton's method missed the mean parameters by {gap:.2g}"
+            )
+        return theta
 
-    def _climb(self, theta: Tensor, mean: Tensor, step: Tensor) -> Tensor:
-        def height(t: Tensor) -> Tensor:
-            return (t * mean).sum(-1) - self.log_partition(t)
+    def _climb(self, theta: Tensor, mean: Tensor, step: Tensor, slope: Tensor) -> Tensor:
+        """θ + step, halved until it is in the domain and not far beyond the top.
 
-        start = height(theta)
-        slack = 1e-13 * (1 + (theta * mean).sum(-1).abs())  # The height itself is rounded.
+        The slope along the step decides, not the height: near the top rounding in A hides what is gained.
+        """
         for _ in range(60):
             candidate = theta + step
-            good = self.in_natural_domain(candidate) & (height(candidate) >= start - slack)
+            inside = self.in_natural_domain(candidate)
+            ahead = torch.where(inside.unsqueeze(-1), candidate, theta)
+            slope_ahead = ((mean - self._gradient(ahead)) * step).sum(-1)
+            good = inside & (slope_ahead >= -0.1 * slope)
             if bool(good.all()):
                 break
-            step = torch.where(good.unsqueeze(-1), step, step / 2)
+            step, slope = torch.where(good.unsqueeze(-1), step, step / 2), torch.where(good, slope, slope / 2)
         return torch.where(good.unsqueeze(-1), candidate, theta)
 
     def _check_event(self, x: Tensor) -> None:
@@ -701,18 +714,23 @@ def maximum_entropy(features: Tensor, moments: Tensor, names: Sequence[str] | No
     Raises `ValueError`, naming the moment, where no distribution has these moments, or where all that have
     them give some state probability zero (then no finite θ is best). Source: Jaynes (1957).
     """
-    features, moments = _real(features), _real(moments).to(_real(features))
+    dtype = _real(features).dtype
+    # Worked in float64; what float32 rounds away is no contradiction between redundant moments.
+    tolerance = max(1e-9, 100 * torch.finfo(dtype).eps)
+    features, moments = features.double(), moments.to(features.device).double()
     _check_constraints(features, moments, names)
     label = [str(k) if names is None else f"{k} ({names[k]})" for k in range(len(moments))]
     spread = features.amax(0) - features.amin(0)
     scale = torch.where(spread > 0, spread, torch.ones_like(spread))
     centred = (features - moments) / scale
-    _check_feasible(centred.double(), features, moments, label)
-    theta = _minimize_log_sum_exp(centred) / scale
+    _check_each_moment(features, moments, label)
+    plane = _plane(centred, 100 * torch.finfo(dtype).eps)
+    _check_together(centred, plane, moments, label, tolerance)
+    theta = plane @ _minimize_log_sum_exp(centred @ plane, tolerance) / scale
     log_partition = (features @ theta).logsumexp(0)
     log_prob = features @ theta - log_partition
     entropy = -torch.special.xlogy(log_prob.exp(), log_prob.exp()).sum()
-    return MaximumEntropy(theta, log_prob.exp(), log_partition, entropy)
+    return MaximumEntropy(*(t.to(dtype) for t in (theta, log_prob.exp(), log_partition, entropy)))
 
 
 def _check_constraints(features: Tensor, moments: Tensor, names: Sequence[str] | None) -> None:
@@ -727,8 +745,8 @@ def _check_constraints(features: Tensor, moments: Tensor, names: Sequence[str] |
         raise ValueError("features and moments must be finite")
 
 
-def _check_feasible(centred: Tensor, features: Tensor, moments: Tensor, label: Sequence[str]) -> None:
-    """Raise `ValueError` unless 0 is in the relative interior of the convex hull of the centred features."""
+def _check_each_moment(features: Tensor, moments: Tensor, label: Sequence[str]) -> None:
+    """Raise `ValueError` unless each moment alone lies strictly between the extremes of its feature."""
     low, high = features.amin(0), features.amax(0)
     for k, name in enumerate(label):
         m, a, b = moments[k].item(), low[k].item(), high[k].item()
@@ -739,7 +757,26 @@ def _check_feasible(centred: Tensor, features: Tensor, moments: Tensor, label: S
                 f"moment {name} = {m} is on the boundary: its feature lies between {a} and {b}, so every "
                 "other state has probability zero; leave those states out"
             )
-    room, direction = _room_inside(centred)
+
+
+def _plane(points: Tensor, resolution: float) -> Tensor:
+    """An orthonormal basis of the directions in which the points `(n, K)` differ; `(K, r)`."""
+    _, size, directions = torch.linalg.svd(points - points.mean(0), full_matrices=False)
+    differ: Tensor = size > resolution * size.amax().clamp(min=1)
+    return torch.as_tensor(directions)[differ].T
+
+
+def _check_together(
+    centred: Tensor, plane: Tensor, moments: Tensor, label: Sequence[str], tolerance: float
+) -> None:
+    """Raise `ValueError` unless 0 is in the relative interior of the convex hull of the centred features."""
+    middle = centred.mean(0)
+    off_plane = middle - plane @ (plane.T @ middle)
+    if bool((off_plane.abs() > tolerance).any()):
+        room, direction = -math.inf, off_plane
+    else:
+        room, direction = _room_inside(centred @ plane)
+        direction = plane @ direction.to(plane)
     # The linear program is solved to 1e-10.
     if room <= 1e-9:
         k = int(direction.abs().argmax())
@@ -750,27 +787,22 @@ def _check_feasible(centred: Tensor, features: Tensor, moments: Tensor, label: S
         )
 
 
-def _room_inside(centred: Tensor) -> tuple[float, Tensor]:
+def _room_inside(points: Tensor) -> tuple[float, Tensor]:
     """max over p of min_i p_i with Σ p_i = 1 and Σ p_i f_i = 0, and the direction in which room runs out.
 
-    Positive inside the convex hull of the f_i, zero on its boundary, negative outside (-∞ off its plane).
+    Positive inside the convex hull of the points f `(n, r)`, zero on its boundary, negative outside.
     """
     import numpy as np
     from scipy.optimize import linprog
 
-    f = centred.detach().cpu().numpy()
-    n, k = f.shape
+    f = points.detach().cpu().numpy()
+    n, r = f.shape
     conditions = np.vstack([f.T, np.ones(n)])
-    target = np.append(np.zeros(k), 1.0)
-    nearest = np.linalg.lstsq(conditions, target, rcond=None)[0]
-    residual = conditions @ nearest - target
-    if np.abs(residual).max() > 1e-9:
-        return -math.inf, torch.from_numpy(residual[:-1])
     # p_i = q_i + t with q ≥ 0 and t free.
     answer = linprog(
         np.append(np.zeros(n), -1.0),
         A_eq=np.column_stack([conditions, conditions.sum(1)]),
-        b_eq=target,
+        b_eq=np.append(np.zeros(r), 1.0),
         bounds=[(0, None)] * n + [(None, None)],
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
@@ -779,18 +811,18 @@ def _room_inside(centred: Tensor) -> tuple[float, Tensor]:
     return float(answer.x[-1]), torch.from_numpy(np.asarray(answer.eqlin.marginals[:-1]))
 
 
-def _minimize_log_sum_exp(features: Tensor) -> Tensor:
-    """The θ of least log Σ_i exp(θ·f_i), by Newton's method with a backtracking line search."""
-    theta = torch.zeros_like(features[0])
+def _minimize_log_sum_exp(points: Tensor, tolerance: float) -> Tensor:
+    """The θ of least log Σ_i exp(θ·f_i), points f `(n, r)`, by Newton's method with a backtracking line search."""
+    theta = torch.zeros_like(points[0])
     for _ in range(500):
-        p = (features @ theta).softmax(0)
-        gradient = p @ features
-        hessian = (features - gradient).T @ ((features - gradient) * p[:, None])
-        step = -torch.linalg.pinv(hessian, hermitian=True) @ gradient
+        p = (points @ theta).softmax(0)
+        gradient = p @ points
         if not bool((gradient.abs() > 50 * torch.finfo(theta.dtype).eps).any()):
             return theta
-        theta = theta + _backtrack(features, theta, step, gradient) * step
-    if bool((gradient.abs() > 1e-8).any()):
+        hessian = (points - gradient).T @ ((points - gradient) * p[:, None])
+        step = -torch.linalg.pinv(hessian, hermitian=True) @ gradient
+        theta = theta + _backtrack(points, theta, step, gradient) * step
+    if bool((gradient.abs() > tolerance).any()):
         raise RuntimeError(
             f"Newton's method missed the moments by {gradient.abs().max().item():.2g} of their features' "
             "range; they are too close to the boundary"
@@ -798,13 +830,13 @@ def _minimize_log_sum_exp(features: Tensor) -> Tensor:
     return theta
 
 
-def _backtrack(features: Tensor, theta: Tensor, step: Tensor, gradient: Tensor) -> float:
+def _backtrack(points: Tensor, theta: Tensor, step: Tensor, gradient: Tensor) -> float:
     """The largest 2^-k that lowers log Σ_i exp(θ·f_i) by a share of what the slope promises."""
-    start = (features @ theta).logsumexp(0)
+    start = (points @ theta).logsumexp(0)
     slope = gradient @ step
     size = 1.0
     for _ in range(60):
-        if bool((features @ (theta + size * step)).logsumexp(0) <= start + 1e-4 * size * slope + 1e-14):
+        if bool((points @ (theta + size * step)).logsumexp(0) <= start + 1e-4 * size * slope + 1e-14):
             break
         size /= 2
     return size

@@ -112,6 +112,14 @@ def test_newton_on_the_dual_agrees_with_the_closed_form(name):
     torch.testing.assert_close(family._newton(mean), family.natural_parameters(mean), rtol=1e-9, atol=1e-9)
 
 
+@every_family
+def test_derivative_of_the_natural_parameters_is_the_inverse_fisher_information(name):
+    family, theta, _, _ = MEMBERS[name]
+    jacobian = torch.autograd.functional.jacobian(family.natural_parameters, family.mean_parameters(theta))
+    identity = torch.eye(family.n_parameters, dtype=D)
+    torch.testing.assert_close(jacobian @ family.fisher_information(theta), identity, rtol=1e-7, atol=1e-7)
+
+
 SHAPES = st.floats(0.01, 1e4)
 
 
@@ -427,6 +435,19 @@ def test_maximum_entropy_with_redundant_features_agrees_with_the_minimal_ones():
     minimal = ef.maximum_entropy(x[:, None], t(1.3))
     redundant = ef.maximum_entropy(torch.stack([x, 2 * x, torch.ones(5, dtype=D)], -1), t(1.3, 2.6, 1))
     torch.testing.assert_close(minimal.probabilities, redundant.probabilities)
+
+
+def test_redundant_moments_that_agree_up_to_float32_rounding_are_no_contradiction():
+    x = torch.arange(5.0)
+    redundant = ef.maximum_entropy(torch.stack([x, 2 * x, x / 3], -1), torch.tensor([1.3, 2.6, 1.3 / 3]))
+    assert redundant.probabilities.dtype == torch.float32
+    minimal = ef.maximum_entropy(x.double()[:, None], t(1.3))
+    torch.testing.assert_close(redundant.probabilities.double(), minimal.probabilities, rtol=1e-5, atol=1e-5)
+
+
+def test_constant_features_leave_the_uniform_distribution():
+    answer = ef.maximum_entropy(torch.ones(4, 2, dtype=D), t(1, 1))
+    assert answer.probabilities.tolist() == [0.25] * 4
 
 
 def test_maximum_entropy_close_to_the_boundary_still_meets_the_moments():

@@ -388,6 +388,12 @@ def test_pixelcnn_conditionals_see_the_past_and_only_the_past():
         assert changed[i + 1] if i % 4 < 3 else True
 
 
+def test_every_parameter_of_a_pixelcnn_has_a_say():
+    model = small_pixelcnn((4, 4))
+    model.log_prob((randn(4, 4) > 0).double()).backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+
+
 def test_pixelcnn_samples_follow_its_distribution():
     model = small_pixelcnn((2, 2))
     index = (model.sample(20_000, generator(2)).flatten(1) @ torch.tensor([8.0, 4, 2, 1], dtype=D)).long()
