@@ -1,0 +1,160 @@
+"""Compiled heat-bath sweeps for `ebmkit.ising.simulate`; needs numba, and is imported only where it is used.
+
+`multi_spin_sweeps` is `_ising_simulation.heat_bath` in a loop, a block of words at a time; every group of chains
+has a thread and a stream of random words of its own, so threads never wait and never change the result.
+Source of the random words: Doty-Humphrey's SFC, 32 and 64 bits wide (PractRand).
+"""
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint32]
+
+BLOCK = 32
+"""Words that share a comparison: 32 · 32 lanes fill the vector registers and are decided after 10 bits or so."""
+_U32, _U64 = np.uint32, np.uint64
+_ZERO = np.uint32(0)
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def multi_spin_sweeps(
+    words: Words, pair_bits: Words, quad_bits: Words, against: np.uint32, streams: Words, n_sweeps: int
+) -> None:
+    """`n_sweeps` sweeps in place of `words` `(groups, 2, n, m/2)`; `streams` is `(groups, 4, BLOCK)`."""
+    for group in prange(words.shape[0]):
+        for half_sweep in range(2 * n_sweeps):
+            _update_colour(words[group], half_sweep & 1, pair_bits, quad_bits, against, streams[group])
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _update_colour(
+    words: Words, colour: int, pair_bits: Words, quad_bits: Words, against: np.uint32, stream: Words
+) -> None:
+    n, half = words.shape[1], words.shape[2]
+    mine, other = words[colour], words[1 - colour]
+    side = np.empty(half, np.uint32)
+    scratch = np.empty((6, BLOCK), np.uint32)
+    odd, away, coin, undecided, draw, toward = (
+        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
+    )  # fmt: skip
+    for i in range(n):
+        above, below, same, row = other[(i - 1) % n], other[(i + 1) % n], other[i], mine[i]
+        if (i + colour) & 1:
+            side[: half - 1] = same[1:]
+            side[half - 1] = same[0]
+        else:
+            side[1:] = same[: half - 1]
+            side[0] = same[half - 1]
+        for k in range(0, half, BLOCK):
+            width = min(BLOCK, half - k)
+            _next_words(stream, coin)
+            undecided[width:] = _ZERO
+            for q in range(width):
+                a, b = above[k + q] ^ against, below[k + q] ^ against
+                c, d = same[k + q] ^ against, side[k + q] ^ against
+                one_of_ab, one_of_cd, both_ab, both_cd = a ^ b, c ^ d, a & b, c & d
+                odd[q] = one_of_ab ^ one_of_cd
+                two_or_three = both_ab ^ both_cd ^ (one_of_ab & one_of_cd)
+                tie = two_or_three & ~odd[q]
+                toward[q] = ((two_or_three & odd[q]) | (both_ab & both_cd)) ^ (tie & coin[q])
+                undecided[q] = coin[q] & ~tie
+                away[q] = _ZERO
+            for bit in range(len(pair_bits)):
+                left = _ZERO
+                for q in range(BLOCK):
+                    left |= undecided[q]
+                if left == _ZERO:
+                    break
+                _next_words(stream, draw)
+                pair, quad = pair_bits[bit], quad_bits[bit]
+                for q in range(BLOCK):
+                    threshold = quad ^ (odd[q] & (pair ^ quad))
+                    waiting = undecided[q]
+                    away[q] |= waiting & ~draw[q] & threshold
+                    undecided[q] = waiting & ~(draw[q] ^ threshold)
+            for q in range(width):
+                row[k + q] = toward[q] ^ away[q]
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _next_words(stream: Words, out: Words) -> None:
+    """One word from each of BLOCK generators SFC32; the casts keep numba from widening to 64 bits."""
+    for q in range(BLOCK):
+        word = _U32(_U32(stream[0, q] + stream[1, q]) + stream[3, q])
+        stream[3, q] = _U32(stream[3, q] + _U32(1))
+        stream[0, q] = stream[1, q] ^ _U32(stream[1, q] >> _U32(9))
+        stream[1, q] = _U32(stream[2, q] + _U32(stream[2, q] << _U32(3)))
+        stream[2, q] = _U32(_U32(_U32(stream[2, q] << _U32(21)) | _U32(stream[2, q] >> _U32(11))) + word)
+        out[q] = word
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def lattice_sweeps(
+    spins: NDArray[np.int8],
+    horizontal: NDArray[np.float64],
+    vertical: NDArray[np.float64],
+    field: NDArray[np.float64],
+    streams: NDArray[np.uint64],
+    n_sweeps: int,
+) -> None:
+    """Heat-bath sweeps in reading order, in place, of `(chains, n, m)`; any couplings and fields."""
+    chains, n, m = spins.shape
+    for chain in prange(chains):
+        s, stream = spins[chain], streams[chain]
+        for _ in range(n_sweeps):
+            for i in range(n):
+                above, below = (i - 1) % n, (i + 1) % n
+                for j in range(m):
+                    left, right = (j - 1) % m, (j + 1) % m
+                    pull = (
+                        field[i, j]
+                        + horizontal[i, j] * s[i, right]
+                        + horizontal[i, left] * s[i, left]
+                        + vertical[i, j] * s[below, j]
+                        + vertical[above, j] * s[above, j]
+                    )
+                    up = _next_uniform(stream) * (1.0 + np.exp(-2.0 * pull)) < 1.0
+                    s[i, j] = 1 if up else -1
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def uniform_lattice_sweeps(
+    spins: NDArray[np.int8],
+    p_up: NDArray[np.float64],
+    periodic: bool,
+    streams: NDArray[np.uint64],
+    n_sweeps: int,
+) -> None:
+    """As `lattice_sweeps` for one coupling and one field: `p_up[4 + sum of the neighbours]` is a table."""
+    chains, n, m = spins.shape
+    for chain in prange(chains):
+        stream = streams[chain]
+        # A frame holds the neighbours across the boundary, or the zeros beyond it, so that no index wraps.
+        framed = np.zeros((n + 2, m + 2), np.int8)
+        framed[1:-1, 1:-1] = spins[chain]
+        for _ in range(n_sweeps):
+            for i in range(1, n + 1):
+                if periodic and i == 1 and n > 1:
+                    framed[0] = framed[n]
+                if periodic and i == n and n > 1:
+                    framed[n + 1] = framed[1]
+                if periodic and m > 1:
+                    framed[i, 0] = framed[i, m]
+                for j in range(1, m + 1):
+                    if periodic and j == m and m > 1:
+                        framed[i, m + 1] = framed[i, 1]
+                    around = framed[i, j - 1] + framed[i, j + 1] + framed[i - 1, j] + framed[i + 1, j]
+                    framed[i, j] = 1 if _next_uniform(stream) < p_up[4 + around] else -1
+        spins[chain] = framed[1:-1, 1:-1]
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _next_uniform(stream: NDArray[np.uint64]) -> float:
+    """SFC64, its upper 53 bits as a number in [0, 1)."""
+    word = stream[0] + stream[1] + stream[3]
+    stream[3] += _U64(1)
+    stream[0] = stream[1] ^ (stream[1] >> _U64(11))
+    stream[1] = stream[2] + (stream[2] << _U64(3))
+    stream[2] = ((stream[2] << _U64(24)) | (stream[2] >> _U64(40))) + word
+    return float(word >> _U64(11)) * 2.0**-53

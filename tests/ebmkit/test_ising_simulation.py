@@ -1,0 +1,246 @@
+"""Many chains at once: the bit-level heat bath exactly, its engines against exact energies.
+
+Statistical tests compare the mean over independent chains with an exact expectation and fail beyond six standard
+errors: by the central limit theorem a false alarm has probability 2e-9, below 1e-6 with a wide margin for the
+hundreds of bounded values that are averaged.
+"""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ebmkit import _ising_simulation as engines
+from ebmkit import enumeration, ising
+from ebmkit.ising import CRITICAL_COUPLING, Ising
+
+SEED = np.random.SeedSequence(7)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_ising(n, m, periodic, seed=0):
+    g = generator(seed)
+    edges = ((n, m), (n, m)) if periodic else ((n, m - 1), (n - 1, m))
+    coupling = tuple(0.5 * torch.randn(e, generator=g, dtype=torch.float64) for e in edges)
+    return Ising((n, m), coupling, 0.5 * torch.randn(n, m, generator=g, dtype=torch.float64), periodic)
+
+
+def exact_energy(model):
+    """E[E(s)]; Σ h E[s] + Σ J E[ss] with the sign turned."""
+    moments = ising.exact_moments(model)
+    parts = (
+        (model.field, moments.spins),
+        (model.horizontal, moments.horizontal),
+        (model.vertical, moments.vertical),
+    )
+    return -sum(float((weight * mean).sum()) for weight, mean in parts)
+
+
+def standard_errors_off(model, n_chains, n_sweeps=400):
+    """How far the recorded energies lie from the exact mean, after dropping the first half."""
+    run = ising.simulate(model, n_sweeps, generator(), n_chains, record_every=10)
+    chain_means = run.energy[len(run.energy) // 2 :].mean(0)
+    return float((chain_means.mean() - exact_energy(model)) / (chain_means.std() / n_chains**0.5))
+
+
+@pytest.fixture
+def without_numba(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "ebmkit._ising_kernels", raising=False)
+    monkeypatch.delattr("ebmkit._ising_kernels", raising=False)
+    assert engines.compiled() is None
+
+
+# --- The bits
+
+
+def test_the_heat_bath_turns_each_pattern_of_neighbours_up_with_its_exact_probability():
+    """Every pattern meets every coin and every uniform of four bits once, so frequencies are probabilities."""
+    n_bits, pair, quad = 4, 5 / 16, 2 / 16
+    lanes = np.array(list(itertools.product((0, 1), repeat=4 + 1 + n_bits)), dtype=np.uint8).T
+    columns = [np.packbits(lane, bitorder="little").view(np.uint32) for lane in lanes]
+    draws = iter(columns[4:])
+    thresholds = [engines.threshold_bits(p)[:n_bits] for p in (pair, quad)]
+    new = engines.heat_bath(columns[:4], *thresholds, lambda: next(draws))
+    up = np.unpackbits(new.view(np.uint8), bitorder="little")
+    n_up = lanes[:4].sum(0)
+    p_up = {int(k): up[n_up == k].mean() for k in np.unique(n_up)}
+    assert p_up == {0: quad / 2, 1: pair / 2, 2: 0.5, 3: 1 - pair / 2, 4: 1 - quad / 2}
+
+
+@pytest.mark.parametrize("probability", [0.0, 2**-48, 0.3, 0.5, 1 - 2**-48])
+def test_threshold_bits_spell_the_probability_to_the_last_of_48(probability):
+    words = engines.threshold_bits(probability)
+    assert set(words.tolist()) <= {0, 0xFFFFFFFF}
+    value = sum(2.0 ** -(k + 1) for k, word in enumerate(words) if word)
+    assert value == pytest.approx(probability, abs=2**-48)
+
+
+def test_certainty_is_spelt_as_close_as_48_bits_go():
+    assert (engines.threshold_bits(1.0) == 0xFFFFFFFF).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 31, 1000])
+def test_lane_totals_count_the_bits_of_each_lane(n):
+    words = np.random.default_rng(n).integers(0, 2**32, n, dtype=np.uint32)
+    expected = [int(((words >> np.uint32(lane)) & np.uint32(1)).sum()) for lane in range(32)]
+    assert engines.lane_totals(words).tolist() == expected
+
+
+def test_packing_keeps_every_spin_and_a_spin_takes_a_bit():
+    engine = engines.MultiSpin((6, 10), 0.3, 40, SEED)
+    spins = np.random.default_rng(1).choice(np.array([-1, 1], np.int8), (40, 6, 10))
+    engine.set_spins(spins)
+    assert np.array_equal(engine.get_spins(), spins)
+    assert engine.words.nbytes * 8 == 64 * 6 * 10  # 40 chains fill two words of 32
+
+
+@pytest.mark.parametrize("coupling", [0.3, -0.7])
+def test_packed_chains_are_measured_as_the_model_measures_them(coupling):
+    model = Ising((6, 10), coupling, periodic=True)
+    engine = engines.MultiSpin((6, 10), coupling, 40, SEED)
+    energy, magnetization = engine.measure()
+    spins = torch.from_numpy(engine.get_spins())
+    np.testing.assert_allclose(energy, model.energy(spins).numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(magnetization, spins.double().mean((1, 2)).numpy(), rtol=0, atol=1e-15)
+
+
+def test_neighbouring_words_are_the_neighbours_of_the_grid():
+    engine = engines.MultiSpin((4, 6), 1.0, 32, SEED)
+    spins = engine.get_spins()
+    around = sum(np.roll(spins, shift, axis) for shift in (1, -1) for axis in (1, 2))
+    for colour in (0, 1):
+        found = engines._neighbours(engine.words[0, 1 - colour], colour, slice(None))
+        for i, k in np.ndindex(4, 3):
+            up = sum((int(part[i, k]) >> np.arange(32)) & 1 for part in found)
+            assert np.array_equal(2 * up - 4, around[:, i, 2 * k + (i + colour) % 2])
+
+
+# --- The engines
+
+
+BITS = [
+    Ising((6, 8), CRITICAL_COUPLING, periodic=True),
+    Ising((8, 6), -0.3, periodic=True),
+    Ising((2, 6), 0.6, periodic=True),
+]
+BYTES = [
+    Ising((5, 6), CRITICAL_COUPLING, periodic=True),
+    Ising((6, 7), 0.4, field=0.2),
+    Ising((1, 7), -0.8, periodic=True),
+    random_ising(5, 6, periodic=False),
+    random_ising(3, 5, periodic=True),
+]
+
+
+@pytest.mark.usefixtures("without_numba")
+@pytest.mark.parametrize("model", BITS, ids=str)
+def test_bits_through_numpy_have_the_exact_mean_energy(model):
+    assert abs(standard_errors_off(model, 256, n_sweeps=200)) < 6
+
+
+@pytest.mark.usefixtures("without_numba")
+@pytest.mark.parametrize("model", BYTES, ids=str)
+def test_bytes_through_torch_have_the_exact_mean_energy(model):
+    assert abs(standard_errors_off(model, 256, n_sweeps=200)) < 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", BITS + BYTES, ids=str)
+def test_compiled_chains_have_the_exact_mean_energy(model):
+    assert abs(standard_errors_off(model, 1024, n_sweeps=1000)) < 6
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_wide_lattice_cross_blocks_of_words_correctly():
+    model = Ising((4, 140), 0.35, periodic=True)  # 70 words a row: two blocks of 32 and a rest
+    run = ising.simulate(model, 600, generator(), 512, record_every=10)
+    step = 1e-4
+    torus = [
+        float(ising.kaufman_log_partition(Ising((4, 140), 0.35 + d, periodic=True))) for d in (step, -step)
+    ]
+    exact = -0.35 * (torus[0] - torus[1]) / (2 * step)
+    means = run.energy[30:].mean(0)
+    assert abs(float(means.mean()) - exact) < 6 * float(means.std()) / 512**0.5
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_does_not_change_the_result():
+    import numba
+
+    model, threads = Ising((6, 8), 0.4, periodic=True), numba.get_num_threads()
+    runs = []
+    for n in {1, threads}:
+        numba.set_num_threads(n)
+        runs.append(ising.simulate(model, 50, generator(3), 100).spins)
+    numba.set_num_threads(threads)
+    assert all(torch.equal(runs[0], run) for run in runs)
+
+
+# --- The function
+
+
+@pytest.mark.usefixtures("without_numba")
+@pytest.mark.parametrize("model", [BITS[0], BYTES[3]], ids=str)
+def test_a_run_records_what_it_was_asked_to_and_ends_where_it_says(model):
+    run = ising.simulate(model, 7, generator(), 12, record_every=3)
+    assert run.spins.shape == (12, *model.event_shape)
+    assert run.spins.dtype == torch.int8
+    assert run.energy.shape == run.magnetization.shape == (2, 12)
+    at_record = ising.simulate(model, 6, generator(), 12, record_every=3)
+    torch.testing.assert_close(at_record.energy[-1], model.energy(at_record.spins), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        at_record.magnetization[-1], at_record.spins.double().mean((1, 2)), rtol=0, atol=1e-12
+    )
+    assert ising.simulate(model, 2, generator(), 12).energy.shape == (0, 12)
+
+
+@pytest.mark.usefixtures("without_numba")
+@pytest.mark.parametrize("model", [BITS[0], BYTES[3]], ids=str)
+def test_a_run_starts_where_it_is_told_and_leaves_the_start_alone(model):
+    start = 2 * torch.randint(0, 2, (12, *model.event_shape), generator=generator(), dtype=torch.int8) - 1
+    before = start.clone()
+    assert torch.equal(ising.simulate(model, 0, generator(), 12, start=start).spins, start)
+    ising.simulate(model, 3, generator(), 12, start=start)
+    assert torch.equal(start, before)
+
+
+@pytest.mark.usefixtures("without_numba")
+def test_the_generator_decides_the_run():
+    first, again, other = (ising.simulate(BITS[0], 5, generator(seed), 16).spins for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.usefixtures("without_numba")
+def test_strong_couplings_keep_an_ordered_lattice_ordered():
+    model = Ising((4, 4), 30.0, periodic=True)
+    up = torch.ones(16, 4, 4)
+    assert (ising.simulate(model, 20, generator(), 16, start=up).spins == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_sweeps": -1}, "n_sweeps must be at least 0, got -1"),
+        ({"n_sweeps": 1, "n_chains": 0}, "n_chains must be at least 1, got 0"),
+        ({"n_sweeps": 1, "record_every": -2}, "record_every must be at least 0, got -2"),
+        ({"n_sweeps": 1, "n_chains": 3, "start": torch.ones(2, 4, 4)}, r"shape \(3, 4, 4\), got \(2, 4, 4\)"),
+        ({"n_sweeps": 1, "n_chains": 2, "start": torch.zeros(2, 4, 4)}, r"spins must be -1 or \+1"),
+    ],
+)
+def test_what_cannot_be_simulated_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        ising.simulate(Ising((4, 4), 0.3, periodic=True), generator=generator(), **options)
+
+
+def test_exact_energy_is_what_enumeration_says():
+    model = random_ising(3, 3, periodic=True)
+    assert exact_energy(model) == pytest.approx(
+        float(enumeration.expectation(model, model.energy)), abs=1e-10
+    )
