@@ -19,6 +19,7 @@ from ebmkit.energy import EnergyModel
 
 _MOST_SUMMED_UNITS = 25
 _STATES_AT_ONCE = 2**12
+_ELEMENTS_AT_ONCE = 2**22
 _WORTH_COMPILING = 2**24
 
 
@@ -442,14 +443,19 @@ class DBM(EnergyModel):
             )
         from_data = v @ self.weights[0]
         push = torch.cat([from_data, from_data.new_zeros(*v.shape[:-1], n_odd - self.sizes[1])], -1) + b_odd
-        if n_even <= n_odd:
-            states = bit_states(n_even, device=v.device).to(v.dtype)
-            log_terms = states @ b_even + _softplus(push[..., None, :] + states @ W.T).sum(-1)
-        else:
-            states = bit_states(n_odd, device=v.device).to(v.dtype)
-            log_terms = push @ states.T + _softplus(b_even + states @ W).sum(-1)
+
+        def sum_out_odd(even: Tensor) -> Tensor:
+            return even @ b_even + _softplus(push[..., None, :] + even @ W.T).sum(-1)
+
+        def sum_out_even(odd: Tensor) -> Tensor:
+            return push @ odd.T + _softplus(b_even + odd @ W).sum(-1)
+
+        n_summed, log_terms = (n_even, sum_out_odd) if n_even <= n_odd else (n_odd, sum_out_even)
+        states = bit_states(n_summed, device=v.device).to(v.dtype)
+        at_once = max(1, _ELEMENTS_AT_ONCE // max(1, push.numel()))
+        parts = [torch.logsumexp(log_terms(block), -1) for block in torch.split(states, at_once)]
         visible_bias: Tensor = self.biases[0]
-        return -torch.logsumexp(log_terms, -1) - v @ visible_bias
+        return -torch.logsumexp(torch.stack(parts), 0) - v @ visible_bias
 
     def exact_log_partition(self) -> Tensor:
         """log Z, the layers of one parity enumerated and the others summed in closed form; a float64 scalar.

@@ -149,6 +149,20 @@ def test_the_compiled_sum_declines_what_would_overflow_and_the_answer_stays_righ
     assert best <= model.exact_log_partition() <= best + (40 + 8) * math.log(2)
 
 
+def test_sums_in_small_blocks_are_the_same_sums(monkeypatch):
+    machine, deep = rbm(6, 5), dbm((3, 3, 4))
+
+    def answers():
+        log_z, free_energy = machine.exact_log_partition(), deep.free_energy(bit_states(3))
+        slopes = torch.autograd.grad(log_z, (machine.W, machine.a, machine.b))
+        return log_z, free_energy, *slopes
+
+    whole = answers()
+    monkeypatch.setattr(bm, "_STATES_AT_ONCE", 3)
+    monkeypatch.setattr(bm, "_ELEMENTS_AT_ONCE", 3)
+    torch.testing.assert_close(answers(), whole, **EXACT)
+
+
 def test_an_rbm_too_large_to_sum_says_so_and_names_the_way_out():
     with pytest.raises(
         ValueError, match=r'at most 25 units, got 26; use log_partition\(model, method="ais"\)'
