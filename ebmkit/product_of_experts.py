@@ -462,7 +462,7 @@ def fit_flow(
 
     `images` `(n, *event_shape)`, 0 or 1; returns mean -log p(x + u) for each epoch, which bounds the best code
     length of the bits from above. The flow's first layer starts at the mean and spread of the data. Raises
-    `ValueError` where `images` are empty or not bits. Source: Theis, van den Oord & Bethge (2016).
+    `ValueError` where `images` are empty or not bits. Source: Uria, Murray & Larochelle (2013).
     """
     check_bits(images)
     images = images.to(model.shift)

@@ -71,9 +71,9 @@ def test_roc_and_auc_agree_with_scikit_learn():
     scores = randn(500).round(decimals=1)
     anomalous = randn(500, seed=1) > 0.5
     curve = app.roc_curve(scores, anomalous)
-    fpr, tpr, _ = metrics.roc_curve(anomalous, scores, drop_intermediate=False)
-    torch.testing.assert_close(curve.false_positive_rate, torch.from_numpy(fpr))
-    torch.testing.assert_close(curve.true_positive_rate, torch.from_numpy(tpr))
+    flagged, found, _ = metrics.roc_curve(anomalous, scores, drop_intermediate=False)
+    torch.testing.assert_close(curve.false_positive_rate, torch.from_numpy(flagged))
+    torch.testing.assert_close(curve.true_positive_rate, torch.from_numpy(found))
     assert app.auc(scores, anomalous).item() == pytest.approx(metrics.roc_auc_score(anomalous, scores))
 
 
