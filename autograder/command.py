@@ -40,7 +40,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _fail("stopped; what was graded is kept, and the next run goes on from there", 130)
     except Exception as error:
         _explain(error)
@@ -48,13 +48,9 @@ def main() -> NoReturn:
 
 def _explain(error: Exception) -> NoReturn:
     """One line for what the user can mend; anything else is a fault of ours and keeps its traceback."""
-    import click
-
-    if isinstance(error, click.ClickException):
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's, wherever typer has it from
         error.show()
         sys.exit(error.exit_code)
-    if isinstance(error, click.exceptions.Abort):
-        _fail("stopped", 130)
     if isinstance(error, _expected()):
         _fail(str(error), 1)
     raise error
@@ -187,11 +183,17 @@ def samples(assignment: Assignment) -> None:
 
 
 @app.command()
-def selftest(assignment: Assignment) -> int:
+def selftest(
+    assignment: Assignment,
+    seeds: Annotated[int, typer.Option(min=1, help="How often each check is drawn.")] = 50,
+) -> int:
     """Check the checks: right code must pass, and every named mistake must fail."""
     from autograder.selftest import selftest as examine
+    from autograder.store import assignment_named
 
-    return 0 if examine(assignment) else 1
+    table = examine(assignment_named(assignment), range(seeds))
+    print(table)
+    return 0 if table.holds else 1
 
 
 if __name__ == "__main__":
