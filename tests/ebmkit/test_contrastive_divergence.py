@@ -214,6 +214,9 @@ def test_fast_weights_decay_and_follow_the_gradient_and_move_the_chains_only():
         for name, parameter in moved.named_parameters():
             parameter += state[f"fast.{name}"]
     assert torch.equal(state["chains"], moved.gibbs_step(start["chains"], generator(3)))
+    far = {"chains": BITS, "fast.b": torch.full((3,), 1e9, dtype=torch.float64)}
+    fast_pcd(model, BITS, state=far, generator=generator(3))
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), rbm().parameters()))
     with pytest.raises(ValueError, match=r"decay must lie in \[0, 1\), got 1"):
         fast_pcd(model, BITS, generator=generator(), decay=1.0)
 
