@@ -90,7 +90,7 @@ def _bytes(notebook: NotebookNode) -> bytes:
 def _with_cells(notebook: NotebookNode, sources: Mapping[int, str]) -> bytes:
     """The notebook with further code cells before the cells of these numbers; -1 is the end."""
     for place, source in sources.items():
-        cell = nbformat.v4.new_code_cell(source, id=f"extra-{abs(place)}")
+        cell = nbformat.v4.new_code_cell(source, id="extra-end" if place < 0 else f"extra-{place}")
         notebook.cells.insert(place if place >= 0 else len(notebook.cells), cell)
     return _bytes(notebook)
 

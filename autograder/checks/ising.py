@@ -314,6 +314,9 @@ def _(attempt: Attempt) -> None:
     for _ in range(12):
         pair = strength(rng, 450, 900), strength(rng, 100, 400)
         calls.append((labels(rng, (4, 5)), labels(rng, (4, 5)), *map(int, rng.integers(0, 4, 2)), *pair))
+    for label in (0, 1):
+        alike = np.full((4, 5), label)
+        calls.append((alike, alike, *map(int, rng.integers(0, 4, 2)), *pair))
     attempt.compare(calls)
 
 
