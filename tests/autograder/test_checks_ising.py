@@ -1,0 +1,307 @@
+"""The hidden checks of the Ising assignment: right answers pass, mistakes fail and are named."""
+
+import dataclasses
+import os
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from autograder import percent
+from autograder.checks import ising as hidden
+from autograder.checks.ising import assignment
+from autograder.exercise import LocalAttempt, Wrong
+from autograder.judge import judge
+from autograder.samples import notebook_with, solution_notebook, unsolved_notebook
+from autograder.sandbox import NoIsolation, Sandbox
+from autograder.selftest import selftest
+from ebmkit import ising
+
+matplotlib.use("Agg")
+
+EXERCISES = {exercise.name: exercise for exercise in assignment.exercises}
+GRIDS = [(1, 1), (1, 5), (4, 1), (2, 3), (3, 3)]
+
+
+def model_of(noisy, coupling, field):
+    """The same posterior as a model of the library."""
+    return ising.Ising(noisy.shape, coupling, field=field * spins(noisy))
+
+
+def random_grid(shape, seed):
+    rng = np.random.default_rng(seed)
+    y, x = rng.integers(0, 2, (2, *shape))
+    return y, x, float(rng.uniform(0.1, 1.5)), float(rng.uniform(0.1, 1.5))
+
+
+def spins(labels):
+    return torch.from_numpy(2.0 * np.asarray(labels) - 1)
+
+
+# --- The references are right
+
+
+@pytest.mark.parametrize("shape", [*GRIDS, (7, 4)])
+@pytest.mark.parametrize("seed", range(3))
+def test_references_agree_with_the_library(shape, seed):
+    y, x, coupling, field = random_grid(shape, seed)
+    model = model_of(x, coupling, field)
+    assert hidden.energy_of(y, x, coupling, field) == pytest.approx(model.energy(spins(y)).item())
+    conditionals = model.conditional(spins(y))
+    for i, j in np.ndindex(*shape):
+        assert hidden.conditional_of(y, x, i, j, coupling, field) == pytest.approx(conditionals[i, j].item())
+    free = ising.Ising(shape, coupling)
+    expected = free.log_ratio(spins(y), spins(x)).item()
+    assert hidden.log_ratio_of(y, x, coupling) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("shape", GRIDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_reference_map_has_the_energy_of_the_library_max_flow(shape, seed):
+    _, x, coupling, field = random_grid(shape, seed)
+    model = model_of(x, coupling, field)
+    found = model.energy(spins(hidden.map_of(x, coupling, field)))
+    assert found.item() == pytest.approx(model.energy(ising.map_by_max_flow(model)).item())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 13)])
+def test_the_reference_descent_ends_where_the_library_finds_nothing_to_change(shape):
+    _, x, coupling, field = random_grid(shape, 4)
+    found = spins(hidden.denoise_of(x, coupling, field))
+    assert torch.equal(ising.icm(model_of(x, coupling, field), found), found)
+
+
+def transition_matrix(posterior, order):
+    """512×512, of one sweep in this order."""
+    codes = np.arange(512)
+    conditionals = hidden.sigmoid(
+        2 * hidden.pull_on(posterior.pictures, posterior.noisy, posterior.coupling, posterior.field)
+    ).reshape(512, 9)
+    matrix = np.eye(512)
+    for site in order:
+        bit = 1 << (8 - site)
+        step = np.zeros((512, 512))
+        step[codes, codes | bit] = conditionals[:, site]
+        step[codes, codes & ~bit] += 1 - conditionals[:, site]
+        matrix = matrix @ step
+    return matrix
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    return hidden.random_posterior(np.random.default_rng(1))
+
+
+def test_the_enumerated_posterior_is_that_of_the_library(posterior):
+    model = model_of(posterior.noisy, posterior.coupling, posterior.field)
+    expected = torch.softmax(-model.energy(spins(posterior.pictures)), 0)
+    np.testing.assert_allclose(posterior.probabilities, expected.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", hidden.ORDERS)
+def test_the_mixing_bound_lies_above_the_exact_distance_from_every_start(posterior, order):
+    sweep = transition_matrix(posterior, order)
+    np.testing.assert_allclose(posterior.probabilities @ sweep, posterior.probabilities, atol=1e-15)
+    law = np.eye(512)
+    for _, bound in zip(range(8), posterior.distances([order])):
+        law = law @ sweep
+        distance = 0.5 * np.abs(law - posterior.probabilities).sum(1).max()
+        assert distance <= bound <= 9 * 2 * distance + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_chain_has_forgotten_its_start_when_the_check_says_so(seed):
+    """Exactly: the law from the worst picture is the posterior, to rounding, for every order."""
+    posterior = hidden.random_posterior(np.random.default_rng(seed))
+    assert 10 <= posterior.mixing_sweeps <= 40
+    for order in hidden.ORDERS[:2]:
+        law = np.zeros(512)
+        law[posterior.energies.argmax()] = 1.0
+        sweep = transition_matrix(posterior, order)
+        for _ in range(posterior.mixing_sweeps):
+            law = law @ sweep
+        assert 0.5 * np.abs(law - posterior.probabilities).sum() < 1e-13
+
+
+def test_a_pixel_that_never_moves_is_as_improbable_as_the_check_says():
+    for seed in range(200):
+        found = hidden.random_posterior(np.random.default_rng(seed))
+        either = hidden.sigmoid(
+            -2 * np.abs(hidden.pull_on(found.pictures, found.noisy, found.coupling, found.field))
+        )
+        assert either.min() > 0.04
+    assert (1 - 0.04) ** hidden.INVARIANCE_DRAWS < 1e-50
+
+
+# --- The grader grades itself
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_alternatives_pass_and_mistakes_fail(name):
+    table = selftest(dataclasses.replace(assignment, exercises=(EXERCISES[name],)), range(2), naming_seeds=0)
+    assert table.holds, str(table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXERCISES)
+def test_alternatives_pass_and_mistakes_fail_by_name_over_200_seeds(name):
+    table = selftest(dataclasses.replace(assignment, exercises=(EXERCISES[name],)), range(200))
+    assert table.holds, str(table)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda *a: None,
+        lambda *a: float("nan"),
+        lambda *a: np.full(np.shape(a[0]), np.nan),
+        lambda *a: "0",
+        lambda *a: np.zeros((2, 0, 5)),
+        lambda *a: [[0, 1], [1]],
+        lambda *a: (x for x in a),
+        lambda *a: np.full(np.shape(a[0]), 2),
+        lambda *a: {"labels": a[0]},
+        lambda *a: 1 / 0,
+    ],
+    ids="none nan nans text empty ragged generator twos dictionary raises".split(),
+)
+def test_nonsense_is_wrong_and_never_breaks_a_check(name, answer):
+    exercise = EXERCISES[name]
+    for check in exercise.checks:
+        with pytest.raises(Wrong):
+            check.run(LocalAttempt(exercise, answer, 3))
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_messages_hold_no_value_that_was_drawn_or_expected(name):
+    exercise = EXERCISES[name]
+    messages = set()
+    for mistake in exercise.mistakes:
+        for check in exercise.checks:
+            try:
+                check.run(LocalAttempt(exercise, mistake.function, 11))
+            except Wrong as wrong:
+                messages.add(str(wrong))
+    assert messages
+    assert [m for m in messages if re.search(r"\d\.\d|\[|e-\d", m)] == []
+
+
+def in_a_notebook(name, source):
+    space = {"np": np}
+    exec(source, space)
+    return space[name]
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_every_mistake_and_alternative_stands_alone_in_a_notebook(name):
+    exercise = EXERCISES[name]
+    check = exercise.checks[0]
+    for function in [*exercise.alternatives, *(m.function for m in exercise.mistakes)]:
+        outcomes = []
+        for version in (function, in_a_notebook(name, exercise.source(function))):
+            try:
+                check.run(LocalAttempt(exercise, version, 5))
+                outcomes.append("passed")
+            except Wrong as wrong:
+                outcomes.append(str(wrong))
+        assert outcomes[0] == outcomes[1]
+
+
+# --- The notebook
+
+
+def cells(*kinds):
+    return [c for c in percent.read("ising").cells if c.cell_type == "code" and set(c.metadata) & set(kinds)]
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """The names that the solved notebook defines, run without its figures."""
+    space = {}
+    for cell in percent.read("ising").cells:
+        if cell.cell_type == "code" and "plt.show" not in cell.source and "ring" not in cell.source:
+            exec(cell.source, space)
+    return space
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_solution_passes_every_hidden_check(name, solved):
+    exercise = EXERCISES[name]
+    for check in exercise.checks:
+        for seed in range(5):
+            check.run(LocalAttempt(exercise, solved[name], seed))
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_visible_tests_pass_whatever_is_right(name, solved):
+    exercise = EXERCISES[name]
+    (tests,) = (c.source for c in cells("tests") if c.metadata.tests == name)
+    for function in [exercise.reference, *exercise.alternatives]:
+        exec(tests, solved | {name: function})
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_visible_tests_catch_a_missing_return_and_a_wrong_shape_with_a_message(name, solved):
+    (tests,) = (c.source for c in cells("tests") if c.metadata.tests == name)
+    for answer in (lambda *a: None, lambda *a: np.zeros((7, 7, 7))):
+        with pytest.raises(AssertionError, match=name if answer() is None else "shape|one number"):
+            exec(tests, solved | {name: answer})
+
+
+def test_every_exercise_is_named_alike_in_the_notebook_and_in_the_checks():
+    assert [c.metadata.exercise for c in cells("exercise")] == list(EXERCISES)
+    for cell in cells("exercise"):
+        assert f"def {cell.metadata.exercise}(" in cell.source
+        assert '"""' in cell.source
+
+
+# --- Through the sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    try:
+        with Sandbox(provided=assignment.provides) as opened:
+            yield opened
+    except NoIsolation as error:
+        if os.environ.get("EBM_REQUIRE_ALL"):
+            raise
+        pytest.skip(f"no isolation on this machine: {error}")
+
+
+def graded(data, sandbox):
+    return judge(data, assignment, sandbox, b"a key").report
+
+
+@pytest.mark.sandbox
+def test_the_solution_gets_full_marks_in_the_sandbox(sandbox):
+    report = graded(solution_notebook("ising"), sandbox)
+    assert (report.status, report.score, report.max_score) == ("graded", 90, 90)
+    assert report.notes == ()
+
+
+@pytest.mark.sandbox
+def test_an_unsolved_notebook_gets_nothing_and_no_fault(sandbox):
+    report = graded(unsolved_notebook("ising"), sandbox)
+    assert (report.status, report.score) == ("graded", 0)
+    assert all("not solved yet" in check.message for e in report.exercises for check in e.checks)
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
+@pytest.mark.parametrize("index", range(max(len(e.mistakes) for e in assignment.exercises)))
+def test_each_mistake_fails_in_the_sandbox_and_is_named(index, sandbox):
+    """One notebook carries one mistake of every exercise."""
+    chosen = {e.name: e.mistakes[index] for e in assignment.exercises if index < len(e.mistakes)}
+    answers = {name: EXERCISES[name].source(mistake.function) for name, mistake in chosen.items()}
+    report = graded(notebook_with("ising", answers), sandbox)
+    for result in report.exercises:
+        if result.name in chosen:
+            told = {check.mistake: check.hint for check in result.checks if check.score < check.points}
+            assert result.score < result.points, result.name
+            assert told.get(chosen[result.name].name) == chosen[result.name].hint, (result.name, told)
+        else:
+            assert result.score == result.points, result.name
