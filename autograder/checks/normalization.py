@@ -50,11 +50,12 @@ def volumes_of(f: Callable[[Array], Array], lower: float, upper: float) -> tuple
 
 def flow_log_prob_of(to_latent: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """log N(z(x); 0, I) + log |det ∂z/∂x| of each row."""
-    z = to_latent(x)
-    # Rows do not mix, so the Jacobian of the sum over rows holds every row's own.
-    jacobian = torch.autograd.functional.jacobian(lambda v: to_latent(v).sum(0), x, vectorize=True)
-    log_det = torch.linalg.slogdet(jacobian.transpose(0, 1)).logabsdet
-    return log_det - 0.5 * (z**2).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
+    inputs = x.detach().requires_grad_(True)
+    z = to_latent(inputs)
+    # Rows do not mix, so the gradient of a column's sum holds one row of every Jacobian.
+    rows = [torch.autograd.grad(column, inputs, retain_graph=True)[0] for column in z.sum(0)]
+    log_det = torch.linalg.slogdet(torch.stack(rows, 1)).logabsdet
+    return (log_det - 0.5 * (z**2).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)).detach()
 
 
 def enumerate_log_z_of(energy: Callable[[Array], Array], n: int, q: int) -> tuple[float, int]:
@@ -355,7 +356,7 @@ def wavy(rng: np.random.Generator, shift: float = 0.0) -> Source:
 
 
 def smooth_calls(rng: np.random.Generator) -> list[Call]:
-    return [(wavy(rng, between(rng, 0.3, 0.8)), *interval(rng)) for _ in range(5)]
+    return [(wavy(rng, between(rng, 0.3, 0.8)), *interval(rng)) for _ in range(4)]
 
 
 @volumes.check(6, "the volume of exp f, for random smooth functions")
@@ -372,7 +373,7 @@ def _(attempt: Attempt) -> None:
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls: list[Call] = []
-    for _ in range(4):
+    for _ in range(3):
         peak = Source(
             "lambda x: h * np.exp(-((x - m) / s) ** 2 / 2) - 1",
             h=between(rng, 5.0, 9.0),
@@ -395,7 +396,7 @@ def _(attempt: Attempt) -> None:
 
 @volumes.mistake("A sum over left ends is off by half a slice at both ends. Take midpoints, or trapezoids.")
 def sums_over_the_left_ends(f, lower, upper):
-    x = np.linspace(lower, upper, 20001)
+    x = np.linspace(lower, upper, 10001)
     y = f(x)[:-1]
     width = x[1] - x[0]
     return width * np.exp(y).sum(), width * (y**2).sum()
@@ -403,15 +404,15 @@ def sums_over_the_left_ends(f, lower, upper):
 
 @volumes.mistake("Both end points are counted in full: in the trapezoid rule they count one half.")
 def counts_both_ends_in_full(f, lower, upper):
-    x = np.linspace(lower, upper, 20001)
+    x = np.linspace(lower, upper, 10001)
     width = x[1] - x[0]
     return width * np.exp(f(x)).sum(), width * (f(x) ** 2).sum()
 
 
 @volumes.mistake("n points have n - 1 slices between them: the width is (upper - lower) / (n - 1).")
 def divides_by_the_number_of_points(f, lower, upper):
-    y = f(np.linspace(lower, upper, 20001))
-    width = (upper - lower) / 20001
+    y = f(np.linspace(lower, upper, 10001))
+    width = (upper - lower) / 10001
     return (
         width * (np.exp(y).sum() - (np.exp(y[0]) + np.exp(y[-1])) / 2),
         width * ((y**2).sum() - (y[0] ** 2 + y[-1] ** 2) / 2),
@@ -426,35 +427,35 @@ def looks_at_a_hundred_points(f, lower, upper):
 
 @volumes.mistake("A mean is not yet an integral: multiply it by the length of the interval.")
 def forgets_the_length_of_the_interval(f, lower, upper):
-    edges = np.linspace(lower, upper, 20001)
+    edges = np.linspace(lower, upper, 10001)
     y = f((edges[1:] + edges[:-1]) / 2)
     return np.exp(y).mean(), (y**2).mean()
 
 
 @volumes.mistake("First square (or exponentiate) the values, then add them up, not the other way round.")
 def integrates_f_before_it_squares_and_exponentiates(f, lower, upper):
-    x = np.linspace(lower, upper, 20001)
+    x = np.linspace(lower, upper, 10001)
     total = np.trapezoid(f(x), x)
     return np.exp(total), total**2
 
 
 @volumes.mistake("The two values of the pair are exchanged: exp f comes first.")
 def returns_the_pair_in_the_other_order(f, lower, upper):
-    edges = np.linspace(lower, upper, 20001)
+    edges = np.linspace(lower, upper, 10001)
     y = f((edges[1:] + edges[:-1]) / 2)
-    width = (upper - lower) / 20000
+    width = (upper - lower) / 10000
     return width * (y**2).sum(), width * np.exp(y).sum()
 
 
 @volumes.mistake("The density is exp(f), not exp(-f): here f is the negative of an energy.")
 def takes_f_for_an_energy(f, lower, upper):
-    x = np.linspace(lower, upper, 20001)
+    x = np.linspace(lower, upper, 10001)
     return np.trapezoid(np.exp(-f(x)), x), np.trapezoid(f(x) ** 2, x)
 
 
 @volumes.mistake("The integral starts at lower, which need not be 0.")
 def starts_at_zero(f, lower, upper):
-    x = np.linspace(0.0, upper, 20001)
+    x = np.linspace(0.0, upper, 10001)
     return np.trapezoid(np.exp(f(x)), x), np.trapezoid(f(x) ** 2, x)
 
 
@@ -474,8 +475,8 @@ def volumes_by_simpson(f, lower, upper):
 
 @volumes.alternative
 def volumes_by_gauss_in_every_cell(f, lower, upper):
-    nodes, weights = np.polynomial.legendre.leggauss(8)
-    n_cells = 500
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    n_cells = 250
     half = (upper - lower) / n_cells / 2
     z_exp = z_square = 0.0
     for cell in range(n_cells):
@@ -539,14 +540,14 @@ def bend(rng: np.random.Generator, d: int) -> Source:
 @flow_log_prob.check(7, "affine flows, with full matrices of either orientation")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
-    cases = [(2, 1.0), (2, -1.0), (3, 1.0), (3, -1.0), (5, 1.0)]
+    cases = [(2, 1.0), (2, -1.0), (3, -1.0), (5, 1.0)]
     attempt.compare([(affine(rng, d, side), batch(rng, 4, d)) for d, side in cases])
 
 
 @flow_log_prob.check(7, "coupling flows, where every row has a Jacobian of its own")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
-    attempt.compare([(coupling(rng, d, k), batch(rng, 5, d)) for d, k in [(2, 1), (3, 1), (4, 2), (5, 3)]])
+    attempt.compare([(coupling(rng, d, k), batch(rng, 5, d)) for d, k in [(2, 1), (3, 1), (4, 2)]])
 
 
 @flow_log_prob.check(3, "one row, one dimension, and float32")
@@ -554,7 +555,7 @@ def _(attempt: Attempt) -> None:
     rng = attempt.rng
     attempt.compare([(bend(rng, 1), batch(rng, n, 1)) for n in (1, 4)] + [(bend(rng, 3), batch(rng, 1, 3))])
     single: list[Call] = [
-        (affine(rng, 3, side, np.float32), batch(rng, 4, 3, np.float32)) for side in (1.0, -1.0)
+        (affine(rng, 3, side, np.float32), batch(rng, 4, 3, np.float32)) for side in (-1.0,)
     ]
     single.append((coupling(rng, 4, 2, np.float32), batch(rng, 3, 4, np.float32)))
     attempt.compare(single, rtol=1e-4, atol=1e-3)
@@ -688,17 +689,17 @@ def flow_by_triangular_factors(to_latent, x):
     factor = torch.linalg.qr(jacobian).R
     log_det = factor.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
     normalizer = x.shape[1] / 2 * np.log(2 * np.pi)
-    return (log_det - normalizer - 0.5 * torch.einsum("bd,bd->b", z, z)).detach().numpy()
+    return (log_det - normalizer - 0.5 * torch.einsum("bd,bd->b", z, z)).detach()
 
 
 @flow_log_prob.alternative
-def flow_by_vmap(to_latent, x):
-    def one(row):
-        return to_latent(row[None])[0]
-
-    jacobians = torch.func.vmap(torch.func.jacfwd(one))(x)
+def flow_by_all_gradients_at_once(to_latent, x):
+    x = x.clone().requires_grad_()
     z = to_latent(x)
-    return torch.linalg.slogdet(jacobians)[1] - 0.5 * (z * z + math.log(2 * math.pi)).sum(1)
+    directions = torch.eye(x.shape[1], dtype=z.dtype)[:, None, :].expand(-1, len(x), -1)
+    (rows,) = torch.autograd.grad(z, x, directions, retain_graph=True, is_grads_batched=True)
+    log_det = torch.linalg.slogdet(rows.permute(1, 0, 2))[1]
+    return log_det - 0.5 * (z * z + math.log(2 * math.pi)).sum(1)
 
 
 # --- Exercise 5: Z by enumeration, and its cost

@@ -1,0 +1,244 @@
+"""The normalization assignment: its checks grade themselves, and its references agree with the library.
+
+All checks compare numbers, so a verdict depends on chance only through the inputs. Drawn seeds are fixed.
+"""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+
+from autograder import percent, samples
+from autograder.checks import normalization as checks
+from autograder.exercise import LocalAttempt, Wrong
+from autograder.judge import judge
+from autograder.sandbox import Sandbox
+from autograder.selftest import selftest
+from autograder.worker.codec import Source, Tensor
+from autograder.worker.materialize import materialize
+from ebmkit import normalization as library
+from ebmkit.energy import EnergyModel
+from ebmkit.enumeration import log_partition
+
+EXERCISES = checks.assignment.exercises
+EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
+    for function in (exercise.reference, *exercise.alternatives):
+        assert list(failed_checks(exercise, function, 0)) == [], function.__name__
+    for mistake in exercise.mistakes:
+        assert list(failed_checks(exercise, mistake.function, 0)), mistake.name
+
+
+@pytest.mark.slow
+def test_the_checks_hold_on_two_hundred_seeds_and_no_mistake_is_told_the_name_of_another():
+    table = selftest(checks.assignment, range(200))
+    assert table.holds, str(table)
+    assert [row.name for row in table.rows if row.misnamed] == []
+
+
+def test_every_check_and_every_half_of_a_pair_is_failed_by_some_mistake_alone():
+    """Partial credit has a meaning: no check repeats another for all mistakes."""
+    for exercise in EXERCISES:
+        failed = {name: frozenset(failed_checks(exercise, f, 0)) for name, f in functions(exercise)}
+        seen_by_some = frozenset.union(*failed.values())
+        assert seen_by_some == {check.name for check in exercise.checks}
+        assert len(set(failed.values())) >= 3, exercise.name
+
+
+def functions(exercise):
+    return [(mistake.name, mistake.function) for mistake in exercise.mistakes]
+
+
+def failed_checks(exercise, function, seed):
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong:
+            yield check.name
+
+
+# --- The references and the library agree
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (3, 4), (2, 3, 4)])
+def test_the_reference_of_log_sum_exp_is_the_library_s(shape):
+    a = 500 * np.random.default_rng(0).normal(size=shape)
+    a.flat[0] = -np.inf
+    assert np.allclose(checks.log_sum_exp_of(a), library.log_sum_exp(torch.tensor(a)), rtol=1e-12)
+
+
+def test_the_reference_of_the_closed_forms_is_the_library_s():
+    scale, rate = np.array([1e-3, 0.7, 40.0]), np.array([[2.0], [1e5]])
+    gaussian, exponential = checks.log_normalizers_of(scale, rate)
+    assert np.allclose(gaussian, library.gaussian_log_normalizer(torch.tensor(scale)), rtol=1e-12)
+    assert np.allclose(exponential, library.exponential_log_normalizer(torch.tensor(rate)), rtol=1e-12)
+    assert np.isclose(math.exp(gaussian[1]), quad(lambda x: math.exp(-(x**2) / 0.98), -np.inf, np.inf)[0])
+    assert np.isclose(math.exp(exponential[0, 0]), quad(lambda x: math.exp(-2 * x), 0, np.inf)[0])
+
+
+def test_the_reference_of_the_volumes_is_the_library_s_quadrature():
+    f = Source("lambda x: 1.2 * np.sin(3 * x) - 0.5 * x + 6 * np.exp(-((x - 1) / 0.03) ** 2 / 2)")
+
+    def of_torch(x):
+        return 1.2 * torch.sin(3 * x) - 0.5 * x + 6 * torch.exp(-(((x - 1) / 0.03) ** 2) / 2)
+
+    by_exp, by_square = checks.volumes_of(materialize(f), -9.0, 10.0)
+    exact = library.quadrature(lambda x: of_torch(x).exp(), -9.0, 10.0, rtol=1e-10).value.item()
+    assert np.isclose(by_exp, exact, rtol=1e-8)
+    exact = library.quadrature(lambda x: of_torch(x) ** 2, -9.0, 10.0, rtol=1e-10).value.item()
+    assert np.isclose(by_square, exact, rtol=1e-8)
+
+
+def test_the_reference_of_the_flow_is_the_library_s_log_prob():
+    flow = library.AffineCouplingFlow((4,), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        flow.log_scale.uniform_(-1, 1)
+    x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = checks.flow_log_prob_of(lambda v: flow.to_latent(v)[0], x)
+    assert torch.allclose(found, flow.log_prob(x).detach(), rtol=1e-10)
+
+
+def test_an_affine_flow_is_a_multivariate_gaussian():
+    rng = np.random.default_rng(2)
+    g = checks.affine(rng, 3, -1.0)
+    a, b = (torch.from_numpy(g.values[name].array) for name in ("A", "b"))
+    mean = torch.linalg.solve(a, -b)
+    gaussian = torch.distributions.MultivariateNormal(mean, precision_matrix=a.T @ a)
+    x = torch.from_numpy(rng.normal(size=(5, 3)))
+    assert torch.allclose(checks.flow_log_prob_of(materialize(g), x), gaussian.log_prob(x))
+
+
+@pytest.mark.parametrize(("n", "q"), [(3, 2), (6, 2), (2, 5), (1, 4)])
+def test_the_reference_of_the_enumeration_is_the_library_s(n, q):
+    source = checks.quadratic(np.random.default_rng(n), n, 2.0, 0.7)
+    energy = materialize(source)
+
+    class Model(EnergyModel):
+        event_shape = (n,)
+        values = tuple(float(value) for value in range(q))
+
+        def energy(self, x):
+            return torch.from_numpy(np.asarray(energy(x.numpy().reshape(-1, n)))).reshape(x.shape[:-1])
+
+    log_z, terms = checks.enumerate_log_z_of(energy, n, q)
+    assert np.isclose(log_z, log_partition(Model()).item(), rtol=1e-6)
+    assert terms == len(list(itertools.product(range(q), repeat=n)))
+
+
+def test_the_reference_of_the_log_ratios_is_the_library_s():
+    x, y = np.linspace(-2, 2, 7), np.linspace(0.3, 1.1, 7)
+    by_exp, by_square = checks.log_ratios_of(lambda v: v**3 - 2 * v, x, y)
+
+    def f(v):
+        return v**3 - 2 * v
+
+    points = torch.from_numpy(x), torch.from_numpy(y)
+    assert np.allclose(by_exp, library.from_exp(f).log_ratio(*points))
+    assert np.allclose(by_square, library.from_square(f).log_ratio(*points))
+
+
+# --- The inputs are what their descriptions say
+
+
+@pytest.mark.parametrize("orientation", [1.0, -1.0])
+def test_affine_flows_have_the_orientation_asked_for_and_stretch_space(orientation):
+    for seed in range(50):
+        matrix = checks.affine(np.random.default_rng(seed), 3, orientation).values["A"].array
+        determinant = np.linalg.det(matrix)
+        assert np.sign(determinant) == orientation
+        assert abs(math.log(abs(determinant))) > 0.2
+
+
+def test_the_determinants_of_the_large_flows_leave_the_range_of_floating_point():
+    calls = []
+    attempt = LocalAttempt(checks.flow_log_prob, checks.flow_log_prob_of, 0)
+    attempt.compare = calls.extend
+    checks.flow_log_prob.checks[3].run(attempt)
+    with np.errstate(over="ignore", under="ignore"):
+        determinants = [np.prod(source.values["a"].array) for source, _ in calls]
+    assert sorted(determinants) == [0.0, np.inf]
+    assert all(isinstance(x, Tensor) and x.array.shape == (2, 40) for _, x in calls)
+
+
+# --- The notebook
+
+
+def test_the_points_of_the_cells_are_those_of_the_checks_and_add_to_100():
+    stated = percent.exercise_points("normalization")
+    assert sum(stated.values()) == 100
+    assert {e.name: e.points for e in EXERCISES}.items() <= stated.items()
+
+
+def test_the_solution_passes_the_notebook_s_own_tests_and_the_worked_examples_hold():
+    namespace = run_notebook(json.loads(samples.solution_notebook("normalization")))
+    assert set(EXERCISE_NAMES) <= set(namespace)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_every_alternative_passes_the_notebook_s_own_tests(exercise):
+    cells = percent.read("normalization").cells
+    setup = next(c.source for c in cells if c.cell_type == "code")
+    visible = next(c.source for c in cells if c.metadata.get("tests") == exercise.name)
+    for alternative in exercise.alternatives:
+        namespace: dict[str, object] = {}
+        for source in (setup, exercise.source(alternative), visible):
+            exec(compile(source, alternative.__name__, "exec"), namespace)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_mistakes_stand_alone_in_the_notebook(exercise):
+    setup = next(c.source for c in percent.read("normalization").cells if c.cell_type == "code")
+    for mistake in exercise.mistakes:
+        namespace: dict[str, object] = {}
+        exec(setup, namespace)
+        exec(exercise.source(mistake.function), namespace)
+        in_notebook = frozenset(failed_checks(exercise, namespace[exercise.name], 1))
+        assert in_notebook == frozenset(failed_checks(exercise, mistake.function, 1))
+        assert in_notebook
+
+
+def run_notebook(tree):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    namespace: dict[str, object] = {}
+    for cell in tree["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "cell", "exec"), namespace)
+    return namespace
+
+
+# --- Through the real sandbox
+
+
+@pytest.fixture(scope="module")
+def provided():
+    with Sandbox(provided=checks.assignment.provides) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(provided):
+    solved = judge(samples.solution_notebook("normalization"), checks.assignment, provided, b"key").report
+    assert solved.score == solved.max_score == 90
+    unsolved = judge(samples.unsolved_notebook("normalization"), checks.assignment, provided, b"key").report
+    assert (unsolved.status, unsolved.score) == ("graded", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_a_mistake_costs_its_own_exercise_only_and_is_named(provided):
+    mistake = checks.log_sum_exp.mistakes[1]
+    answer = {"log_sum_exp": checks.log_sum_exp.source(mistake.function)}
+    data = samples.notebook_with("normalization", answer)
+    report = judge(data, checks.assignment, provided, b"key").report
+    assert report.score == 75
+    assert {check.mistake for check in report.exercises[0].checks} == {mistake.name}
