@@ -22,6 +22,3 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-
-# Students write Markdown; what of it a browser would execute stays out of feedback and formgrader.
-c.HTMLExporter.sanitize_html = True

@@ -51,6 +51,7 @@ class Row:
     max_score: float
     notes: tuple[str, ...] = ()
     fresh: bool = True
+    by_hand: float = 0.0  # further points, for free text
 
 
 @dataclasses.dataclass
@@ -237,7 +238,8 @@ def grade(
     with Lock(course), Lanes(course, name, isolation, count) as lanes, Book(course) as book:
         book.require(assignment)
         run = _Run(course, name, book, force, progress, len(wanted))
-        run.maximum = sum(e.points for e in assignment.exercises) + handout.manual_points
+        run.maximum = sum(exercise.points for exercise in assignment.exercises)
+        run.by_hand = handout.manual_points
         environment = fingerprint(assignment, lanes.wait_until_ready(), course.key())
         for job, message in lanes.run(run.jobs(wanted, environment)):
             run.take(job, message)
@@ -280,6 +282,7 @@ class _Run:
         self.store = Store(course, name)
         self.rows: list[Row] = []
         self.maximum = 0.0
+        self.by_hand = 0.0
 
     def jobs(self, students: list[str], environment: bytes) -> list[Job]:
         """What is still to be done; who is done already goes straight into the rows."""
@@ -340,6 +343,7 @@ class _Run:
                 self._add(Row(student, message["status"], message["score"], self.maximum, notes))
 
     def _add(self, row: Row) -> None:
+        row = dataclasses.replace(row, by_hand=self.by_hand)
         self.rows.append(row)
         self.progress(row, self.total)
 

@@ -164,7 +164,10 @@ def graded_notebook(submission: Submission, judged: Judged, handout: Handout) ->
         if marked is not None and marked.is_test:
             cells.append((marked.grade_id, _test_cell(marked, results.get(marked.grade_id))))
         else:
-            cells.append((marked.grade_id if marked else "", _own_cell(cell, marked, outputs.get(index))))
+            own = _own_cell(cell, marked, outputs.get(index))
+            if own["cell_type"] != "code" and not _is_ours(own["source"], marked, handout):
+                own["source"] = without_html(own["source"])
+            cells.append((marked.grade_id if marked else "", own))
     _add_missing(cells, handout, results)
     if judged.report.notes:
         cells.insert(0, ("", _note(judged.report.notes)))
@@ -217,6 +220,19 @@ def _own_cell(cell: Cell, marked: Marked | None, output: CellOutput | None) -> d
     if kind == "code" and output is not None:
         made["outputs"] = list(_outputs(output))
     return made
+
+
+def _is_ours(source: str, marked: Marked | None, handout: Handout) -> bool:
+    """Whether a text cell stands as it was handed out."""
+    return source.strip() in handout.instructions or (marked is not None and source == marked.source)
+
+
+def without_html(source: str) -> str:
+    """Markdown in which no tag can begin: nbgrader's pages put raw HTML into the browser as it is.
+
+    A space after the `<` is enough for that, and changes neither formulas nor words.
+    """
+    return re.sub(r"<(?=[A-Za-z/!?])", "< ", source)
 
 
 def _test_cell(marked: Marked, result: ExerciseResult | None) -> dict[str, Any]:

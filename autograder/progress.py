@@ -70,6 +70,8 @@ def table(rows: list["Row"]) -> None:
     if not console.is_terminal:
         console = Console(width=max(100, max((_width(row) for row in rows), default=0)))
     console.print(shown)
+    if by_hand := max((row.by_hand for row in rows), default=0.0):
+        print(f"{points(by_hand):g} more points are given by hand in formgrader, for free text")
 
 
 def _width(row: "Row") -> int:

@@ -50,7 +50,8 @@ def test_grading_prints_each_student_and_a_table_and_where_things_are(classroom,
     assert code == 0
     assert "[2/2]" in out
     assert "ada" in out
-    assert "80/100" in out
+    assert "80/80" in out
+    assert "20 more points are given by hand" in out
     assert "cut off" in out
     assert str(classroom.course.folder("feedback")) in out
     assert "gradebook.db" in out

@@ -13,7 +13,7 @@ import pytest
 
 from autograder.feedback import page, regenerate
 from autograder.judge import CellOutput, Judged
-from autograder.notebook_outputs import Handout, checked_png
+from autograder.notebook_outputs import Handout, checked_png, graded_notebook, without_html
 from autograder.report import GRADED, CheckResult, ExerciseResult, Report
 from autograder.store import assignment_named
 from autograder.submission import Cell, Submission
@@ -178,3 +178,22 @@ def test_what_only_claims_to_be_a_picture_is_dropped(data):
 
 def test_text_that_is_no_base64_is_no_picture():
     assert checked_png('"><script>') == ""
+
+
+@pytest.mark.parametrize(
+    "source", ["<script>x</script>", "<!-- x -->", "<?php ?>", "a </div>", "<IMG SRC=x>", "<a\n href=x>"]
+)
+def test_no_tag_can_begin_in_a_students_text(source):
+    assert not re.search(r"<[A-Za-z/!?]", without_html(source))
+
+
+def test_formulas_and_words_stay_as_they_are():
+    for source in ("$a < b$", "x <3 y", "2 <= 3", "*emphasis* & more"):
+        assert without_html(source) == source
+
+
+def test_raw_cells_cannot_bring_html_into_the_graded_notebook(handout):
+    notebook = graded_notebook(*hostile_judged(), handout)
+    texts = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] != "code"]
+    assert any("alert" in text for text in texts)
+    assert not [text for text in texts if re.search(r"^(?! {4}).*<[A-Za-z/!?]", text, re.MULTILINE)]
