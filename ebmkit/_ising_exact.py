@@ -136,7 +136,10 @@ def _times_bond(front: Tensor, bond: Tensor, i: int, j: int, m: int) -> Tensor:
     """The front times exp(bond·s_i·s_j)."""
     sign = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=front.dtype, device=front.device)
     weight = torch.exp(bond * sign).reshape(1, 2, 1, 2, 1)
-    return (front.reshape(-1, 2, 2 ** (j - i - 1), 2, 2 ** (m - j - 1)) * weight).reshape(front.shape)
+    pairs = front.reshape(-1, 2, 2 ** (j - i - 1), 2, 2 ** (m - j - 1))
+    in_graph = pairs.requires_grad or weight.requires_grad
+    # The front is fresh from a matrix product: without a graph to feed, a wide one need not be copied again.
+    return (pairs * weight if in_graph else pairs.mul_(weight)).reshape(front.shape)
 
 
 def _linear_log_sum(front: Tensor, closing: Tensor) -> Tensor:

@@ -414,12 +414,20 @@ def test_the_transfer_matrix_is_the_sum_over_all_states(grid, scale):
     )
 
 
-def test_the_transfer_matrix_is_the_sum_over_all_states_of_a_wide_grid():
-    model = random_ising(3, 7, seed=5)  # wider than one block of sites, so that bonds cross blocks
-    turned = Ising((7, 3), (model.vertical[:2].T, model.horizontal[:, :6].T), model.field.T)
+@pytest.mark.parametrize("block", [1, 2, 3])
+@pytest.mark.parametrize("model", [random_ising(4, 4), random_ising(3, 3, periodic=True)], ids=str)
+def test_the_transfer_matrix_is_the_same_however_it_cuts_rows_into_blocks(model, block, monkeypatch):
+    monkeypatch.setattr(ising._ising_exact, "_BLOCK", block)
     exact = enumeration.log_partition(model)
-    for grid in (model, turned):
-        torch.testing.assert_close(log_partition(grid).value, exact, rtol=0, atol=1e-10)
+    torch.testing.assert_close(ising.transfer_matrix_log_partition(model), exact, rtol=0, atol=1e-10)
+
+
+def test_the_transfer_matrix_does_not_mind_which_side_is_longer():
+    model = random_ising(2, 7, seed=5)
+    turned = Ising((7, 2), (model.vertical[:1].T, model.horizontal[:, :6].T), model.field.T)
+    torch.testing.assert_close(
+        log_partition(turned).value, enumeration.log_partition(model), rtol=0, atol=1e-10
+    )
 
 
 def test_the_two_kinds_of_front_agree_where_enumeration_cannot_go(monkeypatch):
