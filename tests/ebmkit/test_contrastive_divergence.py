@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from ebmkit.contrastive_divergence import (
     replay,
 )
 from ebmkit.data import bars_and_stripes
-from ebmkit.mcmc import Gibbs, Langevin
+from ebmkit.mcmc import Gibbs, Info, Langevin, State
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -206,7 +207,7 @@ def test_pcd_contrasts_the_data_with_the_chains_and_then_moves_them_by_gibbs_ste
 
 def test_fast_weights_decay_and_follow_the_gradient_and_move_the_chains_only():
     model = rbm()
-    start = {"chains": BITS.flip(0), "fast.W": torch.full((4, 3), 0.5, dtype=torch.float64)}
+    start = {"chains": BITS[:3], "fast.W": torch.full((4, 3), 0.5, dtype=torch.float64)}
     found, state = fast_pcd(model, BITS, state=start, generator=generator(3), fast_rate=0.2, decay=0.9)
     torch.testing.assert_close(state["fast.W"], 0.9 * start["fast.W"] - 0.2 * found["W"], **EXACT)
     moved = rbm()
@@ -374,6 +375,60 @@ def test_the_doubled_bottom_rbm_is_an_rbm_with_two_tied_copies_of_its_visible_un
     v = bit_states(3)
     torch.testing.assert_close(pair.energy(v), tied.energy(torch.cat([v, v], 1)), **EXACT)
     torch.testing.assert_close(pair.hidden_probability(v), tied.hidden_probability(torch.cat([v, v], 1)))
+
+
+def test_the_doubled_top_rbm_hears_its_hidden_units_twice():
+    class Rounding:
+        asked: ClassVar = []
+
+        def bernoulli(self, probability):
+            self.asked.append(probability)
+            return probability > 0.5
+
+    pair = learning._Doubled(dbm((3, 3, 2)), 1, below=1, above=2)
+    pair.gibbs_step(bit_states(3), Rounding())
+    up, down = Rounding.asked
+    W, h = pair.rbm.W, (up > 0.5).double()
+    torch.testing.assert_close(up, (bit_states(3) @ W).sigmoid(), **EXACT)
+    torch.testing.assert_close(down, (2 * h @ W.T).sigmoid(), **EXACT)
+
+
+def test_pretraining_halves_the_weights_of_inner_pairs_and_averages_the_biases_that_meet():
+    model = dbm((4, 3, 2, 3))
+    before = [W.detach().clone() for W in model.weights]
+    histories = pretrain(model, BITS, generator=generator(), n_epochs=0)
+    assert histories == [{}, {}, {}]
+    for W, start, share in zip(model.weights, before, (1.0, 0.5, 1.0)):
+        torch.testing.assert_close(W, share * start, **EXACT)
+    assert all((b == 0).all() for b in model.biases)
+    pretrain(model, BITS, generator=generator(), n_epochs=1)
+    assert all((b != 0).any() for b in model.biases)
+
+
+def test_the_energy_penalty_adds_the_gradient_of_the_squared_energies():
+    model = Well()
+    options = {"kernel": Langevin(model, 0.1), "buffer_size": len(REALS), "refresh": 0.0}
+    found, state = replay(model, REALS, energy_penalty=0.3, generator=generator(1), **options)
+    data, chains = model.energy(REALS), model.energy(state["buffer"])
+    loss = data.mean() - chains.mean() + 0.3 * (data.square() + chains.square()).mean()
+    torch.testing.assert_close(found["m"], torch.autograd.grad(loss, model.m)[0], **EXACT)
+
+
+def test_replay_restarts_the_share_of_chains_it_is_told_to():
+    class Still:
+        def init(self, position):
+            return State(position, position[:, 0])
+
+        def step(self, state, source):
+            return state, Info(state.energy, state.energy > 1e9)
+
+    buffer = torch.full((6, 2), 7.0, dtype=torch.float64)
+    for share, kept in ((0.0, 6), (1.0, 0)):
+        state = {"buffer": buffer.clone()}
+        _, state = replay(
+            Well(), REALS, kernel=Still(), state=state, generator=generator(), buffer_size=6, refresh=share
+        )
+        assert (state["buffer"] == 7.0).all(-1).sum() == kept
 
 
 def test_replay_learns_the_mean_of_a_gaussian():
