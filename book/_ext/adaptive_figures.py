@@ -31,6 +31,15 @@ def with_class(tag: str, name: str) -> str:
     return tag.replace("<img", f'<img class="{name}"', 1)
 
 
+def with_size(tag: str, svg: str) -> str:
+    """Width and height in the tag keep the text in place while the image loads."""
+    points = re.search(r'<svg\b[^>]*?\bwidth="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    if points is None or "width=" in tag:
+        return tag
+    width, height = (round(float(length) * 4 / 3) for length in points.groups())
+    return tag.replace("<img", f'<img width="{width}" height="{height}"', 1)
+
+
 def pair_images(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Replace each figure by a light and a dark one. Sphinx copies the images only after the pages."""
     if "body" not in context:
@@ -39,9 +48,11 @@ def pair_images(app: Sphinx, page: str, template: str, context: dict[str, Any], 
 
     def pair(match: re.Match[str]) -> str:
         name, tag = match["name"], match.group()
-        if not is_ours(sources.get(f"{name}.svg", Path("/nonexistent"))):
+        source = sources.get(f"{name}.svg")
+        if source is None or not is_ours(source):
             return tag
-        dark = tag.replace(f"{name}.svg", f"{name}-dark.svg")
+        tag = with_size(tag, source.read_text(encoding="utf-8"))
+        dark = tag.replace(f"{name}.svg", f"{name}-dark.svg").replace("<img", '<img loading="lazy"', 1)
         return with_class(tag, "on-light") + with_class(dark, "on-dark dark-light")
 
     context["body"] = IMAGE.sub(pair, context["body"])

@@ -58,7 +58,9 @@ class Page(HTMLParser):
         self.counts["h1"] += tag == "h1"
         for name, what in CLASSES.items():
             self.counts[what] += name in classes and tag in ("div", "section")
-        self.counts["citations"] += tag == "a" and "#id" in attrs.get("href", "") and "bibliography" in attrs["href"]
+        self.counts["citations"] += (
+            tag == "a" and "#id" in attrs.get("href", "") and "bibliography" in attrs["href"]
+        )
         if tag == "img" and "on-dark" not in classes:
             self.counts["figures"] += 1
             if len(attrs.get("alt", "")) < 20 or "_images/" in attrs["alt"]:

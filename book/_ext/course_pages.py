@@ -12,6 +12,7 @@ from sphinx.environment import BuildEnvironment
 
 REDIRECT = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<link rel="icon" href="_static/favicon.svg">
 <meta http-equiv="refresh" content="0; url={target}"></head>
 <body><main><h1>{title}</h1><p><a href="{target}">Open the book</a></p></main></body></html>
 """
@@ -70,10 +71,22 @@ def write_redirect(app: Sphinx, error: Exception | None) -> None:
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
+def remove_stale_pages(app: Sphinx, error: Exception | None) -> None:
+    """What an earlier build wrote and this one does not know must not stay in the site."""
+    if error is not None or app.builder.name != "html":
+        return
+    site = Path(app.outdir)
+    current = {site / f"{name}.html" for name in (*app.env.found_docs, "index", "search")}
+    for page in site.rglob("*.html"):
+        if page not in current and "_static" not in page.relative_to(site).parts:
+            page.unlink()
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     prepare_kernels(app)
     app.connect("config-inited", use_svg_maths, priority=900)
     app.connect("env-get-outdated", forget_stale_results, priority=100)
     app.connect("html-page-context", trim_scripts, priority=900)
     app.connect("build-finished", write_redirect, priority=100)
+    app.connect("build-finished", remove_stale_pages, priority=150)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -102,7 +102,9 @@ def offer_notebook(app: Sphinx, page: str, template: str, context: dict[str, Any
                 continue
             if chapter in app.config.course_chapters:
                 button["url"] = context["pathto"](f"downloads/{chapter}.ipynb", 1)
-                button.update(text=".ipynb", tooltip="Download this chapter as a notebook", icon="fas fa-code")
+                button.update(
+                    text=".ipynb", tooltip="Download this chapter as a notebook", icon="fas fa-code"
+                )
             else:
                 buttons.remove(button)
 
@@ -114,8 +116,12 @@ def citation(app: Sphinx, role: str, keys: str) -> str:
     for key in re.split(r"\s*,\s*", keys):
         entry = entries[key]
         names = ["".join(person.rich_last_names[-1].__str__()) for person in entry.persons["author"]]
-        who = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
-        texts.append(f"{who} ({entry.fields['year']})" if role.endswith(":t") else f"{who}, {entry.fields['year']}")
+        who = (
+            names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+        )
+        texts.append(
+            f"{who} ({entry.fields['year']})" if role.endswith(":t") else f"{who}, {entry.fields['year']}"
+        )
     text = "; ".join(texts)
     return text if role.endswith(":t") else f"({text})"
 

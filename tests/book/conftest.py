@@ -27,7 +27,9 @@ def built_after_its_sources(site: Path) -> bool:
     if not index.exists():
         return False
     sources = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "ebmkit").glob("*.py")]
-    sources += [path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    sources += [
+        path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
     return max(path.stat().st_mtime for path in sources) <= index.stat().st_mtime
 
 

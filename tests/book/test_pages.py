@@ -45,7 +45,8 @@ def test_a_page_that_lacks_something_is_reported_by_name(site: Path, tmp_path: P
     (copy / "book").mkdir(parents=True)
     page = (site / "book" / "ising.html").read_text(encoding="utf-8")
     (copy / "book" / "ising.html").write_text(
-        page.replace('class="explorable"', "").replace(' alt="', ' title="').replace("<h1", "<h2"), encoding="utf-8"
+        page.replace('class="explorable"', "").replace(' alt="', ' title="').replace("<h1", "<h2"),
+        encoding="utf-8",
     )
     found = "\n".join(completeness.shortfalls(copy, ["book/index"], ["ising"]))
     for complaint in (
@@ -87,7 +88,9 @@ def test_every_local_link_leads_to_a_file_and_an_anchor(site: Path, pages: list[
             target = (site / page.parent / address).resolve() if address else (site / page).resolve()
             if not target.exists():
                 broken.append((str(page), link))
-            elif anchor and target.suffix == ".html" and anchor not in ids[target.relative_to(site.resolve())]:
+            elif (
+                anchor and target.suffix == ".html" and anchor not in ids[target.relative_to(site.resolve())]
+            ):
                 broken.append((str(page), link))
     assert broken == []
 
@@ -134,19 +137,25 @@ def test_the_palette_contrasts_with_the_page(palette: str, paper: str) -> None:
 def code_lines(text: str) -> set[str]:
     """Lines that hold code worth hiding: longer than 25 characters, not a comment, not an import."""
     lines = {line.strip() for line in text.splitlines()}
-    return {line for line in lines if len(line) > 25 and not line.startswith(("#", "import ", "from ", '"""'))}
+    return {
+        line for line in lines if len(line) > 25 and not line.startswith(("#", "import ", "from ", '"""'))
+    }
 
 
 def solution_lines() -> set[str]:
     secret: set[str] = set()
     for source in (ROOT / "solutions").glob("*.py"):
-        blocks = re.findall(r"### BEGIN SOLUTION(.*?)### END SOLUTION", source.read_text(encoding="utf-8"), re.DOTALL)
+        blocks = re.findall(
+            r"### BEGIN SOLUTION(.*?)### END SOLUTION", source.read_text(encoding="utf-8"), re.DOTALL
+        )
         assert blocks, f"{source.name} has no solution to hide"
         secret |= code_lines("\n".join(blocks))
     for source in (ROOT / "autograder" / "checks").glob("*.py"):
         secret |= code_lines(source.read_text(encoding="utf-8"))
     public = {
-        line.strip() for source in (ROOT / "ebmkit").glob("*.py") for line in source.read_text(encoding="utf-8").splitlines()
+        line.strip()
+        for source in (ROOT / "ebmkit").glob("*.py")
+        for line in source.read_text(encoding="utf-8").splitlines()
     }
     return secret - public
 
@@ -178,7 +187,9 @@ def test_no_line_of_a_solution_or_a_hidden_check_is_in_the_site(site: Path) -> N
 def test_the_leak_test_would_notice_a_leak(site: Path, tmp_path: Path) -> None:
     line = "labels_of_every_pixel = torch.where(energies < best, 1, 0)"
     page = tmp_path / "page.html"
-    page.write_text("<pre><span class='n'>labels_of_every_pixel</span> = torch.where(energies &lt; best, 1, 0)</pre>")
+    page.write_text(
+        "<pre><span class='n'>labels_of_every_pixel</span> = torch.where(energies &lt; best, 1, 0)</pre>"
+    )
     assert line in code_lines(line)
     assert line in readable_text(page)
 
@@ -196,7 +207,9 @@ def test_nothing_tells_a_student_to_install_the_library_by_its_name(site: Path, 
         for command in re.findall(r"pip install[^\n<]*", readable_text(site / page))
     ]
     assert any("./ebm_course-" in command for _, command in commands)
-    assert not [entry for entry in commands if re.search(r"install\s+(?:ebmkit|ebm-course|ebm_course)\b", entry[1])]
+    assert not [
+        entry for entry in commands if re.search(r"install\s+(?:ebmkit|ebm-course|ebm_course)\b", entry[1])
+    ]
 
 
 def test_the_downloads_that_a_page_links_are_the_ones_that_were_built(site: Path) -> None:
@@ -221,7 +234,7 @@ def test_a_chapter_downloads_as_a_notebook_that_runs_without_the_book(
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"\{[\w:]+\}`|^:{3,}|^\([\w-]+\)=", cell.source, re.MULTILINE), cell.source
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
 
 def test_the_code_of_every_page_passes_the_linter(tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""The built site in a browser: no request leaves it, nothing fails, everything can be read."""
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import axe_core_python
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+AUDIT = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}})
+   .then((found) => done(found.violations.map((v) => [v.id, v.nodes.map((n) => n.html.slice(0, 160))])));
+"""
+SHOWN = """
+const done = arguments[arguments.length - 1];
+const figures = [...document.querySelectorAll("article figure")].filter((f) => !f.closest(".explorable"));
+const shown = (figure) => [...figure.querySelectorAll("img")].filter((image) => image.clientWidth > 100);
+const load = (image) => { image.loading = "eager"; return image.decode(); };
+Promise.all(figures.flatMap(shown).map(load)).then(() => done(figures.map((figure) => [
+  shown(figure).filter((image) => image.naturalWidth > 100).map((image) => image.className),
+  figure.querySelector("figcaption").clientHeight > 0,
+])));
+"""
+# TeX that a reader sees raw: text outside of a set formula and of code.
+RAW_MATHS = r"""
+const article = document.querySelector("article");
+if (!article) return [];
+const walker = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+const raw = [];
+while (walker.nextNode()) {
+  const parent = walker.currentNode.parentElement;
+  if (parent.closest("pre, code, script, mjx-container")) continue;
+  const text = walker.currentNode.data;
+  if (/\$|\\[a-zA-Z(\[]/.test(text)) raw.push(text.slice(0, 80));
+}
+return raw;
+"""
+
+
+@pytest.fixture(scope="module", params=["file", "http"])
+def origin(request: pytest.FixtureRequest, site: Path, served: str) -> str:
+    return site.as_uri() if request.param == "file" else served
+
+
+def test_no_page_asks_for_anything_outside_the_site_or_logs_an_error(
+    browser: Any, origin: str, pages: list[Path]
+) -> None:
+    for page in pages:
+        browser.open(f"{origin}/{page}")
+        outside = [
+            url for url in browser.requests() if not url.startswith((origin, "data:", "blob:", "about:"))
+        ]
+        assert (page, outside) == (page, [])
+        assert (page, browser.errors()) == (page, [])
+
+
+def test_the_request_test_would_notice_a_request(browser: Any, served: str) -> None:
+    browser.open(f"{served}/book/index.html")
+    browser.requests()
+    browser.run('document.body.append(Object.assign(new Image(), {src: "http://127.0.0.1:9/elsewhere.png"}))')
+    assert "http://127.0.0.1:9/elsewhere.png" in browser.requests()
+
+
+def test_every_formula_is_set_and_none_is_raw(browser: Any, site: Path, pages: list[Path]) -> None:
+    for page in pages:
+        browser.open(f"{site.as_uri()}/{page}")
+        assert (page, browser.run(RAW_MATHS)) == (page, [])
+        formulas, containers, wrong = browser.run(
+            "return ['article .math', 'article .math mjx-container', 'mjx-merror, [data-mjx-error]']"
+            ".map((selector) => document.querySelectorAll(selector).length)"
+        )
+        assert (page, containers, wrong) == (page, formulas, 0)
+    browser.open(f"{site.as_uri()}/book/ising.html")
+    assert browser.run("return document.querySelectorAll('article mjx-container svg').length") > 50
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 390], ids=["wide", "phone"])
+def test_no_page_violates_wcag_aa(
+    new_browser: Callable[..., Any], served: str, pages: list[Path], width: int, dark: bool
+) -> None:
+    browser = new_browser(width=width, dark=dark)
+    for page in pages:
+        browser.open(f"{served}/{page}")
+        if page.as_posix() == "index.html":
+            continue  # leads on to the landing page, which is tested as itself
+        browser.driver.execute_script(AXE)
+        assert (page, browser.driver.execute_async_script(AUDIT)) == (page, [])
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 390], ids=["wide", "phone"])
+def test_figures_fit_show_one_version_and_their_caption(
+    new_browser: Callable[..., Any], site: Path, pages: list[Path], width: int, dark: bool
+) -> None:
+    browser = new_browser(width=width, dark=dark)
+    for page in pages:
+        browser.open(f"{site.as_uri()}/{page}")
+        overflow = browser.run(
+            "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+        )
+        assert (page, overflow) == (page, 0)
+        figures = browser.driver.execute_async_script(SHOWN)
+        for images, captioned in figures:
+            assert len(images) == 1
+            assert ("on-dark" in images[0]) == dark
+            assert captioned
+        assert bool(figures) == (page.as_posix() == "book/ising.html")
+
+
+def test_search_finds_a_chapter(browser: Any, origin: str) -> None:
+    browser.open(f"{origin}/search.html?q=Onsager")
+    found = browser.driver.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1], until = Date.now() + 10000;
+        (function look() {
+          const links = [...document.querySelectorAll("#search-results li a")].map((a) => a.getAttribute("href"));
+          if (links.length || Date.now() > until) done(links); else setTimeout(look, 100);
+        })();
+        """
+    )
+    assert any("book/ising.html" in link for link in found)
+
+
+def test_a_chapter_weighs_less_than_a_megabyte_and_a_half_with_gzip(
+    browser: Any, site: Path, served: str
+) -> None:
+    browser.open(f"{served}/book/ising.html")
+    paths = {unquote(urlsplit(url).path).lstrip("/") for url in browser.requests() if url.startswith(served)}
+    weight = sum(len(gzip.compress((site / path).read_bytes())) for path in paths)
+    assert len(paths) > 10
+    assert weight < 1.5e6
+
+
+def test_without_scripts_a_chapter_shows_its_text_figures_and_the_still_picture(
+    new_browser: Callable[..., Any], site: Path
+) -> None:
+    browser = new_browser(scripts=False)
+    browser.open(f"{site.as_uri()}/book/ising.html")
+    tree = browser.command("DOMSnapshot.captureSnapshot", computedStyles=["display"])
+    strings, document = tree["strings"], tree["documents"][0]
+    nodes, layout = document["nodes"], set(document["layout"]["nodeIndex"])
+    shown = []
+    for index, name in enumerate(nodes["nodeName"]):
+        attributes = [strings[i] for i in nodes["attributes"][index]]
+        attributes = dict(zip(attributes[::2], attributes[1::2]))
+        if strings[name] == "IMG" and index in layout:
+            shown.append(attributes)
+        assert "explorable-stage" not in attributes.get("class", "")
+    assert len(shown) >= 6
+    assert all("on-dark" not in image["class"] for image in shown)
+    assert any("three lattices" in image["alt"].lower() for image in shown)
+
+
+def test_in_print_the_still_picture_takes_the_place_of_the_moving_one(browser: Any, site: Path) -> None:
+    browser.open(f"{site.as_uri()}/book/ising.html")
+    browser.command("Emulation.setEmulatedMedia", media="print")
+    stage, poster = browser.run(
+        "return ['stage', 'poster'].map((part) => document.querySelector('.explorable-' + part).clientHeight)"
+    )
+    browser.command("Emulation.setEmulatedMedia", media="")
+    assert stage == 0
+    assert poster > 100
+
+
+def test_folded_solutions_open_with_the_keyboard(browser: Any, site: Path) -> None:
+    browser.open(f"{site.as_uri()}/book/ising.html")
+    height = "return document.querySelector('div.solution').clientHeight"
+    folded = browser.run(height)
+    browser.run("document.querySelector('div.solution button.toggle-button').focus()")
+    browser.press(" ")
+    assert browser.run(height) > folded + 50
+
+
+def test_numbers_in_the_prose_are_filled_in(site: Path) -> None:
+    page = (site / "book" / "ising.html").read_text(encoding="utf-8")
+    assert len(re.findall(r"pasted-text", page)) > 30
+    assert "{glue" not in page

@@ -1,0 +1,270 @@
+"""The interactive Ising model: its numbers are ebmkit's, and it obeys mouse, keyboard, link and settings."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ebmkit import ising
+from torch import Tensor
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SPINS = "return [...explorables.ising.current.spins]"
+
+
+class Sfc32:
+    """The generator of explorable.js in Python; as a generator for `ebmkit.chance` it draws site by site."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = [0, seed & 0xFFFFFFFF, 0x9E3779B9, 1]
+        for _ in range(16):
+            self.next()
+
+    def next(self) -> float:
+        a, b, c, d = self.state
+        t = (a + b + d) & 0xFFFFFFFF
+        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
+        self.state = [
+            b ^ (b >> 9),
+            (c + (c << 3)) & 0xFFFFFFFF,
+            (rotated + t) & 0xFFFFFFFF,
+            (d + 1) & 0xFFFFFFFF,
+        ]
+        return t / 2**32
+
+    def bernoulli(self, probability: Tensor) -> Tensor:
+        draws = torch.tensor([self.next() for _ in range(probability.numel())], dtype=torch.float64)
+        return draws.reshape(probability.shape) < probability
+
+
+@pytest.fixture
+def page(browser: Any, site: Path) -> Any:
+    browser.open(f"{site.as_uri()}/book/ising.html")
+    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
+    return browser
+
+
+def click(browser: Any, label: str) -> None:
+    browser.run(
+        "[...document.querySelectorAll('.explorable-buttons button')].find((b) => b.textContent === arguments[0]).click()",
+        label,
+    )
+
+
+def readout(browser: Any) -> str:
+    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
+
+
+def sweeps(browser: Any) -> int:
+    return int(readout(browser).split("sweep ")[1].split(":")[0])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4294967295])
+def test_the_generator_is_the_one_the_tests_replay(page: Any, seed: int) -> None:
+    script = "const next = explorables.random(arguments[0]); return Array.from({length: 50}, next)"
+    replay = Sfc32(seed)
+    assert page.run(script, seed) == [replay.next() for _ in range(50)]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.27, 4.0])
+@pytest.mark.parametrize("field", [-0.5, 0.0, 0.3])
+def test_update_probabilities_are_those_of_ebmkit(page: Any, temperature: float, field: float) -> None:
+    model = ising.Ising((5, 5), coupling=1 / temperature, field=field / temperature, periodic=True)
+    for up in range(5):
+        spins = -torch.ones(5, 5, dtype=torch.float64)
+        for row, column in [(1, 2), (3, 2), (2, 1), (2, 3)][:up]:
+            spins[row, column] = 1
+        expected = model.conditional(spins)[2, 2].item()
+        script = "return explorables.ising.updateProbability(...arguments)"
+        assert page.run(script, temperature, field, 2 * up - 4) == pytest.approx(expected, rel=1e-12)
+
+
+def test_exact_curves_are_those_of_ebmkit(page: Any) -> None:
+    critical = 1 / ising.CRITICAL_COUPLING
+    assert page.run("return explorables.ising.criticalTemperature") == pytest.approx(critical, rel=1e-14)
+    temperatures = [1.0, 1.7, 2.2, critical - 1e-6, critical, critical + 1e-6, 2.4, 3.1, 4.0]
+    for name, exact in (("energy", ising.onsager_energy), ("magnetization", ising.yang_magnetization)):
+        drawn = page.run(f"return arguments[0].map(explorables.ising.{name})", temperatures)
+        expected = [exact(1 / temperature).item() for temperature in temperatures]
+        assert drawn == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "field", "seed"), [(2.27, 0.0, 1), (1.2, 0.1, 7), (4.0, -0.5, 123456789)]
+)
+def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, temperature: float, field: float, seed: int) -> None:
+    size, n_sweeps = 8, 30
+    runs = page.run(
+        """
+        const [size, T, h, seed, sweeps] = arguments;
+        const lattice = new explorables.ising.Lattice(size, T, h, seed, "random");
+        const seen = [];
+        for (let i = 0; i <= sweeps; i++) {
+          seen.push([[...lattice.spins], lattice.meanEnergy(), lattice.meanSpin()]);
+          lattice.sweep();
+        }
+        return seen;
+        """,
+        size, temperature, field, seed, n_sweeps,
+    )  # fmt: skip
+    replay = Sfc32(seed)
+    model = ising.Ising((size, size), coupling=1 / temperature, field=field / temperature, periodic=True)
+    spins = 2.0 * replay.bernoulli(torch.full((size, size), 0.5, dtype=torch.float64)) - 1
+    for shown, energy, mean in runs:
+        assert torch.equal(torch.tensor(shown).reshape(size, size).double(), spins)
+        assert energy == pytest.approx(temperature * model.energy(spins).item() / size**2, abs=1e-12)
+        assert mean == pytest.approx(spins.mean().item(), abs=1e-12)
+        spins = ising.gibbs_sweep(model, spins, replay)
+
+
+def test_step_makes_one_sweep_and_restart_begins_again_with_the_same_spins(page: Any) -> None:
+    first = page.run(SPINS)
+    for count in (1, 2, 3):
+        click(page, "Step")
+        assert sweeps(page) == count
+    moved = page.run(SPINS)
+    assert moved != first
+    click(page, "Restart")
+    assert sweeps(page) == 0
+    assert page.run(SPINS) == first
+    for _ in range(3):
+        click(page, "Step")
+    assert page.run(SPINS) == moved
+
+
+def test_play_moves_what_is_drawn_and_pause_stops_it(page: Any) -> None:
+    picture = "return document.querySelector('.explorable-views canvas').toDataURL()"
+    before = page.run(picture)
+    click(page, "Play")
+    time.sleep(1)
+    click(page, "Pause")
+    stopped, count = page.run(picture), sweeps(page)
+    assert stopped != before
+    assert count >= 3
+    time.sleep(0.5)
+    assert (page.run(picture), sweeps(page)) == (stopped, count)
+
+
+def test_the_read_out_states_the_exact_answer_beside_the_sampled_one(page: Any) -> None:
+    page.open(page.driver.current_url.split("#")[0] + "#explorable-ising?T=1.8&h=0&speed=6&start=up&seed=3")
+    for _ in range(60):
+        click(page, "Step")
+    text = readout(page)
+    assert f"|m| {ising.yang_magnetization(1 / 1.8).item():.3f}" in text
+    assert f"energy {ising.onsager_energy(1 / 1.8).item():.3f}".replace("-", "−") in text
+    assert "Means over 10 sweeps" in text
+    assert page.run("return document.querySelector('.explorable-announcer').textContent") == text
+
+
+def test_the_keyboard_plays_steps_restarts_and_turns_the_temperature(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.run("document.querySelector('.explorable-stage').focus()")
+    page.press(".", ".")
+    assert sweeps(page) == 2
+    page.press("r")
+    assert sweeps(page) == 0
+    page.press(" ")
+    time.sleep(0.7)
+    page.press(" ")
+    played = sweeps(page)
+    assert played > 0
+    page.run("document.getElementById('explorable-ising-T').focus()")
+    page.press(Keys.ARROW_RIGHT)
+    assert page.run("return explorables.ising.current.temperature") == pytest.approx(2.28)
+    page.press(".")
+    assert sweeps(page) == 1  # counted from the change of temperature
+    reached = []
+    page.run("document.querySelector('.explorable-stage').focus()")
+    for _ in range(12):
+        page.press(Keys.TAB)
+        reached.append(page.run("return document.activeElement.textContent || document.activeElement.id"))
+    assert {
+        "Play",
+        "Step",
+        "Restart",
+        "explorable-ising-T",
+        "explorable-ising-h",
+        "explorable-ising-seed",
+    } <= set(reached)
+
+
+def test_a_link_restores_the_state_and_a_change_updates_the_link(page: Any) -> None:
+    address = page.driver.current_url.split("#")[0]
+    page.open(f"{address}#explorable-ising?T=1.5&h=0.1&start=up&speed=2&seed=9")
+    state = "const l = explorables.ising.current; return [l.temperature, l.field, l.meanSpin()]"
+    assert page.run(state) == [1.5, 0.1, 1]
+    assert page.run("return document.getElementById('explorable-ising-seed').value") == "9"
+    assert page.errors() == []
+    page.run(
+        "const T = document.getElementById('explorable-ising-T'); T.value = 3.25; T.dispatchEvent(new Event('input'))"
+    )
+    link = page.driver.current_url
+    assert "T=3.25" in link
+    assert "h=0.1" in link
+    page.open(link)
+    assert page.run(state)[0] == 3.25
+
+
+@pytest.mark.parametrize("nonsense", ["T=abc&h=&seed=-5", "T=1e9&h=-1e9&speed=99&start=sideways&seed=1e99"])
+def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsense: str) -> None:
+    page.open(page.driver.current_url.split("#")[0] + f"#explorable-ising?{nonsense}")
+    temperature, field = page.run("const l = explorables.ising.current; return [l.temperature, l.field]")
+    assert 1 <= temperature <= 4
+    assert -0.5 <= field <= 0.5
+    assert page.errors() == []
+
+
+def test_the_critical_temperature_is_marked_and_can_be_chosen(page: Any) -> None:
+    page.run("document.getElementById('explorable-ising-T').value = 1.5")
+    page.run("document.querySelector('.explorable-mark').click()")
+    critical = 1 / ising.CRITICAL_COUPLING
+    assert page.run("return explorables.ising.current.temperature") == pytest.approx(critical, abs=0.005)
+
+
+def test_it_rests_while_it_is_off_screen(page: Any) -> None:
+    click(page, "Play")
+    time.sleep(0.3)
+    page.run("scrollTo({top: 0, behavior: 'instant'})")
+    time.sleep(0.5)
+    resting = page.run(SPINS)
+    time.sleep(0.7)
+    assert page.run(SPINS) == resting
+    page.run(
+        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    time.sleep(0.7)
+    assert page.run(SPINS) != resting
+
+
+def test_with_reduced_motion_nothing_starts_alone_and_the_picture_changes_slowly(
+    new_browser: Callable[..., Any], site: Path
+) -> None:
+    browser = new_browser(calm=True)
+    browser.open(f"{site.as_uri()}/book/ising.html")
+    browser.run(
+        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    time.sleep(0.5)
+    assert sweeps(browser) == 0
+    browser.run(
+        "const put = CanvasRenderingContext2D.prototype.putImageData; window.drawn = 0;"
+        "CanvasRenderingContext2D.prototype.putImageData = function (...a) { window.drawn++; return put.apply(this, a); }"
+    )
+    click(browser, "Play")
+    start = time.monotonic()
+    time.sleep(2)
+    drawn, elapsed = browser.run("return window.drawn"), time.monotonic() - start
+    click(browser, "Pause")
+    assert 1 <= drawn <= 2 * elapsed + 1
+
+
+def test_the_canvas_follows_the_theme(page: Any) -> None:
+    curve = "return document.querySelectorAll('.explorable-views canvas')[1].toDataURL()"
+    light = page.run(curve)
+    page.run("document.documentElement.dataset.theme = 'dark'")
+    time.sleep(0.3)
+    assert page.run(curve) != light
