@@ -21,6 +21,7 @@ from ebmkit import enumeration
 from ebmkit.boltzmann_machines import DBM, RBM
 from ebmkit.chance import Generator, bernoulli, bits, normal, uniform
 from ebmkit.energy import EnergyModel
+from ebmkit.mcmc import Kernel
 
 LearnerState = dict[str, Tensor]
 History = dict[str, list[float]]
@@ -44,14 +45,6 @@ class Learner(Protocol):
     def __call__(
         self, model: Any, data: Tensor, *, state: LearnerState | None, generator: Generator
     ) -> Gradient: ...
-
-
-class Kernel(Protocol):
-    """What a learner needs of a sampler of `ebmkit.mcmc`."""
-
-    def init(self, position: Tensor) -> Any: ...
-
-    def step(self, state: Any, generator: Generator) -> tuple[Any, Any]: ...
 
 
 class DivergenceError(ArithmeticError):
@@ -589,8 +582,7 @@ def _advance(model: EnergyModel, x: Tensor, k: int, kernel: Kernel | None, gener
                 f"{int(info.divergent.sum())} of {info.divergent.numel()} chains left the finite numbers at Markov"
                 f" step {step + 1} of {k}; take smaller steps or a lower learning rate"
             )
-    position: Tensor = state.position
-    return position.detach()
+    return state.position.detach()
 
 
 @contextmanager
