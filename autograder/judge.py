@@ -5,11 +5,13 @@ text, exit codes and exceptions mean nothing to the verdict. Inputs are drawn fr
 course's key, the submission's bytes and the check, so the same bytes always meet the same questions.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import hmac
 import importlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from autograder import submission as reading
@@ -24,7 +26,7 @@ from autograder.exercise import (
     matching_mistake,
 )
 from autograder.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
-from autograder.sandbox import Dead, Limits, NoIsolation, Sandbox, Session
+from autograder.sandbox import Dead, Limits, Line, NoIsolation, Sandbox, Session
 from autograder.worker import codec
 
 CHECK_RESTARTS = 3
@@ -229,13 +231,9 @@ def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
 class SandboxAttempt(Attempt):
     """An attempt at a student's function, over a line into the sandbox."""
 
-    def __init__(self, exercise: Exercise, seed: int, session: Session, seconds: float) -> None:
+    def __init__(self, exercise: Exercise, seed: int, line: Line) -> None:
         super().__init__(exercise, seed)
-        self._context = session.check(seconds, seed)
-        self.line = self._context.__enter__()
-
-    def close(self) -> None:
-        self._context.__exit__(None, None, None)
+        self.line = line
 
     def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
         try:
@@ -252,74 +250,102 @@ class SandboxAttempt(Attempt):
 
 
 def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
+    grading = _Grading(exercise, run)
     results: list[CheckResult] = []
-    hung = False
-    for check in exercise.checks:
-        # A function that hung once is given less time to hang again.
-        allowed = dataclasses.replace(check, seconds=min(check.seconds, AFTER_A_HANG)) if hung else check
-        result, unsolved = _grade_check(exercise, allowed, run, seed_for(key, data, check.name))
-        hung = hung or result.seconds >= allowed.seconds
-        results.append(result)
-        if unsolved:
-            return _all_failed(exercise, result.message)
+    try:
+        for check in exercise.checks:
+            result = grading.check(check, seed_for(key, data, check.name))
+            if grading.unsolved:
+                return _all_failed(exercise, result.message)
+            results.append(result)
+    finally:
+        grading.hang_up()
     return ExerciseResult(exercise.name, exercise.title, tuple(results))
 
 
-def _grade_check(exercise: Exercise, check: Check, run: _Run, seed: int) -> tuple[CheckResult, bool]:
-    start = time.perf_counter()
-    score, message, unsolved = 0.0, "", False
-    mistake = None
-    session = run.revive()
-    if session is None:
-        message = "the notebook's process died too often to go on"
-        return CheckResult(check.name, check.points, 0.0, check.tries, message), False
-    attempt: SandboxAttempt | None = None
-    try:
-        attempt = SandboxAttempt(exercise, seed, session, check.seconds)
-        check.run(attempt)
-        score, message = check.points, "right"
-    except Unsolved as unsolved_error:
-        message, unsolved = str(unsolved_error), True
-    except Wrong as error:
-        message = str(error)
-    except codec.Late:
-        message = f"your function took more than {check.seconds:.0f} seconds"
-    except (codec.Closed, Dead):
-        message = "your function's process ended before it answered"
-    except Exception:
-        # Either the student's value broke the check, or the check is broken: the reference tells which.
-        LocalAttempt.passes(exercise, check, exercise.reference, seed)
-        message = "your function returned a value that could not be checked"
-    finally:
-        status = _close(attempt)
-    if not score and not unsolved and attempt is not None and (attempt.values or attempt.counts):
-        mistake = matching_mistake(exercise, check, attempt, seed)
-    if not score and status == "late":
-        message = f"your function took more than {check.seconds:.0f} seconds"
-    return (
-        CheckResult(
+class _Grading:
+    """The checks of one exercise, in forks of the executed state.
+
+    A fork serves check after check while they pass. A check that fails is repeated in a fork of its own, and
+    fails only if it fails there: no check suffers from what an earlier one did, and a right answer costs one
+    fork for each exercise.
+    """
+
+    def __init__(self, exercise: Exercise, run: _Run) -> None:
+        self.exercise = exercise
+        self.run = run
+        self.line: Line | None = None
+        self.unsolved = False
+        self.hung = False
+
+    def check(self, check: Check, seed: int) -> CheckResult:
+        """The verdict of one check."""
+        start = time.perf_counter()
+        complaint, attempt = "", None
+        for line in self._lines():
+            attempt = SandboxAttempt(self.exercise, seed, line)
+            complaint = self._complaint(check, attempt, seed)
+            if not complaint:
+                seconds = time.perf_counter() - start
+                return CheckResult(
+                    check.name, check.points, check.points, check.tries, "right", seconds=seconds
+                )
+            self.hang_up()
+        mistake = None
+        if attempt is None:
+            complaint = "the notebook's process died too often to go on"
+        elif not self.unsolved and (attempt.values or attempt.counts):
+            mistake = matching_mistake(self.exercise, check, attempt, seed)
+        return CheckResult(
             check.name,
             check.points,
-            score,
+            0.0,
             check.tries,
-            message,
+            complaint,
             mistake.name if mistake else "",
             mistake.hint if mistake else "",
             time.perf_counter() - start,
-        ),
-        unsolved,
-    )
+        )
 
+    def _lines(self) -> Iterator[Line]:
+        """The fork that served the check before, if any; after it, a fork of the check's own."""
+        if self.line is not None:
+            yield self.line
+            if self.unsolved:
+                return
+        session = self.run.revive()
+        if session is not None:
+            with contextlib.suppress(Dead):
+                self.line = session.fork()
+                yield self.line
 
-def _close(attempt: SandboxAttempt | None) -> str:
-    """End the check's fork; a session that dies of it is executed again for the next check."""
-    if attempt is None:
+    def _complaint(self, check: Check, attempt: SandboxAttempt, seed: int) -> str:
+        """What is wrong with the answer, in words; empty if nothing is."""
+        # A function that hung once is given less time to hang again.
+        seconds = min(check.seconds, AFTER_A_HANG) if self.hung else check.seconds
+        attempt.line.begin(seconds, seed)
+        try:
+            check.run(attempt)
+        except Wrong as error:
+            self.unsolved = isinstance(error, Unsolved)
+            return str(error)
+        except codec.Late:
+            self.hung = True
+            return f"your function took more than {seconds:.0f} seconds"
+        except (codec.Closed, Dead):
+            return "your function's process ended before it answered"
+        except Exception:
+            # Either the student's value broke the check, or the check is broken: the reference tells which.
+            LocalAttempt.passes(self.exercise, check, self.exercise.reference, seed)
+            return "your function returned a value that could not be checked"
         return ""
-    try:
-        attempt.close()
-    except Dead:
-        return "dead"
-    return attempt.line.status
+
+    def hang_up(self) -> None:
+        """End the fork, if one is alive; a session that dies of it is executed again for the next check."""
+        line, self.line = self.line, None
+        if line is not None:
+            with contextlib.suppress(Dead):
+                line.close()
 
 
 __all__ = ["Judged", "NoIsolation", "available_assignments", "judge", "load_assignment", "seed_for"]

@@ -185,7 +185,12 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         course = Path(self._home.name) / "course"
         settings = json.dumps(
-            {"nested": level == "namespaces", "alone": level != "none", "seccomp": level != "none"}
+            {
+                "nested": level == "namespaces",
+                "alone": level != "none",
+                "seccomp": level != "none",
+                "provided": self.provided,
+            }
         )
         if level == "none":
             command = [sys.executable, "-I", str(course / "zygote.py"), settings]
@@ -321,23 +326,25 @@ class Session:
     @contextlib.contextmanager
     def check(self, seconds: float, seed: int) -> Iterator["Line"]:
         """A fork of the executed state that answers calls for at most `seconds`."""
+        line = self.fork()
+        try:
+            line.begin(seconds, seed)
+            yield line
+        finally:
+            line.close()
+
+    def fork(self) -> "Line":
+        """A line to a fresh fork of the executed state; close it before asking for another."""
         ours, theirs = socket.socketpair()
-        frame = codec.pack({"do": "check", "seconds": seconds, "seed": seed})
-        with ours:
-            with theirs:
-                try:
-                    socket.send_fds(self.channel, [frame[:1]], [theirs.fileno()])
-                    self.channel.sendall(frame[1:])
-                except OSError:
-                    raise Dead(self._why()) from None
-            line = Line(ours, time.monotonic() + seconds)
+        frame = codec.pack({"do": "check"})
+        with theirs:
             try:
-                yield line
-            finally:
+                socket.send_fds(self.channel, [frame[:1]], [theirs.fileno()])
+                self.channel.sendall(frame[1:])
+            except OSError:
                 ours.close()
-                # The fork ends when its line does; the reply says how, but only for the message.
-                status = self._hear(max(0.0, line.deadline - time.monotonic()) + GRACE_SECONDS)
-                line.status = str(status.get("status", "")) if isinstance(status, dict) else ""
+                raise Dead(self._why()) from None
+        return Line(ours, self)
 
     def _say(self, message: dict[str, Any]) -> None:
         try:
@@ -363,12 +370,23 @@ class Session:
 
 
 class Line:
-    """A check's own connection to its fork."""
+    """A check's own connection to its fork of the executed state."""
 
-    def __init__(self, channel: socket.socket, deadline: float) -> None:
+    def __init__(self, channel: socket.socket, session: Session) -> None:
         self.channel = channel
-        self.deadline = deadline
-        self.status = ""
+        self.session = session
+        self.deadline = math.inf
+        self.seed: int | None = None
+
+    def begin(self, seconds: float, seed: int) -> None:
+        """Give the calls from now on `seconds` in all, and global random generators this seed."""
+        self.deadline = time.monotonic() + seconds
+        self.seed = seed
+
+    def close(self) -> None:
+        """End the fork; raises `Dead` if the whole submission went with it."""
+        self.channel.close()
+        self.session._hear(GRACE_SECONDS)
 
     def call(
         self, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], arguments: bool = False
@@ -377,6 +395,8 @@ class Line:
         identity = os.urandom(8).hex()
         wire = [[list(args), kwargs] for args, kwargs in calls]
         request = {"id": identity, "name": name, "calls": wire, "arguments": arguments}
+        if self.seed is not None:
+            request["seed"], self.seed = self.seed, None
         try:
             codec.send(self.channel, request)
         except OSError:

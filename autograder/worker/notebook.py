@@ -8,6 +8,7 @@ import contextlib
 import io
 import math
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -222,7 +223,7 @@ def serve(shell: Shell, channel: socket.socket) -> None:
         if message["do"] == "cell":
             codec.send(channel, run_cell(shell, message["source"], message["seconds"]))
         elif message["do"] == "check":
-            codec.send(channel, _fork_check(shell, socket.socket(fileno=descriptors[0]), message, channel))
+            codec.send(channel, _fork_check(shell, socket.socket(fileno=descriptors[0]), channel))
 
 
 def _receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -238,9 +239,8 @@ def _receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]
     ), descriptors
 
 
-def _fork_check(
-    shell: Shell, line: socket.socket, message: dict[str, Any], channel: socket.socket
-) -> dict[str, Any]:
+def _fork_check(shell: Shell, line: socket.socket, channel: socket.socket) -> dict[str, Any]:
+    """Fork the executed state; the fork answers on `line` until the judge hangs up there."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -248,13 +248,11 @@ def _fork_check(
             os.setpgid(0, 0)
             channel.close()
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            np.random.seed(message["seed"] % 2**32)
-            torch.manual_seed(message["seed"] % 2**63)
             code = answer_calls(shell, line)
         finally:
             os._exit(code)
-    line.close()
-    status = _wait(child, message["seconds"])
+    with line:
+        status = _wait(child, line)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if os.getpid() == 1:
             os.kill(-1, signal.SIGKILL)  # whatever the check left behind in this pid namespace
@@ -266,24 +264,31 @@ def _fork_check(
     return {"status": status}
 
 
-def _wait(child: int, seconds: float) -> str:
-    import select
+LEAVE_SECONDS = 0.3
 
-    poller = select.poll()
+
+def _wait(child: int, line: socket.socket) -> str:
+    """How the fork ended. Once the judge has hung up it has a moment to leave, and is then killed."""
     descriptor = os.pidfd_open(child)
     try:
+        poller = select.poll()
         poller.register(descriptor, select.POLLIN)
-        in_time = bool(poller.poll(seconds * 1000))
+        poller.register(line, select.POLLRDHUP)
+        ready = dict(poller.poll())
+        if descriptor not in ready:
+            poller.unregister(line)
+            if not poller.poll(LEAVE_SECONDS * 1000):
+                os.kill(child, signal.SIGKILL)
     finally:
         os.close(descriptor)
-    if not in_time:
-        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    if not in_time:
-        return "late"
-    if os.WIFSIGNALED(status):
-        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    return "done"
+    return f"killed by {signal.Signals(os.WTERMSIG(status)).name}" if os.WIFSIGNALED(status) else "done"
+
+
+def seed_everything(seed: int) -> None:
+    """So that code which uses global generators gets the same numbers for the same submission."""
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed looks for every kind of device
 
 
 def answer_calls(shell: Shell, line: socket.socket) -> int:
@@ -293,6 +298,8 @@ def answer_calls(shell: Shell, line: socket.socket) -> int:
             request = codec.receive(line)
         except codec.Closed:
             return 0
+        if "seed" in request:
+            seed_everything(request["seed"])
         sink = Outputs()
         with _captured(sink):
             reply = {"id": request["id"], "outcomes": _answer(shell, request)}

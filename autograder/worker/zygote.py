@@ -5,6 +5,7 @@ judge asks for a fork (passing that submission's channel) or for its end. While 
 watches the whole submission's memory and processes, which no per-process limit can bound.
 """
 
+import importlib
 import json
 import os
 import select
@@ -54,6 +55,8 @@ class Zygote:
         self.submission: Submission | None = None
         import notebook  # the imports that are worth forking for
 
+        for name in settings["provided"]:  # compiled once, not in every fork
+            importlib.import_module(f"ebmkit.{name}")
         self.notebook = notebook
         self.shell = notebook.make_shell()
 

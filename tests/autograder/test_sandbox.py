@@ -218,6 +218,7 @@ def test_processes_left_by_a_check_are_killed(sandbox):
     for _ in range(3):
         with session.check(5, 0) as line:
             line.call("f", [((), {})])
+        time.sleep(0.3)  # the killed take a moment to be gone
         with session.check(5, 0) as line:
             counts.append(line.call("count", [((), {})])[0]["value"])
     assert counts[0] == counts[1] == counts[2]
