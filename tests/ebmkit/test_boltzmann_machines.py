@@ -126,7 +126,7 @@ def test_the_exact_log_partition_and_its_gradient_agree_with_enumeration(n, m, s
     torch.testing.assert_close(found, expected, **EXACT)
 
 
-@pytest.mark.parametrize("n_summed", [3, 9, 18])
+@pytest.mark.parametrize("n_summed", [3, 9, 17])
 @pytest.mark.parametrize("scale", [0.5, 4.0])
 def test_the_compiled_sum_agrees_with_the_streamed_one(n_summed, scale):
     product_expansion = pytest.importorskip("ebmkit._product_expansion", exc_type=ImportError)
