@@ -93,7 +93,7 @@ def refresh_pages(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
 
 
 def offer_notebook(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """The theme's download menu offers the chapter's notebook where it would link a source that is not published."""
+    """The theme's download menu offers the notebook where it would link a source that is not published."""
     chapter = page.removeprefix("book/")
     for group in context.get("header_buttons", []):
         buttons = group.get("buttons", [])

@@ -15,6 +15,7 @@ import jupytext
 STYLE_IMPORT = re.compile(r"^from figures import [^\n]*\n", re.MULTILINE)
 FENCE = re.compile(r"^(?P<marks>:{3,}|`{3,})\{(?P<kind>[\w:-]+)\}\s*(?P<argument>.*)$")
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`]+)`")
+LABEL = re.compile(r"^[:`]{3,}\{([\w:-]+)\} ?(.*)\n(?::(?!label)[\w-]+:.*\n)*:label: *(\S+)", re.MULTILINE)
 TITLES = {
     "prf:definition": "Definition",
     "prf:theorem": "Theorem",
@@ -31,8 +32,15 @@ FOLDED = {"solution": "Solution", "dropdown": ""}
 DROPPED = {"explorable", "downloads", "bibliography", "glue:figure"}
 
 
-def role_text(match: re.Match[str], numbers: Mapping[str, str], cite: Callable[[str, str], str]) -> str:
+def role_text(
+    match: re.Match[str],
+    numbers: Mapping[str, str],
+    labels: Mapping[str, str],
+    cite: Callable[[str, str], str],
+) -> str:
     role, text = match["role"], match["text"]
+    if text in labels:
+        return labels[text]
     if role.startswith("glue:"):
         return numbers[text.split(":")[0]]
     if role.startswith("cite"):
@@ -44,7 +52,24 @@ def role_text(match: re.Match[str], numbers: Mapping[str, str], cite: Callable[[
     return f"*{label}*"
 
 
-def plain_markdown(source: str, numbers: Mapping[str, str], cite: Callable[[str, str], str]) -> str:
+def labelled(cells: list[Any]) -> dict[str, str]:
+    """What a reference to each label reads: numbers for equations and figures, titles for the rest."""
+    labels: dict[str, str] = {}
+    equations = figures = 0
+    for cell in cells:
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if name:
+            figures += 1
+            labels[name] = f"Fig. {figures}"
+        for kind, title, label in LABEL.findall(cell.source if cell.cell_type == "markdown" else ""):
+            equations += kind == "math"
+            labels[label] = f"({equations})" if kind == "math" else f"*{title.strip()}*"
+    return labels
+
+
+def plain_markdown(
+    source: str, numbers: Mapping[str, str], labels: Mapping[str, str], cite: Callable[[str, str], str]
+) -> str:
     """MyST `source` without its directives and roles."""
     out: list[str] = []
     open_fences: list[tuple[str, str]] = []  # the closing marks and what to write when they come
@@ -77,13 +102,15 @@ def plain_markdown(source: str, numbers: Mapping[str, str], cite: Callable[[str,
             elif after and not dropping:
                 out.append(after)
         elif skipping_options and re.match(r"^:[\w-]+:", line):
-            continue
+            label = line.split(maxsplit=1)[-1]
+            if open_fences[-1][1] == "$$" and label in labels and not dropping:
+                out.append(f"\\tag{{{labels[label].strip('()')}}}")
         else:
             skipping_options = False
             if not dropping and not re.fullmatch(r"\([\w:-]+\)=", line):
                 out.append(line)
     text = "\n".join(out).strip()
-    return ROLE.sub(lambda match: role_text(match, numbers, cite), text)
+    return ROLE.sub(lambda match: role_text(match, numbers, labels, cite), text)
 
 
 def glued_numbers(glued: Path) -> dict[str, str]:
@@ -97,12 +124,12 @@ def plain_notebook(page: Path, glued: Path, style: Path, cite: Callable[[str, st
     """The chapter at `page` as a notebook; `style` is the source of the figures' style, put in its first use."""
     notebook = jupytext.read(page)
     numbers = glued_numbers(glued)
+    labels = labelled(notebook.cells)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain_markdown(cell.source, numbers, cite)
+            cell.source = plain_markdown(cell.source, numbers, labels, cite)
         elif STYLE_IMPORT.search(cell.source):
-            source = style.read_text(encoding="utf-8")
-            cell.source = STYLE_IMPORT.sub(lambda match: source, cell.source)
+            cell.source = STYLE_IMPORT.sub(lambda match: style.read_text(encoding="utf-8"), cell.source)
     notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
     notebook.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},

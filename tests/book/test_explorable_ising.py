@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from ebmkit import ising
 from torch import Tensor
+
+from ebmkit import ising
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -49,7 +50,8 @@ def page(browser: Any, site: Path) -> Any:
 
 def click(browser: Any, label: str) -> None:
     browser.run(
-        "[...document.querySelectorAll('.explorable-buttons button')].find((b) => b.textContent === arguments[0]).click()",
+        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
+        "buttons.find((button) => button.textContent === arguments[0]).click()",
         label,
     )
 
@@ -200,7 +202,8 @@ def test_a_link_restores_the_state_and_a_change_updates_the_link(page: Any) -> N
     assert page.run("return document.getElementById('explorable-ising-seed').value") == "9"
     assert page.errors() == []
     page.run(
-        "const T = document.getElementById('explorable-ising-T'); T.value = 3.25; T.dispatchEvent(new Event('input'))"
+        "const T = document.getElementById('explorable-ising-T');"
+        "T.value = 3.25; T.dispatchEvent(new Event('input'))"
     )
     link = page.driver.current_url
     assert "T=3.25" in link
@@ -251,8 +254,8 @@ def test_with_reduced_motion_nothing_starts_alone_and_the_picture_changes_slowly
     time.sleep(0.5)
     assert sweeps(browser) == 0
     browser.run(
-        "const put = CanvasRenderingContext2D.prototype.putImageData; window.drawn = 0;"
-        "CanvasRenderingContext2D.prototype.putImageData = function (...a) { window.drawn++; return put.apply(this, a); }"
+        "const canvas = CanvasRenderingContext2D.prototype, put = canvas.putImageData; window.drawn = 0;"
+        "canvas.putImageData = function (...a) { window.drawn++; return put.apply(this, a); }"
     )
     click(browser, "Play")
     start = time.monotonic()
