@@ -98,24 +98,31 @@ def lattice_sweeps(
     streams: NDArray[np.uint64],
     n_sweeps: int,
 ) -> None:
-    """Heat-bath sweeps in reading order, in place, of `(chains, n, m)`; any couplings and fields."""
+    """Heat-bath sweeps, row by row, in place, of `(chains, n, m)`; any couplings and fields.
+
+    A row's even sites go before its odd ones: neighbours in turn would each wait for the one before.
+    """
     chains, n, m = spins.shape
     for chain in prange(chains):
-        s, stream = spins[chain], streams[chain]
+        s = spins[chain]
+        a, b, c, d = streams[chain]
         for _ in range(n_sweeps):
             for i in range(n):
                 above, below = (i - 1) % n, (i + 1) % n
-                for j in range(m):
-                    left, right = (j - 1) % m, (j + 1) % m
-                    pull = (
-                        field[i, j]
-                        + horizontal[i, j] * s[i, right]
-                        + horizontal[i, left] * s[i, left]
-                        + vertical[i, j] * s[below, j]
-                        + vertical[above, j] * s[above, j]
-                    )
-                    up = _next_uniform(stream) * (1.0 + np.exp(-2.0 * pull)) < 1.0
-                    s[i, j] = 1 if up else -1
+                for first in (0, 1):
+                    for j in range(first, m, 2):
+                        left, right = (j - 1) % m, (j + 1) % m
+                        pull = (
+                            field[i, j]
+                            + horizontal[i, j] * s[i, right]
+                            + horizontal[i, left] * s[i, left]
+                            + vertical[i, j] * s[below, j]
+                            + vertical[above, j] * s[above, j]
+                        )
+                        word, a, b, c, d = _next_word(a, b, c, d)
+                        up = _unit(word) * (1.0 + np.exp(-2.0 * pull)) < 1.0
+                        s[i, j] = 1 if up else -1
+        streams[chain] = (a, b, c, d)
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
@@ -129,7 +136,7 @@ def uniform_lattice_sweeps(
     """As `lattice_sweeps` for one coupling and one field: `p_up[4 + sum of the neighbours]` is a table."""
     chains, n, m = spins.shape
     for chain in prange(chains):
-        stream = streams[chain]
+        a, b, c, d = streams[chain]
         # A frame holds the neighbours across the boundary, or the zeros beyond it, so that no index wraps.
         framed = np.zeros((n + 2, m + 2), np.int8)
         framed[1:-1, 1:-1] = spins[chain]
@@ -139,22 +146,35 @@ def uniform_lattice_sweeps(
                     framed[0] = framed[n]
                 if periodic and i == n and n > 1:
                     framed[n + 1] = framed[1]
-                if periodic and m > 1:
-                    framed[i, 0] = framed[i, m]
-                for j in range(1, m + 1):
-                    if periodic and j == m and m > 1:
-                        framed[i, m + 1] = framed[i, 1]
-                    around = framed[i, j - 1] + framed[i, j + 1] + framed[i - 1, j] + framed[i + 1, j]
-                    framed[i, j] = 1 if _next_uniform(stream) < p_up[4 + around] else -1
+                for first in (1, 2):
+                    if periodic and m > 1:
+                        framed[i, 0] = framed[i, m]
+                    for j in range(first, m + 1, 2):
+                        if periodic and j == m and m > 1:
+                            framed[i, m + 1] = framed[i, 1]
+                        around = framed[i, j - 1] + framed[i, j + 1] + framed[i - 1, j] + framed[i + 1, j]
+                        word, a, b, c, d = _next_word(a, b, c, d)
+                        framed[i, j] = 2 * np.int8(_unit(word) < p_up[4 + around]) - 1
         spins[chain] = framed[1:-1, 1:-1]
+        streams[chain] = (a, b, c, d)
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
-def _next_uniform(stream: NDArray[np.uint64]) -> float:
-    """SFC64, its upper 53 bits as a number in [0, 1)."""
-    word = stream[0] + stream[1] + stream[3]
-    stream[3] += _U64(1)
-    stream[0] = stream[1] ^ (stream[1] >> _U64(11))
-    stream[1] = stream[2] + (stream[2] << _U64(3))
-    stream[2] = ((stream[2] << _U64(24)) | (stream[2] >> _U64(40))) + word
+def _next_word(
+    a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
+    """One word of SFC64, and its state afterwards."""
+    word = a + b + d
+    return (
+        word,
+        b ^ (b >> _U64(11)),
+        c + (c << _U64(3)),
+        ((c << _U64(24)) | (c >> _U64(40))) + word,
+        d + _U64(1),
+    )
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _unit(word: np.uint64) -> float:
+    """The upper 53 bits as a number in [0, 1)."""
     return float(word >> _U64(11)) * 2.0**-53
