@@ -243,7 +243,7 @@ assert np.allclose(found[1], [[1, 2], [2, 4]]), f"the covariance is [[1, 2], [2,
 
 found = match_moments(np.array([[1.0, 2.0, 3.0]]))
 assert np.shape(found[1]) == (3, 3), f"one point in 3 dimensions: shape (3, 3), got {np.shape(found[1])}"
-assert not np.any(found[1]), f"the likeliest Gaussian for one point has no width, got\n{found[1]}"
+assert np.allclose(found[1], 0), f"the likeliest Gaussian for one point has no width, got\n{found[1]}"
 
 # %% [markdown]
 # ### See it work
@@ -369,8 +369,7 @@ plt.show()
 # *Example.* The coin, $A(\theta) = \log(1 + e^\theta)$: at $\theta = 0$ the Hessian is $(\tfrac14)$, the
 # variance of a fair coin.
 #
-# Useful: `torch.autograd.grad(..., create_graph=True)`, `torch.autograd.functional.hessian`,
-# `torch.func.hessian`.
+# Useful: `torch.autograd.grad(..., create_graph=True)`, `torch.autograd.functional.hessian`.
 #
 # Chapter: *The log-partition function and its derivatives*.
 

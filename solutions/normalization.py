@@ -248,7 +248,7 @@ plt.show()
 #   invertible and differentiable.
 # - `x`: a tensor of shape `(B, D)` with $B, D \ge 1$, `float32` or `float64`.
 # - Returns $\log p$ of each row, a tensor of shape `(B,)`.
-# - $D$ can be 40, where a determinant overflows though its logarithm is an ordinary number. A determinant can
+# - $D$ can be 24, where a determinant overflows though its logarithm is an ordinary number. A determinant can
 #   be negative: a flow may mirror.
 #
 # *Example.* $g(x) = 2x$ in one dimension makes $p$ a Gaussian of standard deviation $\tfrac12$. At $x = 0$

@@ -43,13 +43,12 @@ def test_the_checks_hold_on_two_hundred_seeds_and_no_mistake_is_told_the_name_of
     assert [row.name for row in table.rows if row.misnamed] == []
 
 
-def test_every_check_and_every_half_of_a_pair_is_failed_by_some_mistake_alone():
-    """Partial credit has a meaning: no check repeats another for all mistakes."""
+def test_every_check_catches_some_mistake_and_no_exercise_is_all_or_nothing():
     for exercise in EXERCISES:
         failed = {name: frozenset(failed_checks(exercise, f, 0)) for name, f in functions(exercise)}
         seen_by_some = frozenset.union(*failed.values())
         assert seen_by_some == {check.name for check in exercise.checks}
-        assert len(set(failed.values())) >= 3, exercise.name
+        assert len(set(failed.values())) >= 2, exercise.name
 
 
 def functions(exercise):
@@ -164,7 +163,7 @@ def test_the_determinants_of_the_large_flows_leave_the_range_of_floating_point()
     with np.errstate(over="ignore", under="ignore"):
         determinants = [np.prod(source.values["a"].array) for source, _ in calls]
     assert sorted(determinants) == [0.0, np.inf]
-    assert all(isinstance(x, Tensor) and x.array.shape == (2, 40) for _, x in calls)
+    assert all(isinstance(x, Tensor) and x.array.shape == (2, 24) for _, x in calls)
 
 
 # --- The notebook

@@ -1,0 +1,229 @@
+"""The exponential families assignment: its checks grade themselves, and its references agree with the library.
+
+All checks compare numbers, so a verdict depends on chance only through the inputs. Drawn seeds are fixed.
+"""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from autograder import percent, samples
+from autograder.checks import exponential_families as checks
+from autograder.exercise import LocalAttempt, Wrong
+from autograder.judge import judge
+from autograder.sandbox import Sandbox
+from autograder.selftest import selftest
+from autograder.worker.codec import Source
+from autograder.worker.materialize import materialize
+from ebmkit import exponential_families as library
+
+EXERCISES = checks.assignment.exercises
+EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
+    for function in (exercise.reference, *exercise.alternatives):
+        assert list(failed_checks(exercise, function, 0)) == [], function.__name__
+    for mistake in exercise.mistakes:
+        assert list(failed_checks(exercise, mistake.function, 0)), mistake.name
+
+
+@pytest.mark.slow
+def test_the_checks_hold_on_two_hundred_seeds_and_no_mistake_is_told_the_name_of_another():
+    table = selftest(checks.assignment, range(200))
+    assert table.holds, str(table)
+    assert [row.name for row in table.rows if row.misnamed] == []
+
+
+def test_every_check_catches_some_mistake_and_no_exercise_is_all_or_nothing():
+    for exercise in EXERCISES:
+        failed = {name: frozenset(failed_checks(exercise, f, 0)) for name, f in functions(exercise)}
+        seen_by_some = frozenset.union(*failed.values())
+        assert seen_by_some == {check.name for check in exercise.checks}
+        assert len(set(failed.values())) >= 2, exercise.name
+
+
+def functions(exercise):
+    return [(mistake.name, mistake.function) for mistake in exercise.mistakes]
+
+
+def failed_checks(exercise, function, seed):
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong:
+            yield check.name
+
+
+# --- The references and the library agree
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_the_references_of_the_gaussian_are_the_library_s(shape):
+    rng = np.random.default_rng(0)
+    mean, variance = rng.normal(size=shape), rng.uniform(0.1, 9.0, shape)
+    theta = library.Gaussian().natural(torch.tensor(mean), torch.tensor(variance))
+    assert np.allclose(checks.natural_parameters_of(mean, variance), theta, rtol=1e-12)
+    for found, given in zip(checks.mean_and_variance_of(theta.numpy()), (mean, variance)):
+        assert np.allclose(found, given, rtol=1e-12)
+
+
+def test_the_reference_of_the_log_partition_is_the_library_s_categorical():
+    """With t_i the i-th unit vector and t_n = 0 the family is the library's categorical one."""
+    theta = torch.tensor(np.random.default_rng(1).normal(0, 3, (5, 3)))
+    statistics = torch.cat([torch.eye(3), torch.zeros(1, 3)]).double()
+    categorical = library.Categorical(4)
+    value, means = checks.log_partition_and_means_of(theta, statistics)
+    assert categorical.n_parameters == 3
+    assert torch.allclose(value, categorical.log_partition(theta))
+    assert torch.allclose(means, categorical.mean_parameters(theta))
+
+
+def test_the_reference_of_the_means_is_the_gradient_of_that_of_the_log_partition():
+    theta, statistics = (torch.from_numpy(t.array) for t in checks.family(np.random.default_rng(2), 3, 5, 4))
+    leaf = theta.requires_grad_(True)
+    value, means = checks.log_partition_and_means_of(leaf, statistics)
+    (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    assert torch.allclose(means, gradient)
+
+
+def test_the_reference_of_moment_matching_is_the_library_s_maximum_likelihood():
+    x = checks.cloud(np.random.default_rng(3), 40, 3)
+    gaussian = library.MultivariateGaussian(3)
+    mean, covariance = gaussian.standard(gaussian.maximum_likelihood(torch.from_numpy(x)))
+    found = checks.match_moments_of(x)
+    assert np.allclose(found[0], mean, rtol=1e-9)
+    assert np.allclose(found[1], covariance, rtol=1e-7)
+
+
+@pytest.mark.parametrize("share", [0.004, 0.2, 0.5, 0.9])
+def test_the_reference_of_maximum_entropy_is_the_library_s(share):
+    values = checks.spread(np.random.default_rng(4), 6)
+    mean = values.min() + share * np.ptp(values)
+    found = library.maximum_entropy(torch.tensor(values)[:, None], torch.tensor([mean]))
+    p = checks.maximum_entropy_of(values, mean)
+    assert np.allclose(p, found.probabilities, atol=1e-9)
+    assert np.isclose(p @ values, mean, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("expression", "family", "theta"),
+    [
+        (checks.GAUSSIAN, library.Gaussian(), [1.3, -0.4]),
+        (checks.GAMMA, library.Gamma(), [1.7, -0.8]),
+    ],
+)
+def test_the_families_of_the_last_exercise_are_the_library_s(expression, family, theta):
+    theta = torch.tensor(theta, dtype=torch.float64)
+    log_partition = materialize(Source(expression))
+    assert torch.allclose(log_partition(theta), family.log_partition(theta))
+    found = checks.fisher_information_of(log_partition, theta)
+    assert torch.allclose(found, family.fisher_information(theta))
+
+
+def test_the_reference_of_the_fisher_information_is_the_covariance_of_the_statistics():
+    source, tensor = checks.finite_family(np.random.default_rng(5), 7, 3)
+    statistics, theta = source.values["T"].array, tensor.array
+    p = np.exp(statistics @ theta)
+    p /= p.sum()
+    covariance = np.cov(statistics.T, aweights=p, bias=True)
+    found = checks.fisher_information_of(materialize(source), torch.from_numpy(theta))
+    assert np.allclose(found, covariance)
+    assert np.linalg.eigvalsh(found).min() > 0
+
+
+# --- The inputs are what their descriptions say
+
+
+def test_means_near_an_extreme_need_a_large_tilt_and_are_known_to_the_error_that_is_allowed():
+    """A change of the mean by rounding changes p by far less than the tolerance."""
+    for gap in (0.003, 0.006):
+        values, mean = np.arange(1.0, 7.0), 1 + 5 * gap
+        p = checks.maximum_entropy_of(values, mean)
+        assert math.log(p[0] / p[1]) > 3
+        assert np.abs(checks.maximum_entropy_of(values, mean * (1 + 1e-12)) - p).max() < checks.ERROR / 1000
+
+
+# --- The notebook
+
+
+def test_the_points_of_the_cells_are_those_of_the_checks_and_add_to_100():
+    stated = percent.exercise_points("exponential_families")
+    assert sum(stated.values()) == 100
+    assert {e.name: e.points for e in EXERCISES}.items() <= stated.items()
+
+
+def test_the_solution_passes_the_notebook_s_own_tests_and_the_worked_examples_hold():
+    namespace = run_notebook(json.loads(samples.solution_notebook("exponential_families")))
+    assert set(EXERCISE_NAMES) <= set(namespace)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_every_alternative_passes_the_notebook_s_own_tests(exercise):
+    cells = percent.read("exponential_families").cells
+    setup = next(c.source for c in cells if c.cell_type == "code")
+    visible = next(c.source for c in cells if c.metadata.get("tests") == exercise.name)
+    for alternative in exercise.alternatives:
+        namespace: dict[str, object] = {}
+        for source in (setup, exercise.source(alternative), visible):
+            exec(compile(source, alternative.__name__, "exec"), namespace)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_mistakes_stand_alone_in_the_notebook(exercise):
+    setup = next(c.source for c in percent.read("exponential_families").cells if c.cell_type == "code")
+    for mistake in exercise.mistakes:
+        namespace: dict[str, object] = {}
+        exec(setup, namespace)
+        exec(exercise.source(mistake.function), namespace)
+        in_notebook = frozenset(failed_checks(exercise, namespace[exercise.name], 1))
+        assert in_notebook == frozenset(failed_checks(exercise, mistake.function, 1))
+        assert in_notebook
+
+
+def run_notebook(tree):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    namespace: dict[str, object] = {}
+    for cell in tree["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "cell", "exec"), namespace)
+    return namespace
+
+
+# --- Through the real sandbox
+
+
+@pytest.fixture(scope="module")
+def provided():
+    with Sandbox(provided=checks.assignment.provides) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(provided):
+    solved = judge(
+        samples.solution_notebook("exponential_families"), checks.assignment, provided, b"key"
+    ).report
+    assert solved.score == solved.max_score == 90
+    unsolved = judge(
+        samples.unsolved_notebook("exponential_families"), checks.assignment, provided, b"key"
+    ).report
+    assert (unsolved.status, unsolved.score) == ("graded", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_a_mistake_costs_its_own_exercise_only_and_is_named(provided):
+    mistake = checks.natural_parameters.mistakes[3]
+    answer = {"natural_parameters": checks.natural_parameters.source(mistake.function)}
+    data = samples.notebook_with("exponential_families", answer)
+    report = judge(data, checks.assignment, provided, b"key").report
+    assert report.score == 80
+    assert {check.mistake for check in report.exercises[0].checks} == {mistake.name}
