@@ -15,6 +15,8 @@ from autograder.lane import Lane
 from autograder.sandbox import NoIsolation
 from autograder.store import Busy, Lock, Store
 
+pytestmark = pytest.mark.slow
+
 NAN = "def double(x):\n    return x * float('nan')"
 LATE = "def add(x, y):\n    while True: pass"
 NOISE = "import sys, warnings\nwarnings.warn('careful')\nprint('oh', file=sys.stderr)\n"

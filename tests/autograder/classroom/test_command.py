@@ -43,6 +43,7 @@ def test_help_answers_without_loading_anything_heavy():
     assert time.perf_counter() - start < 30
 
 
+@pytest.mark.slow
 def test_grading_prints_each_student_and_a_table_and_where_things_are(classroom, right, call):
     classroom.submit("ada", right)
     classroom.submit("bob", b"{")
@@ -97,6 +98,7 @@ def test_a_folder_that_is_no_course_is_named(tmp_path, monkeypatch, call):
     assert "has no nbgrader_config.py" in err
 
 
+@pytest.mark.slow
 def test_a_wrong_option_is_a_usage_error(call):
     code, _, err = call("grade", "toy", "--isolation", "maybe")
     assert code == 2
@@ -113,6 +115,7 @@ def test_feedback_is_written_again_without_grading(classroom, right, call):
     assert "Twice as much" in classroom.page("ada")
 
 
+@pytest.mark.slow
 def test_export_holds_each_exercise_and_the_total_with_points_by_hand(classroom, right):
     classroom.submit("ada", right)
     classroom.submit("=2+3", right | {"add": "def add(x, y):\n    return x"})

@@ -95,6 +95,7 @@ def test_the_page_is_readable_by_machine_and_human(handout):
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
+@pytest.mark.slow
 def test_the_page_teaches(classroom, right):
     classroom.submit("ada", right | {"double": "def double(x):\n    print('here I am')\n    return x ** 2"})
     classroom.grade()
@@ -123,6 +124,7 @@ def test_hidden_inputs_and_what_they_make_a_function_print_stay_hidden(classroom
     assert "spied" not in " ".join(filter(None, classroom.entries("ada").comment.values()))
 
 
+@pytest.mark.slow
 def test_the_students_own_output_and_pictures_are_shown_and_our_tests_are_not(classroom, right):
     plot = (
         "import numpy as np\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\n"

@@ -18,6 +18,7 @@ def grade_by_hand(room, student: str, cell: str, score: float, comment: str) -> 
         book.db.commit()
 
 
+@pytest.mark.slow
 def test_what_a_human_graded_survives_regrading(classroom, right):
     classroom.submit("ada", right | {"why": "Because."})
     classroom.grade()
@@ -44,6 +45,7 @@ def test_free_text_waits_for_a_human_unless_it_is_untouched(classroom, right):
     assert (bob.auto["why"], bob.waiting["why"], bob.comment["why"]) == (0, False, "No response.")
 
 
+@pytest.mark.slow
 def test_the_time_of_handing_in_is_recorded_and_nonsense_is_not(classroom, right):
     for student, when in (("ada", "2026-03-01 12:30:00 UTC"), ("bob", "soon")):
         path = classroom.submit(student, right)

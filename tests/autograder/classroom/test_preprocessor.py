@@ -9,6 +9,8 @@ from nbgrader.coursedir import CourseDirectory
 from autograder.gradebook import settings
 from autograder.preprocessor import close_lanes
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script>\n<img src=x onerror=alert(2)>\n\n<div onclick='alert(3)'>x</div>"
 ANSWERS = {
     "right": {},

@@ -55,6 +55,7 @@ def test_a_release_is_the_same_every_time(classroom, notebook_of_toy):
     assert [tree(classroom, step, "toy", "toy.ipynb") for step in ("source", "release")] == before
 
 
+@pytest.mark.slow
 def test_a_release_goes_on_when_there_are_submissions(classroom, right, notebook_of_toy):
     classroom.submit("ada", right)
     classroom.grade()

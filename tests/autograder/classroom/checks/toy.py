@@ -55,4 +55,4 @@ def sabotage(attempt: Attempt) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-assignment = Assignment("toy", (doubling, adding))
+assignment = Assignment("toy", (doubling, adding), provides=("data", "chance"))
