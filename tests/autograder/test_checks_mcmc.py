@@ -1,0 +1,320 @@
+"""The MCMC assignment: its references agree with the library, its laws are exact, its checks grade as they say."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from autograder import percent, samples
+from autograder.checks import mcmc as checks
+from autograder.checks.mcmc import assignment
+from autograder.exercise import Assignment, LocalAttempt, Wrong, local
+from autograder.judge import judge
+from autograder.sandbox import Sandbox
+from autograder.selftest import selftest
+from autograder.sequential import Count
+from ebmkit import mcmc
+from ebmkit.energy import EnergyModel
+
+EXERCISES = assignment.exercises
+EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
+
+SEEDS = range(20)
+
+
+def smallest_p_value(counts: list[Count]) -> float:
+    return min(count.p_value for count in counts)
+
+
+class Quartic(EnergyModel):
+    event_shape = (2,)
+
+    def energy(self, x):
+        return (x**4 / 4 - x**2 / 2 + 0.3 * x).sum(-1)
+
+
+class Table(EnergyModel):
+    """An energy on K states, each a one-number row."""
+
+    event_shape = (1,)
+
+    def __init__(self, log_p):
+        super().__init__()
+        self.values = tuple(float(k) for k in range(len(log_p)))
+        self.log_p = torch.as_tensor(log_p)
+
+    def energy(self, x):
+        return -self.log_p[x[..., 0].long()]
+
+
+# --- The references against the library
+
+
+def test_the_library_takes_metropolis_steps_with_the_law_of_the_checks():
+    """Fails by chance with probability below 36 · 1e-9: 36 exact binomial tests."""
+    rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(2)
+    space = checks.random_space(rng, symmetric=False)
+    Q = torch.tensor(space.Q)
+
+    def proposal(x, generator):
+        here = x[..., 0].long()
+        cut = torch.rand(len(x), 1, generator=generator, dtype=torch.float64)
+        there = (cut >= Q[here].cumsum(-1)).sum(-1)
+        return there[:, None].double(), (Q[there, here] / Q[here, there]).log()
+
+    starts = np.repeat(np.arange(checks.N_STATES), 2000)
+    kernel = mcmc.MetropolisHastings(Table(space.log_p), proposal)
+    state, _ = kernel.step(kernel.init(torch.tensor(starts)[:, None].double()), generator)
+    ends = state.position[:, 0].long().numpy()
+    P = checks.transition_matrix_of(space.log_p, space.Q)[0]
+    assert smallest_p_value(checks.transition_counts(starts, ends, P)) > 1e-9
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_langevin_steps_are_the_librarys_with_the_same_noise(adjusted):
+    x = torch.randn(500, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    kernel = (mcmc.MALA if adjusted else mcmc.Langevin)(Quartic(), 0.3)
+    theirs, _ = kernel.step(kernel.init(x), torch.Generator().manual_seed(4))
+    ours = checks.langevin_of(x, Quartic().energy, 0.3, adjusted, torch.Generator().manual_seed(4))
+    assert torch.allclose(ours, theirs.position, rtol=0, atol=1e-12)
+
+
+def test_the_annealed_weights_of_the_library_have_the_law_of_all_paths():
+    """Fails by chance with probability below 1e-8: at most nine exact binomial tests at 1e-9."""
+    problem = checks.random_annealing(np.random.default_rng(5))
+
+    class Base(Table):
+        def log_partition(self):
+            return torch.zeros((), dtype=torch.float64)
+
+        exact_log_partition = log_partition
+
+        def sample(self, n, generator):
+            cut = torch.rand(n, 1, generator=generator, dtype=torch.float64)
+            return (cut >= self.log_p.exp().cumsum(-1)[:-1]).sum(-1, keepdim=True).double()
+
+    def step_of(energy):
+        def ring(x, generator):
+            move = torch.randint(0, 2, x.shape, generator=generator) * 2 - 1
+            return (x + move) % checks.AIS_STATES, x.new_zeros(())
+
+        return mcmc.MetropolisHastings(energy, ring)
+
+    run = mcmc.anneal(
+        Table(problem.log_target),
+        Base(problem.log_base),
+        generator=torch.Generator().manual_seed(6),
+        betas=torch.tensor(problem.betas),
+        n_chains=5000,
+        transition=step_of,
+    )
+    law = problem.weight_law(problem.right)
+    cuts = checks.thresholds_of(law)
+    weights = run.log_weights.numpy()
+    counts = [Count("", int((weights <= c).sum()), 5000, p) for c, p in zip(cuts, checks.below(law, cuts))]
+    assert smallest_p_value(counts) > 1e-9
+
+
+def test_the_effective_sample_size_agrees_with_the_librarys_where_both_cut_alike():
+    """The library halves the chain and smooths the cut: same number to a few percent on a long chain."""
+    x = checks.autoregression(np.random.default_rng(7), 20_000, 0.8)
+    theirs = 20_000 / float(mcmc.autocorrelation_time(torch.tensor(x)))
+    assert checks.effective_sample_size_of(x) == pytest.approx(theirs, rel=0.1)
+
+
+def test_a_transition_matrix_keeps_its_law_and_balances_its_flow():
+    rng = np.random.default_rng(8)
+    for K in range(1, 8):
+        log_p = rng.normal(size=K)
+        P, flow = checks.transition_matrix_of(log_p, checks.random_proposals(rng, K, 0.3))
+        assert np.allclose(flow, flow.T)
+        assert np.allclose(flow.sum(0), np.exp(log_p) / np.exp(log_p).sum())
+        assert (P >= 0).all()
+
+
+# --- The exact laws that the checks rest on
+
+
+def test_every_path_of_annealing_together_weighs_z_whatever_the_schedule():
+    for seed in SEEDS:
+        problem = checks.random_annealing(np.random.default_rng(seed))
+        log_w, chance = problem.weight_law(problem.right)
+        assert chance.sum() == pytest.approx(1)
+        assert chance @ np.exp(log_w) == pytest.approx(np.exp(problem.log_target).sum())
+
+
+def test_the_quadrature_of_mala_has_converged_and_its_law_is_a_law():
+    for seed in range(5):
+        well = checks.random_well(np.random.default_rng(seed))
+        for stay, down in well.law():
+            assert 0 <= stay <= 1
+            assert 0 <= down <= 1 - stay + 1e-9
+
+
+def test_mala_with_its_quadrature_keeps_the_boltzmann_law():
+    """Detailed balance on a grid: the probability to go up from x integrates to that of going down."""
+    grid = np.linspace(-4.0, 4.0, 401)
+    well = checks.Well(1.0, 0.5, 0.2, 0.2, tuple(grid))
+    density = np.exp(-well.energy(grid))
+    stay, down = np.array(well.law()).T
+    up = 1 - stay - down
+    assert density @ down == pytest.approx(density @ up, rel=1e-6)
+
+
+def test_the_noise_of_a_correct_sweep_is_recovered_exactly():
+    rng = np.random.default_rng(9)
+    precision, mean = checks.correlated_precision(rng, 3), checks.far_mean(rng, 3)
+    before = rng.normal(size=(50, 3))
+    noise = np.random.default_rng(10).standard_normal((3, 50)).T
+    after = checks.gaussian_gibbs_of(before, mean, precision, np.random.default_rng(10))
+    assert np.allclose(checks.sweep_noise(before, after, mean, precision), noise)
+
+
+def test_a_gibbs_sweep_keeps_the_gaussian():
+    """The sweep x' = A x + noise of covariance S must satisfy A Σ Aᵀ + S = Σ."""
+    rng = np.random.default_rng(11)
+    precision = checks.correlated_precision(rng, 3)
+    covariance = np.linalg.inv(precision)
+    lower, upper = np.tril(precision), np.triu(precision, 1)
+    A = -np.linalg.solve(lower, upper)
+    root = np.linalg.solve(lower, np.diag(np.sqrt(np.diag(precision))))
+    assert np.allclose(A @ covariance @ A.T + root @ root.T, covariance)
+    x = rng.normal(size=(4, 3))
+    still = checks.sweep_noise(x, x @ A.T, np.zeros(3), precision)
+    assert np.allclose(still, 0)
+
+
+def test_a_well_is_one_on_which_a_missing_correction_shows():
+    for seed in range(5):
+        well = checks.random_well(np.random.default_rng(seed))
+        assert np.abs(np.array(well.law()) - np.array(well.law(0.0))).max() > 0.15
+
+
+def test_proposals_of_a_finite_space_follow_its_matrix():
+    """Fails by chance with probability below 36 · 1e-9."""
+    space = checks.random_space(np.random.default_rng(12), symmetric=False)
+    log_density, propose, log_proposal = local(space.arguments)
+    starts = np.repeat(np.arange(checks.N_STATES), 1500)
+    x = np.stack([starts // 2, starts % 2], 1)
+    y = propose(x, np.random.default_rng(13))
+    ends = (2 * y[:, 0] + y[:, 1]).astype(int)
+    assert smallest_p_value(checks.transition_counts(starts, ends, space.Q)) > 1e-9
+    assert np.allclose(log_density(x), space.log_p[starts])
+    assert np.allclose(np.exp(log_proposal(y, x)), space.Q[starts, ends])
+
+
+# --- The confusion table
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
+    """Six sampler checks at ALPHA = 1e-9 for each of four implementations: fails by chance below 1e-7."""
+    for function in (exercise.reference, *exercise.alternatives):
+        assert failed_checks(exercise, function, 0) == frozenset(), function.__name__
+    for mistake in exercise.mistakes:
+        assert failed_checks(exercise, mistake.function, 0), mistake.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_over_200_seeds_right_code_passes_and_every_mistake_fails(exercise):
+    """Fails by chance below 200 · 24 · 1e-9 for right code."""
+    rows = selftest(Assignment("mcmc", (exercise,)), range(200)).rows
+    assert [(row.name, row.verdict, row.named) for row in rows if not row.holds] == []
+
+
+def test_every_check_is_failed_by_some_mistake_and_mistakes_differ():
+    for exercise in EXERCISES:
+        failed = {m.name: failed_checks(exercise, m.function, 0) for m in exercise.mistakes}
+        assert frozenset.union(*failed.values()) == {check.name for check in exercise.checks}
+        assert len(set(failed.values())) >= 2, exercise.name
+
+
+def failed_checks(exercise, function, seed):
+    failed = set()
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong:
+            failed.add(check.name)
+    return frozenset(failed)
+
+
+# --- The notebook
+
+
+def plain_cells():
+    """The notebook's cells that set it up: neither answers nor tests nor figures."""
+    cells = percent.read("mcmc").cells
+    return [
+        c.source for c in cells if c.cell_type == "code" and not c.metadata and "plt.show" not in c.source
+    ]
+
+
+def test_the_points_of_the_cells_are_those_of_the_checks_and_add_to_100():
+    stated = percent.exercise_points("mcmc")
+    assert sum(stated.values()) == 100
+    assert {e.name: e.points for e in EXERCISES}.items() <= stated.items()
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_every_alternative_passes_the_notebook_s_own_tests(exercise):
+    (visible,) = [c.source for c in percent.read("mcmc").cells if c.metadata.get("tests") == exercise.name]
+    for alternative in exercise.alternatives:
+        namespace: dict[str, object] = {}
+        for source in (*plain_cells(), exercise.source(alternative), visible):
+            exec(compile(source, alternative.__name__, "exec"), namespace)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_mistakes_stand_alone_in_the_notebook(exercise):
+    for mistake in exercise.mistakes:
+        namespace: dict[str, object] = {}
+        for source in (*plain_cells(), exercise.source(mistake.function)):
+            exec(source, namespace)
+        in_notebook = failed_checks(exercise, namespace[exercise.name], 1)
+        assert in_notebook == failed_checks(exercise, mistake.function, 1)
+        assert in_notebook
+
+
+@pytest.mark.slow
+def test_the_solved_notebook_runs_from_top_to_bottom():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    namespace: dict[str, object] = {}
+    for cell in json.loads(samples.solution_notebook("mcmc"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "cell", "exec"), namespace)
+    assert set(EXERCISE_NAMES) <= set(namespace)
+
+
+# --- Through the real sandbox
+
+
+@pytest.fixture(scope="module")
+def provided():
+    with Sandbox(provided=assignment.provides) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(provided):
+    solved = judge(samples.solution_notebook("mcmc"), assignment, provided, b"key").report
+    assert solved.score == solved.max_score == 90
+    unsolved = judge(samples.unsolved_notebook("mcmc"), assignment, provided, b"key").report
+    assert (unsolved.status, unsolved.score) == ("graded", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_a_mistake_costs_its_own_exercise_only_and_is_named(provided):
+    """A sampler of torch's through the sandbox: MALA without the ratio of its proposals."""
+    (mistake,) = [m for m in checks.langevin.mistakes if m.name.startswith("takes the langevin proposal")]
+    data = samples.notebook_with("mcmc", {"langevin": checks.langevin.source(mistake.function)})
+    report = judge(data, assignment, provided, b"key").report
+    assert report.score == 84
+    (failed,) = [c for e in report.exercises for c in e.checks if c.score < c.points]
+    assert failed.mistake == mistake.name
