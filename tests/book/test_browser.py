@@ -112,7 +112,7 @@ def test_figures_fit_show_one_version_and_their_caption(
             assert len(images) == 1
             assert ("on-dark" in images[0]) == dark
             assert captioned
-        assert bool(figures) == (page.as_posix() == "book/ising.html")
+        assert figures or page.as_posix() != "book/ising.html"
 
 
 def test_search_finds_a_chapter(browser: Any, origin: str) -> None:
