@@ -59,6 +59,7 @@ def test_grading_prints_each_student_and_a_table_and_where_things_are(classroom,
     assert "WARNING" in err
 
 
+@pytest.mark.slow
 def test_ungraded_submissions_are_listed_and_the_exit_code_is_three(classroom, right, sabotage, call):
     classroom.submit("ada", right)
     sabotage("raise")
@@ -105,6 +106,7 @@ def test_a_wrong_option_is_a_usage_error(call):
     assert "maybe" in err
 
 
+@pytest.mark.slow
 def test_feedback_is_written_again_without_grading(classroom, right, call):
     classroom.submit("ada", right)
     classroom.grade()

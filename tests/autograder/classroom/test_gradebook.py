@@ -36,6 +36,7 @@ def test_what_a_human_graded_survives_regrading(classroom, right):
     assert ">54 <" in page
 
 
+@pytest.mark.slow
 def test_free_text_waits_for_a_human_unless_it_is_untouched(classroom, right):
     classroom.submit("ada", right | {"why": "Because."})
     classroom.submit("bob", right)

@@ -65,6 +65,7 @@ def test_a_release_goes_on_when_there_are_submissions(classroom, right, notebook
     assert classroom.entries("ada").score["double-tests"] == 40
 
 
+@pytest.mark.slow
 def test_graded_cells_cannot_change_once_there_are_submissions(classroom, right, notebook_of_toy):
     classroom.submit("ada", right)
     classroom.grade()
