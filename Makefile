@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-ASSIGNMENTS := $(patsubst solutions/%.py,%,$(wildcard solutions/*.py))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: all install release book samples grade test test-fast lint format lab lock clean help
@@ -25,7 +24,7 @@ release: install ## student notebooks from solutions/, and a zip for each
 	$(BIN)/autograder release
 
 book: release ## the book, into _build/html
-	$(BIN)/jupyter-book build . -W -n --keep-going
+	EBM_REQUIRE_DOWNLOADS=1 OMP_NUM_THREADS=1 $(BIN)/jupyter-book build . -W -n --keep-going
 
 samples: release ## a small class of sample submissions
 	$(BIN)/autograder samples ising
@@ -33,7 +32,7 @@ samples: release ## a small class of sample submissions
 grade: samples ## grade the samples in the sandbox
 	$(BIN)/autograder grade ising
 
-test: install ## every test
+test: book ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-fast: install ## the tests that take under two minutes together

@@ -5,6 +5,18 @@ import os
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a sandbox or the built site run in one process."""
+    for item in items:
+        parts = item.path.relative_to(item.config.rootpath).parts
+        if item.get_closest_marker("xdist_group") is None and parts[:2] in GROUPS:
+            item.add_marker(pytest.mark.xdist_group(GROUPS[parts[:2]]))
+
+
+GROUPS = {("tests", "book"): "book", ("tests", "autograder"): "sandbox"}
