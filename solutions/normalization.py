@@ -296,20 +296,20 @@ assert np.allclose(found.detach(), -math.log(2 * math.pi), atol=1e-5), (
 # %% [markdown]
 # ### See it work
 #
-# One coupling layer bends a Gaussian. $x_1$ passes unchanged and steers $x_2$. The sum over the fine grid
+# One coupling layer bends a Gaussian. $x_1$ passes unchanged and steers $x_2$. The sum over the grid
 # shows that the density is normalized, though nobody computed $Z$.
 
 
 # %%
 def banana(x: torch.Tensor) -> torch.Tensor:
     first, second = x[..., :1], x[..., 1:]
-    return torch.cat([first, second * torch.exp(0.5 * torch.tanh(first)) - 0.7 * first**2 + 1], -1)
+    return torch.cat([first, second * torch.exp(0.5 * torch.tanh(first)) - 0.4 * first**2 + 1], -1)
 
 
-ticks = torch.linspace(-5, 7, 121)
+ticks = torch.linspace(-5, 7, 31)
 grid = torch.cartesian_prod(ticks, ticks)
-density = flow_log_prob(banana, grid).exp().reshape(121, 121)
-print(f"sum of density × area over the grid: {density.sum().item() * 0.1**2:.4f}")
+density = flow_log_prob(banana, grid).exp().reshape(31, 31)
+print(f"sum of density × area over the grid: {density.sum().item() * 0.4**2:.4f}")
 plt.figure(figsize=(4, 3.2))
 plt.contourf(ticks, ticks, density.T, levels=12)
 plt.xlim(-4, 4)
