@@ -1312,6 +1312,8 @@ def _(attempt: Attempt) -> None:
     for size, dtype in [((1, 1), np.int64), ((1, 7), np.int8), ((6, 1), np.uint8), ((5, 4), np.uint8)]:
         image, other = labels(rng, size, dtype), labels(rng, size, dtype)
         calls += [(image, other, strength(rng)), (image, 1 - image, strength(rng)), (image, other, -0.5)]
+    blank, drawn = np.zeros((4, 6), dtype=np.uint8), both_kinds(rng, (4, 6)).astype(np.uint8)
+    calls.append((blank, drawn, strength(rng)))
     attempt.compare(calls)
 
 
