@@ -1,0 +1,234 @@
+"""The product-of-experts assignment: references agree with the library, laws are exact, checks grade as they say."""
+
+import functools
+import math
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from autograder import percent, samples
+from autograder.checks import product_of_experts as checks
+from autograder.exercise import LocalAttempt, Wrong, local
+from autograder.judge import judge
+from autograder.sandbox import NoIsolation, Sandbox
+from autograder.selftest import selftest
+from ebmkit import product_of_experts as library
+from ebmkit.energy import EnergyModel
+
+EXERCISES = checks.assignment.exercises
+EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
+
+
+def failed_checks(exercise, function, seed):
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong:
+            yield check.name
+
+
+# --- The references and the library agree
+
+
+@pytest.mark.parametrize("size", [(1,), (3,), (4, 2), (2, 3, 5)])
+def test_the_reference_of_the_gaussian_product_is_the_library_s(size):
+    means, variances = checks.gaussians(np.random.default_rng(0), size)
+    theirs = library.product_of_gaussians(torch.tensor(means), torch.tensor(variances))
+    for ours, value in zip(checks.product_of_gaussians_of(means, variances), theirs):
+        assert np.allclose(ours, value, rtol=1e-10)
+
+
+def test_the_gaussian_reference_is_the_product_at_every_point():
+    rng = np.random.default_rng(1)
+    means, variances = checks.gaussians(rng, (4,))
+    mean, variance, log_z = checks.product_of_gaussians_of(means, variances)
+    for x in rng.normal(0, 3, 5):
+        each = -0.5 * np.log(2 * np.pi * variances) - 0.5 * (x - means) ** 2 / variances
+        one = -0.5 * math.log(2 * math.pi * variance) - 0.5 * (x - mean) ** 2 / variance
+        assert each.sum() == pytest.approx(log_z + one)
+
+
+@pytest.mark.parametrize("M", [1, 2, 7])
+def test_the_references_of_and_and_or_are_the_library_s(M):
+    log_p = checks.log_tables(np.random.default_rng(2), M, 5)
+    log_p[0, 3] = -np.inf
+    product, mixture = checks.and_or_of(log_p)
+    assert np.allclose(product, library.product_of_categoricals(torch.tensor(log_p)).log_prob.exp())
+    assert np.allclose(mixture, library.mixture_of_categoricals(torch.tensor(log_p)).exp())
+
+
+class Expert(EnergyModel):
+    """A hidden check's expert as a model of the library."""
+
+    event_shape = (2,)
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def energy(self, x):
+        return -torch.as_tensor(self.function(x.numpy()))
+
+
+def test_the_reference_of_the_log_product_is_minus_the_library_s_energy():
+    rng = np.random.default_rng(3)
+    experts = local([make(rng, 2) for make in (checks.quadratic, checks.wave, checks.half_space)])
+    x = rng.normal(0, 2, (20, 2))
+    for weights in ([1.5, -0.3, 0.8], [0.5, 1.0, 0.0]):
+        model = library.ProductOfExperts([Expert(e) for e in experts], weights)
+        assert np.allclose(checks.log_product_of(experts, weights, x), -model.energy(torch.tensor(x)))
+
+
+def test_the_reference_of_the_weights_gradient_is_the_derivative_of_the_library_s_product():
+    rng = np.random.default_rng(4)
+    log_p, data = checks.log_tables(rng, 3, 6), rng.integers(0, 6, 30)
+    weights = torch.tensor(rng.uniform(0.3, 2.0, 3), requires_grad=True)
+    likelihood = library.product_of_categoricals(torch.tensor(log_p), weights).log_prob[data].mean()
+    (gradient,) = torch.autograd.grad(likelihood, weights)
+    value, found = checks.weight_gradient_of(log_p, weights.detach().numpy(), data)
+    assert value == pytest.approx(likelihood.item())
+    assert np.allclose(found, gradient)
+
+
+# --- The exact laws that the checks rest on
+
+
+def test_letters_are_proposed_and_accepted_as_their_law_says():
+    """Fails by chance with probability below 1e-8: eight exact binomial tests at 1e-9."""
+    letters = checks.Letters(np.random.default_rng(5))
+    propose, log_others = local(letters.arguments)
+    x = propose(20_000, np.random.default_rng(6)).astype(int)
+    seen = np.bincount(x, minlength=checks.LETTERS)
+    for hits, p in zip(seen, letters.first):
+        assert checks.Count("", int(hits), len(x), float(p)).p_value > 1e-9
+    joint = letters.first * np.exp(log_others(np.arange(checks.LETTERS)))
+    assert np.allclose(joint / joint.sum(), letters.law)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_rejection_sampler_finds_its_draws_soon(seed):
+    """At most one proposal in five is lost in vain: loops over single proposals end within the time limit."""
+    letters = checks.Letters(np.random.default_rng(seed))
+    assert letters.first @ letters.accepts > 0.15
+
+
+# --- The confusion table
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
+    for function in (exercise.reference, *exercise.alternatives):
+        assert list(failed_checks(exercise, function, 0)) == [], function.__name__
+    for mistake in exercise.mistakes:
+        assert list(failed_checks(exercise, mistake.function, 0)), mistake.name
+
+
+@pytest.mark.slow
+def test_the_checks_hold_on_two_hundred_seeds():
+    table = selftest(checks.assignment, range(200), naming_seeds=2)
+    assert table.holds, str(table)
+    assert [row.name for row in table.rows if row.misnamed] == []
+
+
+def test_every_check_catches_some_mistake_and_no_exercise_is_all_or_nothing():
+    for exercise in EXERCISES:
+        failed = [frozenset(failed_checks(exercise, m.function, 0)) for m in exercise.mistakes]
+        assert frozenset.union(*failed) == {check.name for check in exercise.checks}
+        assert len(set(failed)) >= 2, exercise.name
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda *a: None,
+        lambda *a: float("nan"),
+        lambda *a: "0",
+        lambda *a: np.zeros((2, 0, 5)),
+        lambda *a: [[0, 1], [1]],
+        lambda *a: (x for x in a),
+        lambda *a: (a[0],) * 3,
+        lambda *a: 1 / 0,
+    ],
+    ids="none nan text empty ragged generator triple raises".split(),
+)
+def test_nonsense_is_wrong_and_never_breaks_a_check(exercise, answer):
+    assert len(list(failed_checks(exercise, answer, 1))) == len(exercise.checks)
+
+
+# --- The notebook
+
+
+@functools.cache
+def setup_source():
+    """The cells before any exercise, and the functions that the visible tests use."""
+    cells = percent.read("product_of_experts").cells
+    plain = [c.source for c in cells if c.cell_type == "code" and not set(c.metadata) & {"exercise", "tests"}]
+    return "\n".join(s for s in plain if "plt.show" not in s and "and_or(" not in s)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_mistakes_and_alternatives_stand_alone_and_alternatives_pass_the_visible_tests(exercise):
+    cells = percent.read("product_of_experts").cells
+    visible = next(c.source for c in cells if c.metadata.get("tests") == exercise.name)
+    for function in [*exercise.alternatives, *(m.function for m in exercise.mistakes)]:
+        namespace: dict[str, object] = {}
+        exec(setup_source() + "\n" + exercise.source(function), namespace)
+        alone = frozenset(failed_checks(exercise, namespace[exercise.name], 1))
+        assert alone == frozenset(failed_checks(exercise, function, 1))
+        if function in exercise.alternatives:
+            exec(visible, namespace)
+
+
+def test_the_solved_notebook_runs_from_top_to_bottom():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    namespace: dict[str, object] = {}
+    for cell in percent.read("product_of_experts").cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, "cell", "exec"), namespace)
+    assert set(EXERCISE_NAMES) <= set(namespace)
+    weights = namespace["weights"]
+    assert weights[0] == pytest.approx(weights[1])
+    assert weights[0] + weights[1] == pytest.approx(1, abs=0.1)
+
+
+# --- Through the real sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    try:
+        with Sandbox(provided=checks.assignment.provides) as opened:
+            yield opened
+    except NoIsolation as error:
+        if os.environ.get("EBM_REQUIRE_ALL"):
+            raise
+        pytest.skip(f"no isolation on this machine: {error}")
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(sandbox):
+    solved = judge(samples.solution_notebook("product_of_experts"), checks.assignment, sandbox, b"key").report
+    assert (solved.status, solved.score, solved.max_score, solved.notes) == ("graded", 90, 90, ())
+    unsolved = judge(
+        samples.unsolved_notebook("product_of_experts"), checks.assignment, sandbox, b"key"
+    ).report
+    assert (unsolved.status, unsolved.score) == ("graded", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_a_mistake_of_each_exercise_is_named_in_the_sandbox(sandbox):
+    chosen = {e.name: e.mistakes[1] for e in EXERCISES}
+    answers = {e.name: e.source(chosen[e.name].function) for e in EXERCISES}
+    report = judge(
+        samples.notebook_with("product_of_experts", answers), checks.assignment, sandbox, b"key"
+    ).report
+    for result in report.exercises:
+        assert result.score < result.points, result.name
+        assert chosen[result.name].name in {check.mistake for check in result.checks}, result.name
