@@ -89,7 +89,7 @@ import torch
 # *Example.* $a = (0, \log 3)$ gives $\log(1 + 3) = \log 4 = 1.386$. Add 1000 to both, and the result is 1000
 # larger.
 #
-# Chapter: *Adding in the log domain*.
+# Chapter: *What can go wrong*.
 
 
 # %% exercise="log_sum_exp"
@@ -139,7 +139,7 @@ assert np.array_equal(found, [2.0, -np.inf]), (
 # *Example.* For $\sigma = 1$ and $\lambda = 2$: $Z_1 = \sqrt{2\pi}$ and $Z_2 = \tfrac12$. The pair is
 # $(0.919, -0.693)$.
 #
-# Chapter: *Volumes in closed form*.
+# Chapter: *Volumes you can look up*.
 
 
 # %% exercise="log_normalizers"
@@ -180,7 +180,7 @@ assert np.allclose(found[1], np.zeros(4)), f"for λ = 1 the volume is 1 and its 
 #
 # *Example.* $f(x) = x$ on $[0, 1]$ has the volumes $e - 1 = 1.71828$ and $\tfrac13$.
 #
-# Chapter: *Quadrature*.
+# Chapter: *Two conditions*.
 
 
 # %% exercise="volumes"
@@ -235,29 +235,29 @@ plt.show()
 # %% [markdown]
 # ## Exercise 4: the change of variables of a flow
 #
-# A *flow* maps $x$ one to one to $z = g(x)$, which is a standard Gaussian. Then $p(x)$ is normalized for any
-# such $g$, because the map says how it stretches space:
+# A *flow* maps $x$ one to one to $z = T(x)$, which is a standard Gaussian. Then $p(x)$ is normalized for any
+# such $T$, because the map says how it stretches space:
 #
-# $$\log p(x) = \log \mathcal N(g(x);\, 0, I) + \log \left| \det \frac{\partial g}{\partial x}(x) \right| ,
+# $$\log p(x) = \log \mathcal N(T(x);\, 0, I) + \log \left| \det \frac{\partial T}{\partial x}(x) \right| ,
 # \qquad \log \mathcal N(z;\, 0, I) = -\tfrac12 \sum_{d=1}^{D} z_d^2 - \tfrac D2 \log 2\pi .$$
 #
-# Let torch find the Jacobian, $\partial g_i / \partial x_j$. You need no formula for it, and your function
+# Let torch find the Jacobian, $\partial T_i / \partial x_j$. You need no formula for it, and your function
 # works for every flow.
 #
-# - `to_latent`: $g$, a function on tensors. It maps shape `(B, D)` to `(B, D)`, each row by itself. It is
+# - `to_latent`: $T$, a function on tensors. It maps shape `(B, D)` to `(B, D)`, each row by itself. It is
 #   invertible and differentiable.
 # - `x`: a tensor of shape `(B, D)` with $B, D \ge 1$, `float32` or `float64`.
 # - Returns $\log p$ of each row, a tensor of shape `(B,)`.
 # - $D$ can be 24, where a determinant overflows though its logarithm is an ordinary number. A determinant can
 #   be negative: a flow may mirror.
 #
-# *Example.* $g(x) = 2x$ in one dimension makes $p$ a Gaussian of standard deviation $\tfrac12$. At $x = 0$
+# *Example.* $T(x) = 2x$ in one dimension makes $p$ a Gaussian of standard deviation $\tfrac12$. At $x = 0$
 # its log-density is $\log 2 - \tfrac12 \log 2\pi = -0.226$.
 #
 # Useful: `torch.autograd.grad`, `torch.autograd.functional.jacobian`, `torch.func.jacrev`,
 # `torch.linalg.slogdet`.
 #
-# Chapter: *Normalized by construction*.
+# Chapter: *Built to sum to one*.
 
 
 # %% exercise="flow_log_prob"
@@ -333,7 +333,7 @@ plt.show()
 # *Example.* With $E(x) = \sum_i x_i$, $n = 3$ and $q = 2$ the sum factorizes: $Z = (1 + e^{-1})^3$. So
 # $\log Z = 0.940$, from 8 terms.
 #
-# Chapter: *Enumeration, and how its cost grows*.
+# Chapter: *The curse of dimension*.
 
 
 # %% exercise="enumerate_log_z"
@@ -405,7 +405,7 @@ plt.show()
 # 2.197$.
 # The two densities made of one function disagree on which point is more probable.
 #
-# Chapter: *Comparing without normalizing*.
+# Chapter: *What you can do without Z*.
 
 
 # %% exercise="log_ratios"

@@ -579,7 +579,7 @@ def forgets_the_determinant(to_latent, x):
 
 
 @flow_log_prob.mistake(
-    "The sign: where g stretches space, x is packed more densely than z. Add log |det ∂g/∂x|."
+    "The sign: where T stretches space, x is packed more densely than z. Add log |det ∂T/∂x|."
 )
 def subtracts_the_log_determinant(to_latent, x):
     x = x.detach().requires_grad_(True)
@@ -589,7 +589,7 @@ def subtracts_the_log_determinant(to_latent, x):
     return -0.5 * (z**2).sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi) - log_det
 
 
-@flow_log_prob.mistake("The Gaussian is evaluated at x; it is z = g(x) that is Gaussian.")
+@flow_log_prob.mistake("The Gaussian is evaluated at x; it is z = T(x) that is Gaussian.")
 def evaluates_the_gaussian_at_x(to_latent, x):
     x = x.detach().requires_grad_(True)
     rows = [torch.autograd.grad(c.sum(), x, retain_graph=True)[0] for c in to_latent(x).unbind(1)]
