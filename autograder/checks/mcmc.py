@@ -1241,7 +1241,7 @@ def _(attempt: Attempt) -> None:
     attempt.compare([(x,) for x in chains], rtol=1e-4)
 
 
-@effective_sample_size.check(2, "chains that jump to and fro, and very short ones")
+@effective_sample_size.check(2, "chains that jump back and forth, and very short ones")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     chains = [autoregression(rng, n, -uniform(rng, 0.3, 0.8)) for n in (200, 151)]
