@@ -3,9 +3,11 @@
 All checks compare numbers, so a verdict depends on chance only through the inputs. Drawn seeds are fixed.
 """
 
+import dataclasses
 import itertools
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from autograder import percent, samples
 from autograder.checks import normalization as checks
 from autograder.exercise import LocalAttempt, Wrong
 from autograder.judge import judge
-from autograder.sandbox import Sandbox
+from autograder.sandbox import NoIsolation, Sandbox
 from autograder.selftest import selftest
 from autograder.worker.codec import Source, Tensor
 from autograder.worker.materialize import materialize
@@ -37,10 +39,34 @@ def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
 
 
 @pytest.mark.slow
-def test_the_checks_hold_on_two_hundred_seeds_and_no_mistake_is_told_the_name_of_another():
-    table = selftest(checks.assignment, range(200))
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_two_hundred_seeds_agree_and_no_mistake_is_told_the_name_of_another(exercise):
+    table = selftest(dataclasses.replace(checks.assignment, exercises=(exercise,)), range(200))
     assert table.holds, str(table)
     assert [row.name for row in table.rows if row.misnamed] == []
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda *a: None,
+        lambda *a: math.nan,
+        lambda *a: "0",
+        lambda *a: (None, None),
+        lambda *a: ("0", "0"),
+        lambda *a: (np.zeros((2, 0, 5)), [[0, 1], [1]]),
+        lambda *a: [[0, 1], [1]],
+        lambda *a: (x for x in a),
+        lambda *a: {"value": 1.0},
+        lambda *a: np.full((3, 3), 1e300),
+        lambda *a: torch.zeros(2, 2, dtype=torch.complex64),
+    ],
+)
+def test_answers_of_any_other_kind_are_wrong_and_break_no_check(exercise, answer):
+    for check in exercise.checks:
+        with pytest.raises(Wrong):
+            LocalAttempt.passes(exercise, check, answer, 0)
 
 
 def test_every_check_catches_some_mistake_and_no_exercise_is_all_or_nothing():
@@ -219,25 +245,46 @@ def run_notebook(tree):
 
 @pytest.fixture(scope="module")
 def provided():
-    with Sandbox(provided=checks.assignment.provides) as opened:
-        yield opened
+    try:
+        with Sandbox(provided=checks.assignment.provides) as opened:
+            yield opened
+    except NoIsolation as error:
+        if os.environ.get("EBM_REQUIRE_ALL"):
+            raise
+        pytest.skip(f"no isolation on this machine: {error}")
+
+
+def graded(data, sandbox):
+    return judge(data, checks.assignment, sandbox, b"key").report
 
 
 @pytest.mark.slow
 @pytest.mark.sandbox
 def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(provided):
-    solved = judge(samples.solution_notebook("normalization"), checks.assignment, provided, b"key").report
-    assert solved.score == solved.max_score == 90
-    unsolved = judge(samples.unsolved_notebook("normalization"), checks.assignment, provided, b"key").report
+    solved = graded(samples.solution_notebook("normalization"), provided)
+    assert (solved.status, solved.score, solved.max_score, solved.notes) == ("graded", 90, 90, ())
+    unsolved = graded(samples.unsolved_notebook("normalization"), provided)
     assert (unsolved.status, unsolved.score) == ("graded", 0)
 
 
 @pytest.mark.slow
 @pytest.mark.sandbox
-def test_a_mistake_costs_its_own_exercise_only_and_is_named(provided):
-    mistake = checks.log_sum_exp.mistakes[1]
-    answer = {"log_sum_exp": checks.log_sum_exp.source(mistake.function)}
-    data = samples.notebook_with("normalization", answer)
-    report = judge(data, checks.assignment, provided, b"key").report
-    assert report.score == 75
-    assert {check.mistake for check in report.exercises[0].checks} == {mistake.name}
+@pytest.mark.parametrize("index", range(max(len(e.alternatives) for e in EXERCISES)))
+def test_alternatives_score_full_marks_in_the_sandbox(index, provided):
+    """One notebook carries one alternative of every exercise, its figures included."""
+    answers = {e.name: e.source(e.alternatives[index % len(e.alternatives)]) for e in EXERCISES}
+    report = graded(samples.notebook_with("normalization", answers), provided)
+    assert (report.score, report.notes) == (90, ())
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+@pytest.mark.parametrize("index", range(max(len(e.mistakes) for e in EXERCISES)))
+def test_mistakes_fail_in_the_sandbox_and_are_named(index, provided):
+    """One notebook carries one mistake of every exercise."""
+    chosen = {e.name: e.mistakes[index] for e in EXERCISES if index < len(e.mistakes)}
+    answers = {e.name: e.source(chosen[e.name].function) for e in EXERCISES if e.name in chosen}
+    report = graded(samples.notebook_with("normalization", answers), provided)
+    for result in report.exercises:
+        told = {check.mistake for check in result.checks if check.score < check.points} - {""}
+        assert told == ({chosen[result.name].name} if result.name in chosen else set()), result.name
