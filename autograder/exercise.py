@@ -115,7 +115,7 @@ class Assignment:
 
     name: str
     exercises: tuple[Exercise, ...]
-    provides: tuple[str, ...] = ("data",)
+    provides: tuple[str, ...] = ("chance", "data")
 
     def exercise(self, name: str) -> Exercise:
         return next(e for e in self.exercises if e.name == name)

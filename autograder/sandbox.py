@@ -30,6 +30,7 @@ from autograder.worker import codec
 
 LEVELS = ("namespaces", "bubblewrap", "none")
 WORKER = Path(__file__).parent / "worker"
+INSIDE = Path("/opt/environment")
 START_SECONDS = 90.0
 GRACE_SECONDS = 3.0
 
@@ -197,7 +198,7 @@ class Sandbox:
         else:
             command = [
                 *self._bubblewrap(level, course),
-                sys.executable,
+                f"{INSIDE}/bin/python3",
                 "-I",
                 "/opt/course/zygote.py",
                 settings,
@@ -223,6 +224,8 @@ class Sandbox:
         if event is None or event.get("event") != "ready":
             complaint = self._complaint()
             self._kill()
+            if event is not None:
+                raise RuntimeError(f"the sandbox could not import what it needs: {event.get('reason')}")
             raise NoIsolation(f"the sandbox did not start: {complaint}")
         self.filtered = bool(event.get("seccomp"))
 
@@ -240,9 +243,9 @@ class Sandbox:
         arguments = [program, *user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
         arguments += ["--clearenv"]
-        for name, value in (ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}).items():
+        for name, value in (ENVIRONMENT | {"PATH": f"{INSIDE}/bin:/usr/bin:/bin"}).items():
             arguments += ["--setenv", name, value]
-        for place in (sys.base_prefix, sys.prefix, "/etc/fonts", "/opt/course", "/home/student"):
+        for place in (sys.base_prefix, INSIDE, "/etc/fonts", "/opt/course", "/home/student"):
             for parent in reversed(Path(place).parents):
                 arguments += ["--perms", "0755", "--dir", str(parent)]
         arguments += ["--ro-bind", "/usr", "/usr"]
@@ -254,13 +257,14 @@ class Sandbox:
                 arguments += ["--ro-bind", name, name]
         for name in ("/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives"):
             arguments += ["--ro-bind-try", name, name]
-        for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
-            if not prefix.startswith("/usr"):
-                arguments += ["--ro-bind", prefix, prefix]
-        for site in {Path(p) for p in sys.path if p.endswith("site-packages")}:
+        if not sys.base_prefix.startswith("/usr"):
+            arguments += ["--ro-bind", sys.base_prefix, sys.base_prefix]
+        # The environment lies elsewhere inside, so that its place on this machine neither shows nor matters.
+        arguments += ["--ro-bind", sys.prefix, str(INSIDE)]
+        for site in Path(sys.prefix).glob("lib*/python*/site-packages"):
             for package in ("autograder", "ebmkit"):  # where they are installed rather than linked
                 if (site / package).is_dir():
-                    arguments += ["--tmpfs", str(site / package)]
+                    arguments += ["--tmpfs", str(INSIDE / (site / package).relative_to(sys.prefix))]
         arguments += ["--ro-bind", str(course), "/opt/course", "--proc", "/proc", "--dev", "/dev"]
         arguments += ["--tmpfs", "/tmp", "--dir", "/home/student"]
         if level == "bubblewrap":
@@ -375,12 +379,12 @@ class Line:
     def __init__(self, channel: socket.socket, session: Session) -> None:
         self.channel = channel
         self.session = session
-        self.deadline = math.inf
+        self.left = math.inf
         self.seed: int | None = None
 
     def begin(self, seconds: float, seed: int) -> None:
         """Give the calls from now on `seconds` in all, and global random generators this seed."""
-        self.deadline = time.monotonic() + seconds
+        self.left = seconds
         self.seed = seed
 
     def close(self) -> None:
@@ -401,7 +405,9 @@ class Line:
             codec.send(self.channel, request)
         except OSError:
             raise codec.Closed from None
-        reply = codec.receive(self.channel, self.deadline)
+        asked = time.monotonic()
+        reply = codec.receive(self.channel, asked + self.left)
+        self.left -= time.monotonic() - asked  # the judge's own work costs the student no time
         if (
             not isinstance(reply, dict)
             or reply.get("id") != identity

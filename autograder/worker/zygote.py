@@ -148,7 +148,11 @@ def main() -> None:
     seccomp = import_seccomp() if settings["seccomp"] else None
     start = time.perf_counter()
     control = socket.socket(fileno=CONTROL)
-    zygote = Zygote(control, settings, seccomp)
+    try:
+        zygote = Zygote(control, settings, seccomp)
+    except ImportError as error:
+        control.sendall(json.dumps({"event": "failed", "reason": str(error)}).encode() + b"\n")
+        raise
     zygote.tell(event="ready", seconds=time.perf_counter() - start, seccomp=seccomp is not None)
     zygote.serve()
 
