@@ -1,4 +1,4 @@
-"""The command line: release, grade, feedback, export, samples, selftest.
+"""The command line: release, collect, grade, feedback, report, export, gradescope, samples, selftest.
 
 Everything heavy is imported by the command that needs it, so that `autograder --help` answers at once.
 """
@@ -146,6 +146,14 @@ def feedback(assignment: Assignment) -> None:
     if not pages:
         raise ValueError(f"nothing of {assignment} is graded yet; run: autograder grade {assignment}")
     print(f"{len(pages)} pages in {course.folder('feedback')}")
+
+
+@app.command()
+def report(assignment: Assignment) -> None:
+    """Write one page on how the class did: scores, how hard each check was, mistakes, what was not graded."""
+    from autograder.overview import write
+
+    print(f"Report: {write(_course(), assignment)}")
 
 
 @app.command()
