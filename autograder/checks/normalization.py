@@ -461,7 +461,7 @@ def starts_at_zero(f, lower, upper):
 
 @volumes.alternative
 def volumes_by_trapezoids(f, lower, upper):
-    x = np.linspace(lower, upper, 30001)
+    x = np.linspace(lower, upper, 20001)
     return np.trapezoid(np.exp(f(x)), x), np.trapezoid(f(x) ** 2, x)
 
 
@@ -488,7 +488,7 @@ def volumes_by_gauss_in_every_cell(f, lower, upper):
 
 @volumes.alternative
 def volumes_by_a_running_sum(f, lower, upper):
-    n = 25_000
+    n = 20_000
     width = (upper - lower) / n
     y = f(lower + (np.arange(n) + 0.5) * width)
     return tuple(np.cumsum(width * g)[-1] for g in (np.exp(y), np.square(y)))
@@ -540,14 +540,14 @@ def bend(rng: np.random.Generator, d: int) -> Source:
 @flow_log_prob.check(7, "affine flows, with full matrices of either orientation")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
-    cases = [(2, 1.0), (2, -1.0), (3, -1.0), (5, 1.0)]
+    cases = [(2, 1.0), (3, -1.0), (4, 1.0)]
     attempt.compare([(affine(rng, d, side), batch(rng, 4, d)) for d, side in cases])
 
 
 @flow_log_prob.check(7, "coupling flows, where every row has a Jacobian of its own")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
-    attempt.compare([(coupling(rng, d, k), batch(rng, 5, d)) for d, k in [(2, 1), (3, 1), (4, 2)]])
+    attempt.compare([(coupling(rng, d, k), batch(rng, 5, d)) for d, k in [(2, 1), (4, 2)]])
 
 
 @flow_log_prob.check(3, "one row, one dimension, and float32")
@@ -561,13 +561,13 @@ def _(attempt: Attempt) -> None:
     attempt.compare(single, rtol=1e-4, atol=1e-3)
 
 
-@flow_log_prob.check(3, "two dozen dimensions, where the determinant itself overflows or underflows")
+@flow_log_prob.check(3, "twenty dimensions, where the determinant itself overflows or underflows")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls: list[Call] = []
-    for power in (15.0, -15.0):
-        scale = 10.0 ** rng.uniform(power - 0.5, power + 0.5, 24)
-        shrunk = Tensor(rng.normal(0, 1, (2, 24)) / scale)
+    for power in (17.0, -17.0):
+        scale = 10.0 ** rng.uniform(power - 0.5, power + 0.5, 20)
+        shrunk = Tensor(rng.normal(0, 1, (2, 20)) / scale)
         calls.append((Source("lambda x: (x * a).flip(-1)", a=Tensor(scale)), shrunk))
     attempt.compare(calls)
 
