@@ -15,6 +15,10 @@ c.CourseDirectory.db_url = course.db_url
 c.ClearSolutions.code_stub = {"python": STUB}
 c.ClearSolutions.text_stub = TEXT_STUB
 
+# Below this isolation nothing is graded: none accepts everything; stronger are bubblewrap and namespaces, each also
+# with a system-call filter, as in namespaces+seccomp.
+c.JudgeNotebook.isolation_floor = "none"
+
 # The submission runs in the sandbox, its answers are checked outside it, and no kernel starts.
 c.Autograde.autograde_preprocessors = [
     "autograder.preprocessor.JudgeNotebook",

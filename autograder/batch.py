@@ -22,7 +22,8 @@ from typing import Any
 
 from autograder import inbox
 from autograder.course import Course
-from autograder.gradebook import Book, GradebookError, settings
+from autograder.floor import floor_of, require
+from autograder.gradebook import Book, GradebookError
 from autograder.notebook_outputs import Entry, Handout
 from autograder.report import UNGRADED
 from autograder.sandbox import NoIsolation
@@ -231,7 +232,7 @@ def grade(
     for an unknown assignment.
     """
     assignment = assignment_named(name)
-    settings(course)
+    floor = floor_of(course)
     handout = Handout.of(course, assignment)
     wanted = _wanted(course, name, students)
     count = min(jobs or os.cpu_count() or 1, len(wanted))
@@ -240,7 +241,9 @@ def grade(
         run = _Run(course, name, book, force, progress, len(wanted))
         run.maximum = sum(exercise.points for exercise in assignment.exercises)
         run.by_hand = handout.manual_points
-        environment = fingerprint(assignment, lanes.wait_until_ready(), course.key())
+        reached = lanes.wait_until_ready()
+        require(reached, floor)
+        environment = fingerprint(assignment, reached, course.key())
         for job, message in lanes.run(run.jobs(wanted, environment)):
             run.take(job, message)
     return sorted(run.rows, key=lambda row: row.student)

@@ -15,6 +15,7 @@ from traitlets import Unicode
 
 from autograder import feedback, inbox
 from autograder.course import Course
+from autograder.floor import NO_FLOOR, floor_of, require
 from autograder.gradebook import Book
 from autograder.lane import Lane, cells_of, with_notes
 from autograder.notebook_outputs import entries, graded_notebook
@@ -44,12 +45,14 @@ class JudgeNotebook(NbGraderPreprocessor):
     """Judges the submitted notebook in the sandbox and puts outputs and scores where nbgrader reads them."""
 
     isolation = Unicode("auto", help="auto, namespaces, bubblewrap or none").tag(config=True)
+    isolation_floor = Unicode(NO_FLOOR, help="the least isolation that is accepted").tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """Replace the notebook by the graded one; its messages go to `SaveVerdict`."""
         student, name = resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
         course = Course.here()
         lane = lane_for(course, name, self.isolation)
+        require(lane.sandbox.description, floor_of(course))
         found = inbox.find(course, student, name)
         data = inbox.read(found.path)
         environment = fingerprint(lane.assignment, lane.sandbox.description, lane.key)
