@@ -452,14 +452,17 @@ def probabilities(law: Array) -> Array:
 
 
 def random_step(rng: np.random.Generator) -> Step:
-    """A machine on which a bias left out, or a v' that does not follow the h returned, shows."""
+    """A machine on which a bias left out shows, and a v' that does not follow the h returned, and why not."""
     while True:
-        a, b, W = parameters(rng, N_VISIBLE, N_HIDDEN, 1.3)
+        a, b, W = parameters(rng, N_VISIBLE, N_HIDDEN, 2.5)
         step = Step(a, b, W, all_bits(N_VISIBLE)[rng.choice(8, 3, replace=False)])
         right = step.law()
         unrelated = right.sum(2, keepdims=True) * right.sum(1, keepdims=True)
-        others = [step.law(a=0.0), step.law(b=0.0), unrelated]
-        if min(abs(probabilities(right) - probabilities(other)).max() for other in others) > 0.12:
+        up = expit(step.b + step.starts @ step.W)
+        from_means = right.sum(2)[:, :, None] * _product(expit(a + up @ W.T), all_bits(N_VISIBLE))[:, None]
+        others = [step.law(a=0.0), step.law(b=0.0), unrelated, from_means]
+        far = min(abs(probabilities(right) - probabilities(other)).max() for other in others) > 0.12
+        if far and abs(probabilities(unrelated) - probabilities(from_means)).max() > 0.08:
             return step
 
 
@@ -813,7 +816,7 @@ def likelihood_by_doubling(data, a, b, W):
     for j in range(len(b)):
         field, bias = torch.cat([field, field + W[:, j]]), torch.cat([bias, bias + b[j]])
     log_z = torch.logsumexp(bias + torch.nn.functional.softplus(field).sum(1), 0)
-    return (score - log_z).mean()
+    return (score - log_z).mean().item()
 
 
 # --- Exercise 5: the energy of a deep Boltzmann machine
@@ -881,6 +884,20 @@ def forgets_the_top_weights(layers, biases, weights):
     total = sum(x @ b for x, b in zip(layers, biases))
     pairs = list(zip(layers, weights, layers[1:]))
     return -total - sum(((low @ W) * high).sum(1) for low, W, high in pairs[: max(1, len(pairs) - 1)])
+
+
+@dbm_energy.mistake("In uint8, -1 is 255: `-x @ b` negates x first. Write -(x @ b), or convert to float.")
+def negates_unsigned_bits(layers, biases, weights):
+    total = sum(-x @ b for x, b in zip(layers, biases))
+    return total - sum(((layers[l] @ W) * layers[l + 1]).sum(1) for l, W in enumerate(weights))
+
+
+@dbm_energy.mistake(
+    "The machine can have any number of layers: go through the lists, do not stop at layer 2."
+)
+def stops_at_the_third_layer(layers, biases, weights):
+    total = sum(x @ b for x, b in zip(layers[:3], biases[:3]))
+    return -total - sum(((layers[l] @ W) * layers[l + 1]).sum(1) for l, W in enumerate(weights[:2]))
 
 
 @dbm_energy.mistake("One energy for each row, not one for the whole batch: sum over the units only.")

@@ -950,7 +950,7 @@ class Well(NamedTuple):
         """
         found = []
         for start in self.starts:
-            z = np.linspace(-9.0, 9.0, 12_001)
+            z = np.linspace(-9.0, 9.0, 6_001)
             y = self.drifted(np.float64(start)) + math.sqrt(2 * self.epsilon) * z
             back = (start - self.drifted(y)) ** 2 / (4 * self.epsilon)
             log_alpha = self.energy(np.float64(start)) - self.energy(y) + correction * (z**2 / 2 - back)
@@ -972,13 +972,10 @@ def random_well(rng: np.random.Generator) -> Well:
             uniform(rng, 0.15, 0.4),
             tuple(sides),
         )
-        right, others = np.array(well.law()), [np.array(well.law(c)) for c in (0.0, -1.0)]
-        stays = right[:, 0]
-        if (
-            min(abs(right - other).max() for other in others) > 0.15
-            and stays.max() > 0.2
-            and stays.min() < 0.6
-        ):
+        right = np.array(well.law())
+        if right[:, 0].max() < 0.2 or right[:, 0].min() > 0.6:
+            continue
+        if min(abs(right - np.array(well.law(c))).max() for c in (0.0, -1.0)) > 0.15:
             return well
 
 
@@ -1413,17 +1410,19 @@ class Annealing(NamedTuple):
         """The transition matrix of `RING` at one temperature."""
         K = len(self.log_base)
         Q = (np.roll(np.eye(K), 1, axis=1) + np.roll(np.eye(K), -1, axis=1)) / 2
-        return transition_matrix_of(self.log_f(beta), Q)[0]
+        return with_correction(FiniteSpace(self.log_f(beta), Q), 1.0)
 
-    def weight_law(self, matrices: Sequence[Array], weigh_first: bool = True) -> tuple[Array, Array]:
+    def weight_law(
+        self, matrices: Sequence[Array], weigh_first: bool = True, start: Array | None = None
+    ) -> tuple[Array, Array]:
         """All values that log w can take and their probabilities, over every path of states.
 
         `matrices` moves after each of the T weights, `Annealing.right` in a correct run. With
-        `weigh_first=False` each move comes before its weight.
+        `weigh_first=False` each move comes before its weight; `start` replaces the base as the law of x_0.
         """
         slope = self.log_target - self.log_base
         states, log_w = np.arange(len(slope)), np.zeros(len(slope))
-        chance = np.exp(self.log_base)
+        chance = np.exp(self.log_base) if start is None else start
         for step, P in zip(np.diff(self.betas), matrices):
             for action in ("weigh", "move") if weigh_first else ("move", "weigh"):
                 if action == "weigh":
@@ -1458,7 +1457,11 @@ def thresholds_of(law: tuple[Array, Array]) -> Array:
 
 
 def random_annealing(rng: np.random.Generator) -> Annealing:
-    """A problem on which moving at another temperature, too early or not at all changes the law of w."""
+    """A problem on which each of five ways to go astray changes the law of w.
+
+    They move at the temperature before, not at all, or before they weigh, start from a uniform draw, or take
+    the schedule for even.
+    """
     while True:
         log_base = np.log(rng.dirichlet(np.full(AIS_STATES, 2.0)) * 0.8 + 0.05)
         log_base -= logsumexp(log_base)
@@ -1468,12 +1471,15 @@ def random_annealing(rng: np.random.Generator) -> Annealing:
             continue
         law = problem.weight_law(problem.right)
         thresholds = thresholds_of(law)
+        even = problem._replace(betas=np.linspace(0.0, 1.0, len(betas)))
         others = [
             problem.weight_law(problem.late),
             problem.weight_law([np.eye(AIS_STATES)] * 3),
             problem.weight_law(problem.right, weigh_first=False),
+            problem.weight_law(problem.right, start=np.full(AIS_STATES, 1 / AIS_STATES)),
+            even.weight_law(even.right),
         ]
-        if min(abs(below(law, thresholds) - below(other, thresholds)).max() for other in others) > 0.1:
+        if min(abs(below(law, thresholds) - below(other, thresholds)).max() for other in others) > 0.12:
             return problem
 
 

@@ -1,0 +1,248 @@
+"""The Boltzmann machine assignment: references agree with the library, laws are exact, checks grade as they say."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from autograder import percent, samples
+from autograder.checks import boltzmann_machines as checks
+from autograder.checks.boltzmann_machines import assignment
+from autograder.exercise import Assignment, LocalAttempt, Wrong
+from autograder.judge import judge
+from autograder.sandbox import Sandbox
+from autograder.selftest import selftest
+from autograder.sequential import Count
+from ebmkit import boltzmann_machines as library
+
+EXERCISES = assignment.exercises
+EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
+
+
+def rbm_of(a, b, W):
+    model = library.RBM(*W.shape, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter, value in ((model.a, a), (model.b, b), (model.W, W)):
+            parameter.copy_(torch.tensor(value))
+    return model
+
+
+def dbm_of(biases, weights):
+    model = library.DBM([len(b) for b in biases], dtype=torch.float64)
+    with torch.no_grad():
+        for parameter, value in zip([*model.biases, *model.weights], [*biases, *weights]):
+            parameter.copy_(torch.tensor(value))
+    return model
+
+
+# --- The references against the library
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_energies_conditionals_and_likelihood_are_the_librarys(scale):
+    v, h, *parameters = checks.machine(np.random.default_rng(1), 6, 5, 3, scale)
+    model = rbm_of(*parameters)
+    x, y = torch.tensor(v), torch.tensor(h)
+    with torch.no_grad():
+        E, F = checks.energies_of(v, h, *parameters)
+        assert np.allclose(E, model.joint_energy(x, y))
+        assert np.allclose(F, model.energy(x))
+        p_h, p_v = checks.conditionals_of(v, h, *parameters)
+        assert np.allclose(p_h, model.hidden_probability(x))
+        assert np.allclose(p_v, model.visible_probability(y))
+        fit = -model.energy(x).mean() - model.exact_log_partition()
+    assert checks.log_likelihood_of(v, *parameters) == pytest.approx(float(fit))
+
+
+def test_the_library_steps_with_the_law_of_the_sampler_s_check():
+    """p(v' | v), summed over the hidden states, is the library's transition matrix."""
+    step = checks.random_step(np.random.default_rng(2))
+    P = rbm_of(step.a, step.b, step.W).transition_matrix().numpy()
+    states = library.bit_states(checks.N_VISIBLE).numpy()
+    rows = [int(np.flatnonzero((states == start).all(1))[0]) for start in step.starts]
+    columns = [int(np.flatnonzero((states == v).all(1))[0]) for v in checks.all_bits(checks.N_VISIBLE)]
+    assert np.allclose(step.law().sum(1), P[np.ix_(rows, columns)])
+
+
+@pytest.mark.parametrize("sizes", [[3, 2], [3, 4, 2], [2, 3, 2, 4], [2, 1, 3, 2, 2]])
+def test_the_deep_energy_is_the_librarys(sizes):
+    layers, biases, weights = checks.deep_machine(np.random.default_rng(3), sizes, 5)
+    model = dbm_of(biases, weights)
+    with torch.no_grad():
+        theirs = model.energy(model.join([torch.tensor(x) for x in layers]))
+    assert np.allclose(checks.dbm_energy_of(layers, biases, weights), theirs)
+
+
+def test_a_pass_of_mean_field_is_the_librarys_and_repeated_raises_its_bound():
+    """With two hidden layers the library visits them in the same order, from means of one half."""
+    layers, biases, weights = checks.deep_machine(np.random.default_rng(4), [4, 3, 2], 5)
+    model = dbm_of(biases, weights)
+    means = [layers[0], np.full((5, 3), 0.5), np.full((5, 2), 0.5)]
+    bounds = []
+    for k in range(1, 6):
+        means = [layers[0], *checks.mean_field_pass_of(means, biases, weights)]
+        theirs = model.mean_field(torch.tensor(layers[0]), n_steps=k, tolerance=0.0)
+        assert np.allclose(np.concatenate(means, 1), theirs)
+        hidden = np.concatenate(means[1:], 1)
+        entropy = -(hidden * np.log(hidden) + (1 - hidden) * np.log1p(-hidden)).sum(1)
+        bounds.append(entropy - checks.dbm_energy_of(means, biases, weights))
+    assert (np.diff(bounds, axis=0) > -1e-12).all()
+
+
+# --- The exact laws that the checks rest on
+
+
+def test_the_law_of_a_step_is_a_law_and_keeps_the_boltzmann_distribution():
+    step = checks.random_step(np.random.default_rng(5))
+    v = checks.all_bits(checks.N_VISIBLE)
+    everywhere = step._replace(starts=v).law()
+    assert np.allclose(everywhere.sum((1, 2)), 1)
+    _, free = checks.energies_of(v, np.zeros((len(v), checks.N_HIDDEN)), step.a, step.b, step.W)
+    p = np.exp(-free) / np.exp(-free).sum()
+    assert np.allclose(p @ everywhere.sum(1), p)
+
+
+def test_the_reference_steps_with_that_law():
+    """Fails by chance with probability below 36 · 1e-9: exact binomial tests of all features."""
+    step = checks.random_step(np.random.default_rng(6))
+    n = 4000
+    h, v = checks.gibbs_step_of(
+        np.repeat(step.starts, n, axis=0), step.a, step.b, step.W, np.random.default_rng(7)
+    )
+    h_code, v_code = (h @ [2, 1]).astype(int).reshape(3, n), (v @ [4, 2, 1]).astype(int).reshape(3, n)
+    expected = checks.probabilities(step.law())
+    for start, (k, (_, indicator)) in itertools.product(range(3), enumerate(checks.FEATURES)):
+        hits = int(indicator[h_code[start], v_code[start]].sum())
+        assert Count("", hits, n, float(expected[start, k])).p_value > 1e-9
+
+
+def test_enumeration_of_either_layer_gives_one_z():
+    _, _, a, b, W = checks.machine(np.random.default_rng(8), 1, 4, 6)
+    v = checks.all_bits(4)
+    log_p = [checks.log_likelihood_of(row[None], a, b, W) for row in v]
+    assert np.exp(log_p).sum() == pytest.approx(1)
+    v = checks.all_bits(6)
+    log_p = [checks.log_likelihood_of(row[None], b, a, W.T) for row in v]
+    assert np.exp(log_p).sum() == pytest.approx(1)
+
+
+# --- The confusion table
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
+    """One sampler check at ALPHA = 1e-9 for each of five implementations: fails by chance below 1e-8."""
+    for function in (exercise.reference, *exercise.alternatives):
+        assert failed_checks(exercise, function, 0) == frozenset(), function.__name__
+    for mistake in exercise.mistakes:
+        assert failed_checks(exercise, mistake.function, 0), mistake.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_over_200_seeds_right_code_passes_and_every_mistake_fails(exercise):
+    """Fails by chance below 200 · 5 · 1e-9 for right code."""
+    rows = selftest(Assignment("boltzmann_machines", (exercise,)), range(200)).rows
+    assert [(row.name, row.verdict, row.named) for row in rows if not row.holds] == []
+
+
+def test_every_check_is_failed_by_some_mistake_and_mistakes_differ():
+    for exercise in EXERCISES:
+        failed = {m.name: failed_checks(exercise, m.function, 0) for m in exercise.mistakes}
+        assert frozenset.union(*failed.values()) == {check.name for check in exercise.checks}
+        assert len(set(failed.values())) >= 2, exercise.name
+
+
+def failed_checks(exercise, function, seed):
+    failed = set()
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong:
+            failed.add(check.name)
+    return frozenset(failed)
+
+
+# --- The notebook
+
+
+def plain_cells():
+    """The notebook's cells that set it up: neither answers nor tests nor figures."""
+    cells = percent.read("boltzmann_machines").cells
+    return [
+        c.source for c in cells if c.cell_type == "code" and not c.metadata and "plt.show" not in c.source
+    ]
+
+
+def test_the_points_of_the_cells_are_those_of_the_checks_and_add_to_100():
+    stated = percent.exercise_points("boltzmann_machines")
+    assert sum(stated.values()) == 100
+    assert {e.name: e.points for e in EXERCISES}.items() <= stated.items()
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_every_alternative_passes_the_notebook_s_own_tests(exercise):
+    (visible,) = [
+        c.source for c in percent.read("boltzmann_machines").cells if c.metadata.get("tests") == exercise.name
+    ]
+    for alternative in exercise.alternatives:
+        namespace: dict[str, object] = {}
+        for source in (*plain_cells(), exercise.source(alternative), visible):
+            exec(compile(source, alternative.__name__, "exec"), namespace)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_mistakes_stand_alone_in_the_notebook(exercise):
+    for mistake in exercise.mistakes:
+        namespace: dict[str, object] = {}
+        for source in (*plain_cells(), exercise.source(mistake.function)):
+            exec(source, namespace)
+        in_notebook = failed_checks(exercise, namespace[exercise.name], 1)
+        assert in_notebook == failed_checks(exercise, mistake.function, 1)
+        assert in_notebook
+
+
+@pytest.mark.slow
+def test_the_solved_notebook_runs_from_top_to_bottom():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    namespace: dict[str, object] = {}
+    for cell in json.loads(samples.solution_notebook("boltzmann_machines"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "cell", "exec"), namespace)
+    assert set(EXERCISE_NAMES) <= set(namespace)
+
+
+# --- Through the real sandbox
+
+
+@pytest.fixture(scope="module")
+def provided():
+    with Sandbox(provided=assignment.provides) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(provided):
+    solved = judge(samples.solution_notebook("boltzmann_machines"), assignment, provided, b"key").report
+    assert solved.score == solved.max_score == 90
+    unsolved = judge(samples.unsolved_notebook("boltzmann_machines"), assignment, provided, b"key").report
+    assert (unsolved.status, unsolved.score) == ("graded", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_a_mistake_costs_its_own_exercise_only_and_is_named(provided):
+    """Lists of arrays through the sandbox: all layers of the deep machine at once."""
+    (mistake,) = [m for m in checks.mean_field_pass.mistakes if m.name == "updates all layers at once"]
+    data = samples.notebook_with(
+        "boltzmann_machines", {"mean_field_pass": checks.mean_field_pass.source(mistake.function)}
+    )
+    report = judge(data, assignment, provided, b"key").report
+    assert report.score == 81
+    failed = [c for e in report.exercises for c in e.checks if c.score < c.points]
+    assert {c.mistake for c in failed} == {mistake.name}
