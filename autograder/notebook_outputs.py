@@ -228,10 +228,12 @@ def _is_ours(source: str, marked: Marked | None, handout: Handout) -> bool:
 
 
 def without_html(source: str) -> str:
-    """Markdown in which no tag can begin: nbgrader's pages put raw HTML into the browser as it is.
+    """Markdown in which no tag and no script's address can begin: nbgrader's pages put both into the browser.
 
-    A space after the `<` is enough for that, and changes neither formulas nor words.
+    A space after the `<`, and before the colon of such an address, is enough, and spares formulas and words.
     """
+    source = re.sub(r"&(?=#?\w+;)", "&amp;", source)  # an entity could spell out what the next lines look for
+    source = re.sub(r"(?i)(javascript|vbscript|data)(?=\\?:)", r"\1 ", source)
     return re.sub(r"<(?=[A-Za-z/!?])", "< ", source)
 
 
