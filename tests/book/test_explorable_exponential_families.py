@@ -1,0 +1,179 @@
+"""The interactive die: its parameters, entropy and rolls are ebmkit's, and it obeys pointer, keys and link."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ebmkit import exponential_families
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+DIE = exponential_families.Categorical(3)
+POINTS = [[0.0, 0.0], [1.0, -0.5], [-4.0, 4.0], [4.0, 4.0], [-3.3, -2.7]]
+STATE = "return explorables.exponential_families.current.theta"
+
+
+def vector(values: list[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def call(browser: Any, name: str, *arguments: Any) -> Any:
+    return browser.run(f"return explorables.exponential_families.{name}(...arguments)", *arguments)
+
+
+def uniforms(seed: int, count: int) -> list[float]:
+    """What the generator of explorable.js (sfc32) draws, in Python."""
+    a, b, c, d = 0, seed & 0xFFFFFFFF, 0x9E3779B9, 1
+    drawn = []
+    for _ in range(16 + count):
+        t = (a + b + d) & 0xFFFFFFFF
+        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
+        a, b, c, d = (
+            b ^ (b >> 9),
+            (c + (c << 3)) & 0xFFFFFFFF,
+            (rotated + t) & 0xFFFFFFFF,
+            (d + 1) & 0xFFFFFFFF,
+        )
+        drawn.append(t / 2**32)
+    return drawn[16:]
+
+
+def click(browser: Any, label: str) -> None:
+    browser.run(
+        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
+        "buttons.find((button) => button.textContent === arguments[0]).click()",
+        label,
+    )
+
+
+def readout(browser: Any) -> str:
+    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
+
+
+@pytest.fixture
+def page(browser: Any, site: Path) -> Any:
+    browser.open(f"{site.as_uri()}/book/exponential_families.html")
+    browser.run(
+        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    return browser
+
+
+@pytest.mark.parametrize("theta", POINTS)
+def test_log_partition_means_covariance_and_entropy_are_those_of_ebmkit(
+    page: Any, theta: list[float]
+) -> None:
+    exact = vector(theta)
+    p = DIE.standard(exact)
+    assert call(page, "logPartition", theta) == pytest.approx(DIE.log_partition(exact).item(), rel=1e-12)
+    assert call(page, "probabilities", theta) == pytest.approx(p.tolist(), rel=1e-12)
+    assert call(page, "probabilities", theta)[:2] == pytest.approx(DIE.mean_parameters(exact).tolist())
+    for shown, row in zip(call(page, "covariance", theta), DIE.fisher_information(exact).tolist()):
+        assert shown == pytest.approx(row, rel=1e-9, abs=1e-15)
+    assert call(page, "entropy", theta) == pytest.approx(-(p * p.log()).sum().item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("theta", POINTS)
+def test_the_way_back_to_natural_parameters_is_that_of_ebmkit(page: Any, theta: list[float]) -> None:
+    p = DIE.standard(vector(theta))
+    expected = DIE.natural_parameters(p[:2])
+    assert call(page, "natural", p.tolist()) == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-12)
+
+
+def test_the_divergence_is_the_one_of_ebmkit(page: Any) -> None:
+    for first in POINTS:
+        for second in POINTS:
+            expected = DIE.kl_divergence(vector(first), vector(second)).item()
+            assert call(page, "divergence", first, second) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("theta", "seed"), [([0.0, 0.0], 1), ([1.0, -0.5], 7), ([-2.0, 1.5], 123456789)])
+def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, theta: list[float], seed: int) -> None:
+    n_rounds = 30
+    shown = page.run(
+        """
+        const [theta, seed, rounds] = arguments;
+        const rolls = new explorables.exponential_families.Rolls(theta, seed);
+        for (let i = 0; i < rounds; i++) rolls.step();
+        return [rolls.n, rolls.counts, rolls.estimate()];
+        """,
+        theta, seed, n_rounds,
+    )  # fmt: skip
+    borders = DIE.standard(vector(theta)).cumsum(0)[:2]
+    faces = (vector(uniforms(seed, 10 * n_rounds))[:, None] >= borders).sum(-1)
+    assert shown[0] == 10 * n_rounds
+    assert shown[1] == faces.bincount(minlength=3).tolist()
+    assert shown[2] == pytest.approx(DIE.maximum_likelihood(faces).tolist(), rel=1e-9)
+
+
+def test_a_face_that_never_came_up_leaves_no_finite_estimate(page: Any) -> None:
+    page.open(page.driver.current_url.split("#")[0] + "#explorable-exponential_families?t1=4&t2=-4&seed=1")
+    click(page, "Step")
+    counts, estimate = page.run(
+        "const r = explorables.exponential_families.current; return [r.counts, r.estimate()]"
+    )
+    assert 0 in counts
+    assert estimate is None
+    assert "no finite θ" in readout(page)
+
+
+def test_the_read_out_states_the_exact_answer_beside_the_rolled_one(page: Any) -> None:
+    for _ in range(4):
+        click(page, "Step")
+    text = readout(page)
+    theta = vector(page.run(STATE))
+    mean, spread = DIE.mean_parameters(theta), (DIE.fisher_information(theta).diagonal() / 40).sqrt()
+    assert f"A = {DIE.log_partition(theta):.4f}" in text
+    assert f"μ = ({mean[0]:.4f}, {mean[1]:.4f})" in text
+    assert f"(at most {math.log(3):.4f})" in text
+    assert "40 rolls" in text
+    assert f"exact standard deviations ({spread[0]:.4f}, {spread[1]:.4f})" in text
+    assert page.run("return document.querySelector('.explorable-announcer').textContent") == text
+
+
+@pytest.mark.parametrize(("index", "target"), [(0, (2.0, -1.0)), (1, (0.2, 0.5))])
+def test_the_die_can_be_dragged_in_either_picture(page: Any, index: int, target: tuple[float, float]) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    canvas = page.run("return document.querySelectorAll('.explorable-views canvas')[arguments[0]]", index)
+    width, height = canvas.size["width"], canvas.size["height"]
+    low, high = ((-4, 4), (0, 1))[index]
+    x = 30 + (target[0] - low) / (high - low) * (width - 40) - width / 2
+    y = height - 26 - (target[1] - low) / (high - low) * (height - 50) - height / 2
+    drag = ActionChains(page.driver).move_to_element_with_offset(canvas, round(x) - 20, round(y) + 10)
+    drag.click_and_hold().move_by_offset(20, -10).release().perform()
+    theta = vector(page.run(STATE))
+    reached = theta if index == 0 else DIE.mean_parameters(theta)
+    assert reached.tolist() == pytest.approx(target, abs=0.06 if index == 0 else 0.02)
+    assert f"t1={theta[0].item():g}" in page.driver.current_url
+
+
+def test_the_keyboard_moves_the_die_and_rolls_it(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.run("document.querySelector('.explorable-stage').focus()")
+    page.press(".", ".")
+    assert "20 rolls" in readout(page)
+    page.run("document.getElementById('explorable-exponential_families-t1').focus()")
+    page.press(Keys.ARROW_RIGHT)
+    assert page.run(STATE) == pytest.approx([1.05, -0.5])
+    assert "No roll yet" in readout(page)
+
+
+def test_a_link_restores_the_state(page: Any) -> None:
+    address = page.driver.current_url.split("#")[0]
+    page.open(f"{address}#explorable-exponential_families?t1=-1.25&t2=2&seed=9&speed=2")
+    assert page.run(STATE) == [-1.25, 2]
+    assert page.run("return document.getElementById('explorable-exponential_families-seed').value") == "9"
+    assert page.errors() == []
+
+
+@pytest.mark.parametrize("nonsense", ["t1=abc&t2=", "t1=1e9&t2=-1e9&seed=1e99&speed=-3"])
+def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsense: str) -> None:
+    page.open(page.driver.current_url.split("#")[0] + f"#explorable-exponential_families?{nonsense}")
+    assert all(-4 <= value <= 4 for value in page.run(STATE))
+    click(page, "Step")
+    assert page.errors() == []
