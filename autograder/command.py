@@ -98,6 +98,33 @@ def release(
 
 
 @app.command()
+def collect(
+    assignment: Assignment,
+    path: Annotated[str, typer.Argument(help="A folder or zip: STUDENT/NOTEBOOK, or a download.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace newer submissions too.")] = False,
+) -> int:
+    """Copy submissions in, from a folder, a zip, or a download of Gradescope or Canvas.
+
+    Notebooks are recognized by what is in them, whatever they are called. Exits with 3 if some were left out.
+    """
+    from collections import Counter
+    from pathlib import Path
+
+    from autograder.collect import REFUSED
+    from autograder.collect import collect as bring_in
+    from autograder.progress import printable
+
+    counts: Counter[str] = Counter()
+    for outcome in bring_in(_course(), assignment, Path(path), force):
+        counts[outcome.status] += 1
+        why = f": {outcome.reason}" if outcome.reason else ""
+        line = f"{outcome.student or '?'}: {outcome.status}{why} ({outcome.source})"
+        print(printable(line), file=sys.stderr if outcome.status == REFUSED else sys.stdout)
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return UNGRADED_CODE if counts[REFUSED] else 0
+
+
+@app.command()
 def grade(
     assignment: Assignment,
     student: Annotated[list[str] | None, typer.Option(help="Only this student; may be repeated.")] = None,

@@ -2,7 +2,7 @@
 
 course/source/ASSIGNMENT/         the instructor's notebooks, made by `release`
 course/release/ASSIGNMENT/        the students' notebooks, made by `release`
-course/submitted/STUDENT/ASSIGNMENT/   what came in; never written to by us
+course/submitted/STUDENT/ASSIGNMENT/   what came in; written to by `collect` alone
 course/autograded/, course/feedback/   made by `grade`
 course/gradebook.db               nbgrader's gradebook
 course/results/                   one JSON file for each verdict, named by what it depends on
