@@ -480,24 +480,26 @@ assert not theta[0].requires_grad, "contrastive_loss changed the parameter that 
 # %%
 def network(parameters: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """A hidden layer of tanh units, and a weak bowl that keeps the chains near."""
-    return torch.tanh(x @ parameters[0] + parameters[1]) @ parameters[2] + 0.05 * (x**2).sum(1)
+    return torch.tanh(x @ parameters[0] + parameters[1]) @ parameters[2] + 0.1 * (x**2).sum(1)
 
 
 generator = torch.Generator().manual_seed(0)
 angle = 2 * torch.pi * torch.rand(256, generator=generator)
 ring = 2 * torch.stack([angle.cos(), angle.sin()], 1) + 0.1 * torch.randn(256, 2, generator=generator)
-parameters = [torch.randn(2, 32, generator=generator), torch.randn(32, generator=generator), torch.zeros(32)]
-chains = torch.randn(256, 2, generator=generator)
-moments = [torch.zeros_like(p) for p in parameters]
-for _ in range(300):
+parameters = [
+    1.5 * torch.randn(2, 32, generator=generator),
+    2 * torch.randn(32, generator=generator),
+    torch.zeros(32),
+]
+chains = 2 * torch.randn(256, 2, generator=generator)
+for step in range(300):
     for _ in range(5):
         chains.requires_grad_()
         (slope,) = torch.autograd.grad(network(parameters, chains).sum(), chains)
         noise = torch.randn(256, 2, generator=generator)
-        chains = (chains - 0.05 * slope + 0.1**0.5 * noise).detach()
+        chains = (chains - 0.1 * slope + 0.2**0.5 * noise).detach()
     _, gradients = contrastive_loss(network, parameters, ring, chains, 0.001)
-    moments = [0.9 * u + g for u, g in zip(moments, gradients)]
-    parameters = [p - 0.05 * u for p, u in zip(parameters, moments)]
+    parameters = [p - 0.2 * (1 - step / 300) * g for p, g in zip(parameters, gradients)]
 
 side = torch.linspace(-3.5, 3.5, 80)
 grid = torch.stack(torch.meshgrid(side, side, indexing="xy"), -1).reshape(-1, 2)
@@ -524,18 +526,18 @@ plt.show()
 # Write a few sentences for each.
 #
 # ### BEGIN SOLUTION
-# **A full answer.** (1) If the data have the model's law $p$, so have the chains after $k$ steps, since $p P^k = p$:
-# both means agree and the expected CD gradient is zero, as the exact one is. Far from there $k$ steps stay near
-# the data. CD sees only the places that chains reach from the data. A mode of the model far from all data is never
-# visited, so its energy is never raised, and probability collects there.
+# **A full answer.** (1) If the data have the model's law $p$, so have the chains after $k$ steps, since
+# $p P^k = p$: both means agree and the expected CD gradient is zero, as the exact one is.
+# Far from there $k$ steps stay near the data, and CD sees only the places that chains reach from there. A mode of
+# the model far from all data is never visited: its energy is never raised, and probability collects there.
 #
 # (2) The model must change slowly against the time that the chains need to forget. With a rate that is too large
 # the chains lag behind, the negative statistics belong to an older model, and the likelihood oscillates or falls;
 # filters and fantasies all look alike. A falling rate, more chains, more steps an update, or fast weights help.
 #
 # (3) No: only differences of energies matter, and adding a constant changes no probability. The energy of the
-# data may fall while that of everything else falls faster. Look at the exact or annealed log-likelihood, at the gap to
-# the energy of samples, or at samples from chains that did not start at the data.
+# data may fall while that of everything else falls faster. Look at the exact or annealed log-likelihood, at the
+# gap to the energy of samples, or at samples from chains that did not start at the data.
 #
 # **Rubric.** (1) 2 points for invariance, 2 for modes that no chain visits. (2) 1 point for "slow against mixing",
 # 2 for a symptom or a remedy that fits. (3) 2 points for "an energy has no zero", 1 for a quantity that tells.

@@ -492,8 +492,8 @@ def log_product_by_energies(experts, weights, x):
 sample_product = Exercise("sample_product", "Sampling a product", sample_product_of)
 
 LETTERS = 8
-DRAWS = 1000
-SINGLE_DRAWS = 150
+DRAWS = 600
+SINGLE_DRAWS = 60
 
 
 class Letters:
@@ -742,12 +742,13 @@ def _(attempt: Attempt) -> None:
 
 @weight_gradient.check(5, "experts that are not normalized, with log-values that over- and underflow")
 def _(attempt: Attempt) -> None:
+    """The sums are of size 1e4, so correct code differs by rounding of up to 1e-8."""
     rng = attempt.rng
     calls = []
     for shift in (2000.0, -2000.0, 900.0):
         log_f = log_tables(rng, 3, 5) + shift * rng.uniform(0.7, 1.0, (3, 1))
         calls.append((log_f, rng.uniform(0.5, 1.5, 3), rng.integers(0, 5, 12)))
-    attempt.compare(calls)
+    attempt.compare(calls, atol=1e-6)
 
 
 @weight_gradient.check(6, "one expert, one observation, weights of zero and below")

@@ -1,0 +1,246 @@
+"""The contrastive divergence assignment: references agree with the library, and checks grade as they say."""
+
+import dataclasses
+import functools
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from autograder import percent, samples
+from autograder.checks import contrastive_divergence as checks
+from autograder.exercise import LocalAttempt, Wrong
+from autograder.judge import judge
+from autograder.sandbox import NoIsolation, Sandbox
+from autograder.selftest import selftest
+from ebmkit import boltzmann_machines, contrastive_divergence, data
+
+NAME = "contrastive_divergence"
+EXERCISES = checks.assignment.exercises
+EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
+BY_NAME = dict(zip(EXERCISE_NAMES, EXERCISES))
+
+
+def failed_checks(exercise, function, seed):
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong:
+            yield check.name
+
+
+def rbm_of(theta):
+    """The library's machine with these parameters."""
+    model = boltzmann_machines.RBM(*theta.W.shape, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter, value in zip((model.a, model.b, model.W), theta):
+            parameter.copy_(torch.tensor(value))
+    return model
+
+
+def minus(gradient):
+    """The library descends minus the likelihood."""
+    return [-gradient[name].numpy() for name in "abW"]
+
+
+# --- The references and the library agree
+
+
+@pytest.mark.parametrize(("n", "m", "B"), [(1, 1, 1), (4, 3, 5), (3, 6, 2)])
+def test_the_reference_of_the_exact_gradient_is_the_library_s(n, m, B):
+    rng = np.random.default_rng(0)
+    theta, v = checks.machine(rng, n, m), checks.bits(rng, B, n)
+    theirs = minus(contrastive_divergence.maximum_likelihood(rbm_of(theta), torch.tensor(v)).parameters)
+    for ours, value in zip(checks.exact_gradient_of(v, *theta), theirs):
+        assert np.allclose(ours, value, rtol=1e-9, atol=1e-12)
+
+
+def test_the_reference_of_the_log_likelihood_is_the_library_s():
+    rng = np.random.default_rng(1)
+    theta, v = checks.machine(rng, 5, 4), checks.bits(rng, 7, 5)
+    model, x = rbm_of(theta), torch.tensor(v)
+    expected = (-model.energy(x).mean() - model.exact_log_partition()).item()
+    assert checks.log_likelihood_of(v, *theta) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_law_of_the_chains_gives_the_gradient_that_the_library_expects_of_cd(k):
+    """E[CD-k] from the exact law of the chain's end, against the library's enumeration of all paths."""
+    theta, start = checks.telling_start(np.random.default_rng(2))
+    law = np.linalg.matrix_power(theta.step_law(), k)[int(start @ [4, 2, 1])]
+    states = checks.bit_states(3)
+    negative = checks.statistics(states, theta.b, theta.W, law)
+    ours = checks.contrast(checks.statistics(start[None], theta.b, theta.W), negative)
+    theirs = contrastive_divergence.expected_cd_gradient(rbm_of(theta), torch.tensor(start[None]), k)
+    for value, expected in zip(ours, minus(theirs)):
+        assert np.allclose(value, expected)
+
+
+def test_the_exact_law_of_a_step_is_the_library_s():
+    theta = checks.machine(np.random.default_rng(3), 4, 3)
+    assert np.allclose(theta.step_law(), rbm_of(theta).transition_matrix())
+
+
+def test_the_pictures_are_the_library_s():
+    theirs = data.bars_and_stripes(3).reshape(14, 9).numpy()
+    assert {tuple(p) for p in checks.bars_and_stripes()} == {tuple(p) for p in theirs}
+
+
+# --- The inputs are what their descriptions say
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_sure_machine_has_no_choice(seed):
+    rng = np.random.default_rng(seed)
+    theta = checks.sure_machine(rng, 5, 4)
+    fields = theta.b + checks.bit_states(5) @ theta.W, theta.a + checks.bit_states(4) @ theta.W.T
+    assert min(abs(f).min() for f in fields) >= 40
+    v = checks.bits(rng, 8, 5)
+    assert np.array_equal(*(checks.gibbs_of(v, *theta, np.random.default_rng(s)) for s in (1, 2)))
+
+
+def test_independent_pixels_do_not_come_near_the_goals():
+    pictures = checks.bars_and_stripes()
+    start = np.zeros(9), np.zeros(1), np.zeros((9, 1))
+    assert np.allclose(pictures.mean(axis=0), 0.5)
+    assert checks.log_likelihood_of(pictures, *start) == pytest.approx(-9 * np.log(2))
+    assert -9 * np.log(2) + 1 < checks.LEARNED
+
+
+# --- The confusion table
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_right_code_passes_every_check_and_every_mistake_fails_one(exercise):
+    for function in (exercise.reference, *exercise.alternatives):
+        assert list(failed_checks(exercise, function, 0)) == [], function.__name__
+    for mistake in exercise.mistakes:
+        assert list(failed_checks(exercise, mistake.function, 0)), mistake.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [(name, 20 if name == "train" else 200) for name in EXERCISE_NAMES],
+    ids=EXERCISE_NAMES,
+)
+def test_the_checks_hold_on_many_seeds(name, seeds):
+    """Training is slow: it runs on twenty seeds here."""
+    chosen = dataclasses.replace(checks.assignment, exercises=(BY_NAME[name],))
+    table = selftest(chosen, range(seeds), naming_seeds=2)
+    assert table.holds, str(table)
+    assert [row.name for row in table.rows if row.misnamed] == []
+
+
+def test_every_check_catches_some_mistake():
+    for exercise in EXERCISES:
+        failed = [frozenset(failed_checks(exercise, m.function, 0)) for m in exercise.mistakes]
+        assert frozenset.union(*failed) == {check.name for check in exercise.checks}
+
+
+def test_training_half_way_gets_the_points_for_half_way():
+    """Fewer steps of the solution reach -4.5 and not -3.5."""
+
+    def half_way(data, n_hidden, rng):
+        a, b, W = checks.train_of(data, n_hidden, rng)
+        low, high = 0.0, 1.0
+        for _ in range(30):
+            middle = (low + high) / 2
+            reached = checks.log_likelihood_of(data, middle * a, middle * b, middle * W)
+            low, high = (middle, high) if reached < -4.0 else (low, middle)
+        return low * a, low * b, low * W
+
+    assert list(failed_checks(checks.train, half_way, 0)) == ["train.2", "train.3"]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda *a: None,
+        lambda *a: float("nan"),
+        lambda *a: "0",
+        lambda *a: np.zeros((2, 0, 5)),
+        lambda *a: [[0, 1], [1]],
+        lambda *a: (x for x in a),
+        lambda *a: (a[0], a[0], None),
+        lambda *a: (np.nan,) * 4,
+        lambda *a: 1 / 0,
+    ],
+    ids="none nan text empty ragged generator triple nans raises".split(),
+)
+def test_nonsense_is_wrong_and_never_breaks_a_check(exercise, answer):
+    assert len(list(failed_checks(exercise, answer, 1))) == len(exercise.checks)
+
+
+# --- The notebook
+
+
+@functools.cache
+def given():
+    """What the notebook gives before the last exercise: imports, examples and the exact log-likelihood."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    cells = percent.read(NAME).cells
+    plain = [c.source for c in cells if c.cell_type == "code" and not set(c.metadata) & {"exercise", "tests"}]
+    names = {*EXERCISE_NAMES, "a_trained"}
+    namespace: dict[str, object] = {}
+    for source in plain:
+        if not any(f"{name}(" in source or f"{name}, " in source for name in names):
+            exec(source, namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
+def test_mistakes_and_alternatives_stand_alone_and_alternatives_pass_the_visible_tests(exercise):
+    cells = percent.read(NAME).cells
+    visible = next(c.source for c in cells if c.metadata.get("tests") == exercise.name)
+    for function in [*exercise.alternatives, *(m.function for m in exercise.mistakes)]:
+        namespace = {"np": np, "torch": torch}
+        exec(exercise.source(function), namespace)
+        alone = frozenset(failed_checks(exercise, namespace[exercise.name], 1))
+        assert alone == frozenset(failed_checks(exercise, function, 1))
+        if function in exercise.alternatives:
+            exec(visible, given() | {exercise.name: namespace[exercise.name]})
+
+
+# --- Through the real sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    try:
+        with Sandbox(provided=checks.assignment.provides) as opened:
+            yield opened
+    except NoIsolation as error:
+        if os.environ.get("EBM_REQUIRE_ALL"):
+            raise
+        pytest.skip(f"no isolation on this machine: {error}")
+
+
+def graded(notebook, sandbox):
+    return judge(notebook, checks.assignment, sandbox, b"key").report
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_the_solution_scores_full_marks_and_the_unsolved_notebook_none(sandbox):
+    solved = graded(samples.solution_notebook(NAME), sandbox)
+    assert (solved.status, solved.score, solved.max_score, solved.notes) == ("graded", 90, 90, ())
+    unsolved = graded(samples.unsolved_notebook(NAME), sandbox)
+    assert (unsolved.status, unsolved.score) == ("graded", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_a_mistake_of_each_exercise_but_one_is_named_in_the_sandbox_and_costs_no_other(sandbox):
+    chosen = {e.name: e.mistakes[1] for e in EXERCISES if e.name != "train"}
+    answers = {name: BY_NAME[name].source(mistake.function) for name, mistake in chosen.items()}
+    for result in graded(samples.notebook_with(NAME, answers), sandbox).exercises:
+        if result.name in chosen:
+            assert result.score < result.points, result.name
+            assert chosen[result.name].name in {check.mistake for check in result.checks}, result.name
+        else:
+            assert result.score == result.points
