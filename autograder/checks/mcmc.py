@@ -10,7 +10,7 @@ Mistakes and alternatives stand alone: each can be put into a notebook.
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -1456,12 +1456,22 @@ def thresholds_of(law: tuple[Array, Array]) -> Array:
     return np.array([(values[k] + values[k + 1]) / 2 for k in sorted(chosen)])
 
 
-def random_annealing(rng: np.random.Generator) -> Annealing:
-    """A problem on which each of five ways to go astray changes the law of w.
+def astray(problem: Annealing) -> Iterator[tuple[Array, Array]]:
+    """The laws of w for five ways to go astray.
 
-    They move at the temperature before, not at all, or before they weigh, start from a uniform draw, or take
-    the schedule for even.
+    They move before they weigh, at the temperature before, or not at all, take the schedule for even, or start
+    from a uniform draw.
     """
+    yield problem.weight_law(problem.right, weigh_first=False)
+    yield problem.weight_law(problem.late)
+    yield problem.weight_law([np.eye(AIS_STATES)] * len(problem.right))
+    even = problem._replace(betas=np.linspace(0.0, 1.0, len(problem.betas)))
+    yield even.weight_law(even.right)
+    yield problem.weight_law(problem.right, start=np.full(AIS_STATES, 1 / AIS_STATES))
+
+
+def random_annealing(rng: np.random.Generator) -> Annealing:
+    """A problem on which every way to go astray changes the law of w."""
     while True:
         log_base = np.log(rng.dirichlet(np.full(AIS_STATES, 2.0)) * 0.8 + 0.05)
         log_base -= logsumexp(log_base)
@@ -1471,15 +1481,8 @@ def random_annealing(rng: np.random.Generator) -> Annealing:
             continue
         law = problem.weight_law(problem.right)
         thresholds = thresholds_of(law)
-        even = problem._replace(betas=np.linspace(0.0, 1.0, len(betas)))
-        others = [
-            problem.weight_law(problem.late),
-            problem.weight_law([np.eye(AIS_STATES)] * 3),
-            problem.weight_law(problem.right, weigh_first=False),
-            problem.weight_law(problem.right, start=np.full(AIS_STATES, 1 / AIS_STATES)),
-            even.weight_law(even.right),
-        ]
-        if min(abs(below(law, thresholds) - below(other, thresholds)).max() for other in others) > 0.12:
+        right = below(law, thresholds)
+        if all(abs(right - below(other, thresholds)).max() > 0.12 for other in astray(problem)):
             return problem
 
 
