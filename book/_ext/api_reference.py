@@ -1,0 +1,129 @@
+"""The library's reference, read off its docstrings.
+
+    :::{api-reference} ebmkit
+    :::
+
+writes one section for each public module: what the module says about itself, then every public function and
+class with its signature and docstring, in the order of the source. Docstrings are plain text: paragraphs,
+`code` in backticks, and formulas in indented blocks, which are set as they stand.
+"""
+
+import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+QUALIFIER = re.compile(r"\b(?:torch|typing|collections\.abc|numpy|np|ebmkit)\.(?:[a-z_]+\.)*(?=[A-Za-z])")
+CODE = re.compile(r"(`[^`\n]+`)")
+UNDERLINED = re.compile(r"^(\w[\w ]*)\n-{3,}\n")
+FIELD = re.compile(r"^(\w+):\n((?:    .*\n?)+)", re.MULTILINE)
+
+
+def public(owner: Any, module: str) -> Iterator[tuple[str, Any]]:
+    """The functions and classes that `owner` defines itself, in the order of the source."""
+    for name, thing in vars(owner).items():
+        if name.startswith("_"):
+            continue
+        thing = inspect.unwrap(thing) if inspect.isfunction(thing) else thing
+        if (inspect.isfunction(thing) or inspect.isclass(thing)) and thing.__module__ == module:
+            yield name, thing
+
+
+def signature(name: str, thing: Any) -> str:
+    """`name(arguments) -> result` without the modules of its types."""
+    try:
+        text = str(inspect.signature(thing))
+    except (TypeError, ValueError):
+        return name
+    text = re.sub(r"^\(self(?:, )?", "(", text)
+    if inspect.isclass(thing):
+        text = text.removesuffix(" -> None")
+    text = re.sub(r"\bgenerator: Any\b", "generator: Generator", text)  # an alias that Python does not keep
+    return name + QUALIFIER.sub("", text.replace("'", ""))
+
+
+def inline(text: str) -> list[nodes.Node]:
+    """Running text with its `code` set as code."""
+    return [
+        nodes.literal("", piece[1:-1]) if CODE.fullmatch(piece) else nodes.Text(piece)
+        for piece in CODE.split(text)
+        if piece
+    ]
+
+
+def described(docstring: str) -> list[nodes.Node]:
+    """A docstring as paragraphs and, where it is indented, as it stands."""
+    blocks: list[nodes.Node] = []
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
+        heading = UNDERLINED.match(block)
+        if heading:
+            fields = FIELD.findall(block[heading.end() :] + "\n")
+            blocks += [
+                nodes.paragraph(
+                    "", "", nodes.literal("", field), nodes.Text(": "), *inline(" ".join(text.split()))
+                )
+                for field, text in fields
+            ]
+        elif all(line.startswith("    ") for line in block.splitlines()):
+            text = textwrap.dedent(block)
+            blocks.append(nodes.literal_block(text, text, language="text", classes=["formula"]))
+        else:
+            blocks.append(nodes.paragraph("", "", *inline(" ".join(block.split()))))
+    return blocks
+
+
+def is_documented(thing: Any) -> bool:
+    """Whether a docstring was written for it; named tuples and dataclasses make one up."""
+    text = thing.__doc__ or ""
+    return bool(text.strip()) and not text.startswith(f"{thing.__name__}(")
+
+
+def entry(path: str, name: str, thing: Any) -> nodes.definition_list_item:
+    """One function or class: its signature as the term, its docstring and methods as the description."""
+    term = nodes.term("", "", nodes.literal("", signature(name, thing)), ids=[path])
+    description = nodes.definition("", *(described(thing.__doc__) if is_documented(thing) else []))
+    if inspect.isclass(thing):
+        methods = [(key, method) for key, method in public(thing, thing.__module__) if is_documented(method)]
+        if methods:
+            description += listing(path, methods)
+    return nodes.definition_list_item("", term, description)
+
+
+def listing(path: str, things: list[tuple[str, Any]]) -> nodes.definition_list:
+    items = [entry(f"{path}.{name}", name, thing) for name, thing in things]
+    return nodes.definition_list("", *items, classes=["api"])
+
+
+class ApiReference(SphinxDirective):
+    """Every public module of a package."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {}
+
+    def run(self) -> list[nodes.Node]:
+        package = importlib.import_module(self.arguments[0])
+        sections: list[nodes.Node] = []
+        for name in package._MODULES:
+            module = importlib.import_module(f"{package.__name__}.{name}")
+            self.env.note_dependency(str(module.__file__))
+            path = module.__name__
+            section = nodes.section(
+                "", nodes.title("", "", nodes.literal("", path)), ids=[path.replace(".", "-")]
+            )
+            section += described(module.__doc__ or "")
+            things = [(key, thing) for key, thing in public(module, path) if is_documented(thing)]
+            if things:
+                section += listing(path, things)
+            sections.append(section)
+        return sections
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("api-reference", ApiReference)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
