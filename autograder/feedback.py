@@ -197,10 +197,15 @@ def _highlighted(cell: Cell) -> Markup:
     """Source as HTML that holds nothing but the text and colours."""
     if cell.kind != "code" or len(cell.source) > MAX_HIGHLIGHTED:
         return Markup.escape(cell.source[:MAX_HIGHLIGHTED])
+    return _coloured(cell.source)
+
+
+@functools.lru_cache(maxsize=64)  # most cells of a class are the ones handed out
+def _coloured(source: str) -> Markup:
     from pygments import highlight  # type: ignore[import-untyped]
     from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 
-    return Markup(highlight(cell.source, PythonLexer(), _formatter()))
+    return Markup(highlight(source, PythonLexer(), _formatter()))
 
 
 def regenerate(course: Course, name: str, by_hand: Any) -> Iterator[Path]:

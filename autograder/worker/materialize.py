@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
 try:
     from autograder.worker import codec
@@ -15,12 +14,18 @@ except ImportError:  # inside the sandbox, where the worker's files lie side by 
 def materialize(value: Any) -> Any:
     """`value` with every placeholder of the protocol built."""
     if isinstance(value, codec.Tensor):
+        import torch  # only where it is needed: the judge of a NumPy assignment starts without it
+
         return torch.from_numpy(value.array.copy())
     if isinstance(value, codec.Rng):
         if value.kind == "numpy":
             return np.random.default_rng(value.seed)
+        import torch
+
         return torch.Generator().manual_seed(value.seed)
     if isinstance(value, codec.Source):
+        import torch
+
         values = {k: materialize(v) for k, v in value.values.items()}
         return eval(value.expression, {"np": np, "torch": torch, "math": math, **values})
     if isinstance(value, list | tuple):

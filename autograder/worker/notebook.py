@@ -5,6 +5,7 @@ judge reads values and decides by itself. Nothing here knows an expected value.
 """
 
 import contextlib
+import gc
 import io
 import math
 import os
@@ -124,6 +125,7 @@ def make_shell() -> Shell:
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.display_pub_class = Publisher
+    config.InlineBackend.print_figure_kwargs = {"bbox_inches": None}  # "tight" draws every figure twice
     shell: Shell = Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
     shell.run_cell("%matplotlib inline", store_history=False)
     shell.run_cell(
@@ -241,6 +243,7 @@ def _receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]
 
 def _fork_check(shell: Shell, line: socket.socket, channel: socket.socket) -> dict[str, Any]:
     """Fork the executed state; the fork answers on `line` until the judge hangs up there."""
+    gc.freeze()
     child = os.fork()
     if child == 0:
         code = 1

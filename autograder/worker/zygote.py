@@ -5,6 +5,7 @@ judge asks for a fork (passing that submission's channel) or for its end. While 
 watches the whole submission's memory and processes, which no per-process limit can bound.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -59,6 +60,8 @@ class Zygote:
             importlib.import_module(f"ebmkit.{name}")
         self.notebook = notebook
         self.shell = notebook.make_shell()
+        gc.collect()
+        gc.freeze()  # or the first collection in every fork would copy every page that holds an object
 
     def tell(self, **event: Any) -> None:
         self.control.sendall(json.dumps(event).encode() + b"\n")
