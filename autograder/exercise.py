@@ -257,9 +257,13 @@ def _likeness(attempt: Attempt, replay: Attempt) -> float:
         return _same_law(attempt.counts, replay.counts)
     if not attempt.values or len(attempt.values) != len(replay.values):
         return 0.0
-    agree = all(
-        not shape_complaint(a, b) and close(a, b, 1e-6, 1e-9) for a, b in zip(attempt.values, replay.values)
-    )
+    try:
+        agree = all(
+            not shape_complaint(a, b) and close(a, b, 1e-6, 1e-9)
+            for a, b in zip(attempt.values, replay.values)
+        )
+    except (TypeError, ValueError):  # a mistake may return what cannot even be compared
+        return 0.0
     return float(agree)
 
 
@@ -303,7 +307,7 @@ def local(args: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray | codec.Tensor) or type(value).__module__.startswith("torch")
+    return isinstance(value, np.ndarray | codec.Tensor) or hasattr(value, "detach")
 
 
 def numpy_of(value: Any) -> np.ndarray:

@@ -14,9 +14,9 @@ torch.set_num_threads(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a sandbox or the built site run in one process."""
     for item in items:
-        parts = item.path.relative_to(item.config.rootpath).parts
-        if item.get_closest_marker("xdist_group") is None and parts[:2] in GROUPS:
-            item.add_marker(pytest.mark.xdist_group(GROUPS[parts[:2]]))
-
-
-GROUPS = {("tests", "book"): "book", ("tests", "autograder"): "sandbox"}
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
+        if item.get_closest_marker("sandbox") is not None:
+            item.add_marker(pytest.mark.xdist_group("sandbox"))
+        elif item.path.is_relative_to(item.config.rootpath / "tests" / "book"):
+            item.add_marker(pytest.mark.xdist_group("book"))
