@@ -111,7 +111,7 @@ W = np.array([[np.log(9.0)]])
 # \bigl(\tfrac16 \cdot \tfrac12 + \tfrac56 \cdot \tfrac9{10}\bigr) = \tfrac1{15} , \quad
 # \frac{\partial L}{\partial W} = \tfrac9{10} - \tfrac56 \cdot \tfrac9{10} = \tfrac3{20} .$$
 #
-# Chapter: *The gradient of the likelihood*.
+# Chapter: *Two phases*.
 
 
 # %% exercise="exact_gradient"
@@ -316,7 +316,7 @@ assert np.allclose(found[2], -0.25), f"in the example above ∂L/∂W = 1/4 - 1/
 #   generators, so try a few seeds.
 # - Your function may call your answers to other exercises, and is then as right as they are.
 #
-# Chapter: *Training on bars and stripes*.
+# Chapter: *One machine, five ways*.
 
 # %%
 pictures = bars_and_stripes(3).reshape(14, 9).double().numpy()
@@ -430,7 +430,7 @@ plt.show()
 # $\alpha = \tfrac12$: energies are $1$, $0$ and $4$. The loss is $1 - 2 + \tfrac12 (1 + 8) = 3.5$. Its gradient
 # is $1 - 2 + \tfrac12 \cdot 2\theta\, (1 + 8) = 8$.
 #
-# Chapter: *Neural energies*.
+# Chapter: *Deep energies*.
 
 # %%
 Energy = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]

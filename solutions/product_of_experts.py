@@ -13,7 +13,7 @@
 #
 # You let experts decide together. You multiply what they say, compare that with averaging it, draw samples
 # that please all of them, and learn whom to trust.
-# The chapter is *Product of experts* in the course's book. You write NumPy; no gradient is needed that you
+# The chapter is *Products of experts* in the course's book. You write NumPy; no gradient is needed that you
 # cannot write down.
 #
 # **Start.** Install `numpy`, `torch`, `matplotlib` and the `ebmkit` wheel from the book's page *For
