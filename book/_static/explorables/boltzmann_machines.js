@@ -99,14 +99,14 @@
 
     const start = kit.choice({
       key: "start", label: "Begin with",
-      options: [...examples.map((_, k) => [`${k}`, `half of digit ${k + 1}`]), ["nothing", "nothing known"]],
+      options: [...examples.map(({ digit }, k) => [`${k}`, `the left half of a ${digit}`]), ["nothing", "nothing known"]],
       onInput: (name) => { known = begin(name); kit.restart(); },
     });
     const brush = kit.choice({
       key: "brush", label: "Brush", options: [["cycle", "next of ink, paper, unknown"], [INK, "ink"], [PAPER, "paper"], [UNKNOWN, "unknown"]],
       onInput: () => {},
     });
-    const begin = (name) => name === "nothing" ? nothing : leftHalf(examples[Number(name)]);
+    const begin = (name) => name === "nothing" ? nothing : leftHalf(examples[Number(name)].bits);
     known = new RegExp(`^[01${UNKNOWN}]{${PIXELS}}$`).test(kit.linked.v) ? kit.linked.v : begin(start.value);
     kit.keys.v = () => known;
 
