@@ -1,0 +1,198 @@
+"""The interactive Boltzmann machine: its numbers are ebmkit's, and painting obeys pointer, keyboard and link."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ebmkit.boltzmann_machines import RBM, bit_states
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SIDE = 8
+STATE = "return explorables.boltzmann_machines.current"
+UNKNOWN = "_"
+
+
+@pytest.fixture
+def page(browser: Any, site: Path) -> Any:
+    browser.open(f"{site.as_uri()}/book/boltzmann_machines.html")
+    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
+    return browser
+
+
+@pytest.fixture
+def machine(page: Any) -> RBM:
+    """The page's machine in ebmkit."""
+    stored = page.run(
+        "const { hidden, W, a, b } = explorables.boltzmann_machines.load().machine;"
+        "return { hidden, W: [...W], a: [...a], b: [...b] }"
+    )
+    rbm = RBM(SIDE**2, stored["hidden"], dtype=torch.float64).requires_grad_(False)
+    for name in "Wab":
+        parameter = getattr(rbm, name)
+        parameter.copy_(torch.tensor(stored[name], dtype=torch.float64).reshape(parameter.shape))
+    return rbm
+
+
+class Replay:
+    """The page's seeded generator, drawing for `ebmkit.chance` as the figure does, unit by unit."""
+
+    def __init__(self, draws: list[float]) -> None:
+        self.draws = iter(draws)
+
+    def bernoulli(self, probability: Tensor) -> Tensor:
+        draws = torch.tensor([next(self.draws) for _ in range(probability.numel())], dtype=torch.float64)
+        return draws.reshape(probability.shape) < probability
+
+
+def call(page: Any, script: str, *arguments: Any) -> Any:
+    """Runs `script` where `machine` is the page's machine."""
+    return page.run(f"const {{ machine }} = explorables.boltzmann_machines.load(); {script}", *arguments)
+
+
+def click(browser: Any, label: str) -> None:
+    browser.run(
+        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
+        "buttons.find((button) => button.textContent === arguments[0]).click()",
+        label,
+    )
+
+
+def pictures(n: int) -> Tensor:
+    return torch.rand(n, SIDE**2, generator=torch.Generator().manual_seed(n)).round().double()
+
+
+def test_the_weights_are_those_of_a_trained_machine(page: Any, machine: RBM) -> None:
+    examples = page.run("return explorables.boltzmann_machines.load().examples")
+    digits = torch.tensor(
+        [[float(bit) for bit in example["bits"]] for example in examples], dtype=torch.float64
+    )
+    # Test digits are more probable than noise by far.
+    assert machine.energy(digits).max() < machine.energy(pictures(100)).min()
+
+
+def test_conditionals_and_free_energy_are_those_of_ebmkit(page: Any, machine: RBM) -> None:
+    for v in pictures(5):
+        bits = v.int().tolist()
+        shown = call(page, "return [...machine.hiddenProbability(arguments[0])]", bits)
+        assert shown == pytest.approx(machine.hidden_probability(v).tolist(), rel=1e-9)
+        free = call(page, "return machine.freeEnergy(arguments[0])", bits)
+        assert free == pytest.approx(machine.energy(v).item(), abs=1e-9)
+        h = (v[: machine.W.shape[1]]).int()
+        shown = call(page, "return [...machine.visibleProbability(arguments[0])]", h.tolist())
+        assert shown == pytest.approx(machine.visible_probability(h.double()).tolist(), rel=1e-9)
+
+
+def test_the_sum_over_hidden_states_is_the_exact_log_z_of_ebmkit(page: Any, machine: RBM) -> None:
+    log_z = call(page, "return machine.exact(arguments[0]).logWeight", UNKNOWN * SIDE**2)
+    assert log_z == pytest.approx(machine.exact_log_partition().item(), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_exact_probabilities_are_those_of_the_clamped_machine(page: Any, machine: RBM, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.rand(SIDE**2, generator=generator).round().double()
+    free = torch.randperm(SIDE**2, generator=generator)[:10]
+    known = "".join(UNKNOWN if i in free else str(int(bit)) for i, bit in enumerate(v))
+    candidates = v.repeat(2**10, 1)
+    candidates[:, free] = bit_states(10)
+    log_weights = -machine.energy(candidates)
+    means = log_weights.softmax(0) @ candidates
+    shown = call(page, "return machine.exact(arguments[0])", known)
+    assert shown["logWeight"] == pytest.approx(log_weights.logsumexp(0).item(), abs=1e-9)
+    assert shown["means"] == pytest.approx(means.tolist(), abs=1e-9)
+
+
+def test_a_seeded_run_is_the_block_gibbs_sampling_of_ebmkit(page: Any, machine: RBM) -> None:
+    start = pictures(1)[0]
+    known = "".join(str(int(bit)) if i % SIDE < 4 else UNKNOWN for i, bit in enumerate(start))
+    n_steps = 20
+    runs = call(
+        page,
+        "let [v, known, n] = arguments; const random = explorables.random(5), seen = [];"
+        "for (let i = 0; i < n; i++) { v = machine.step(v, known, random); seen.push([...v]); }"
+        "return seen",
+        start.int().tolist(),
+        known,
+        n_steps,
+    )
+    n_draws = n_steps * sum(machine.W.shape)
+    replay = Replay(page.run(f"const r = explorables.random(5); return Array.from({{length: {n_draws}}}, r)"))
+    held = torch.tensor([mark != UNKNOWN for mark in known])
+    v = start
+    for shown in runs:
+        v = torch.where(held, start, machine.gibbs_step(v, replay))
+        assert shown == v.int().tolist()
+
+
+def test_steps_keep_what_is_known_and_restart_begins_again(page: Any) -> None:
+    first = page.run(STATE)
+    for count in (1, 2, 3):
+        click(page, "Step")
+        now = page.run(STATE)
+        assert now["steps"] == count
+        assert all(mark in (UNKNOWN, str(bit)) for mark, bit in zip(now["known"], now["v"]))
+    assert now["v"] != first["v"]
+    click(page, "Restart")
+    assert page.run(STATE) == first
+
+
+def test_play_moves_and_pause_stops(page: Any) -> None:
+    click(page, "Play")
+    time.sleep(1)
+    click(page, "Pause")
+    stopped = page.run(STATE)
+    assert stopped["steps"] >= 3
+    time.sleep(0.4)
+    assert page.run(STATE) == stopped
+
+
+def test_the_pointer_paints_and_the_link_restores_the_painting(page: Any) -> None:
+    from selenium.webdriver import ActionChains
+
+    before = page.run(STATE)["known"]
+    assert before[27] in "01"
+    canvas = page.run("return document.querySelector('.explorable-views canvas')")
+    cell = page.run("return document.querySelector('.explorable-views canvas').clientWidth") / SIDE
+    at = (round(2.5 * cell), round(-3.5 * cell))  # from the centre: row 0, column 6, unknown at first
+    ActionChains(page.driver).move_to_element_with_offset(canvas, *at).click().perform()
+    painted = page.run(STATE)
+    assert before[6] == UNKNOWN
+    assert painted["known"][6] == "1"
+    assert painted["v"][6] == 1
+    link = page.driver.current_url
+    page.open(link)
+    assert page.run(STATE)["known"] == painted["known"]
+    assert page.errors() == []
+
+
+def test_the_keyboard_paints(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    before = page.run(STATE)["known"]
+    page.run("document.querySelector('.explorable-views canvas').focus()")
+    page.press(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ENTER)
+    after = page.run(STATE)["known"]
+    assert [i for i in range(SIDE**2) if before[i] != after[i]] == [36]
+    assert after[36] == "1"
+
+
+@pytest.mark.parametrize("nonsense", ["v=01&start=99&seed=-1", "v=" + "2" * 64 + "&speed=99&brush=x"])
+def test_a_damaged_link_falls_back(page: Any, nonsense: str) -> None:
+    address = page.driver.current_url.split("#")[0]
+    page.open(f"{address}#explorable-boltzmann_machines?{nonsense}")
+    assert len(page.run(STATE)["known"]) == SIDE**2
+    assert page.errors() == []
+
+
+def test_the_read_out_states_the_exact_log_probability(page: Any, machine: RBM) -> None:
+    known = page.run(STATE)["known"]
+    weight = call(page, "return machine.exact(arguments[0]).logWeight", known)
+    expected = weight - machine.exact_log_partition().item()
+    text = page.run("return document.querySelector('.explorable-readout').textContent")
+    shown = f"{expected:.2f}".replace("-", "−")
+    assert f"log-probability is {shown}." in text
