@@ -32,6 +32,15 @@ class Isolation(StrEnum):
     none = "none"
 
 
+class Visibility(StrEnum):
+    """When Gradescope shows results to students."""
+
+    visible = "visible"
+    after_due_date = "after_due_date"
+    after_published = "after_published"
+    hidden = "hidden"
+
+
 Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
 
 
@@ -205,6 +214,21 @@ def export(
         lines = write_csv(course, names, file)
     if output != "-":
         print(f"{lines} lines in {output}")
+
+
+@app.command()
+def gradescope(
+    assignment: Assignment,
+    visibility: Annotated[
+        Visibility, typer.Option(help="When students see the results.")
+    ] = Visibility.visible,
+    leaderboard: Annotated[bool, typer.Option("--leaderboard", help="Show points on a leaderboard.")] = False,
+) -> None:
+    """Pack an assignment as a Gradescope autograder. The zip holds the hidden checks and the course's key."""
+    from autograder.gradescope import pack
+
+    path = pack(_course(), assignment, visibility.value, leaderboard)
+    print(f"{path}\nFor instructors alone: it holds the hidden checks and the course's grading key.")
 
 
 @app.command()

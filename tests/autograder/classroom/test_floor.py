@@ -7,7 +7,7 @@ from autograder.course import Course
 from autograder.sandbox import LEVELS, NoIsolation
 from autograder.store import Store
 
-ORDER = ["namespaces+seccomp", "namespaces", "bubblewrap", "none"]
+ORDER = ["namespaces+seccomp", "namespaces", "bubblewrap", "user", "none"]
 
 
 def demand(course: Course, level: str) -> None:
