@@ -413,7 +413,10 @@ def _(attempt: Attempt) -> None:
 
 @cd_gradient.check(5, "many copies of one row: the exact law of every unit after k steps", seconds=30)
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ 3 · ALPHA (3e-9): unit i is on in a binomial number of the copies."""
+    """Correct code fails with probability ≤ 3 · ALPHA (3e-9): unit i is on in a binomial number of the copies.
+
+    Power, measured over 20 seeds: 100 % for all mistakes that change the law, the sign or the scale.
+    """
     rng = attempt.rng
     theta, start = telling_start(rng)
     index = int(start @ [4, 2, 1])
@@ -439,7 +442,11 @@ def _(attempt: Attempt) -> None:
 
 @cd_gradient.check(4, "one row at a time: the exact joint law of all visible units", seconds=30)
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ ALPHA (1e-9): each call ends in a state, with the law P²(v_0, ·)."""
+    """Correct code fails with probability ≤ ALPHA (1e-9): each call ends in a state, with the law P²(v_0, ·).
+
+    Power, measured over 20 seeds: 90 % for a single step, 70 % for a random start, 15 % for one step too many,
+    10 % for hidden units that are not drawn; the check before catches them.
+    """
     theta, start = telling_start(attempt.rng)
     law = np.linalg.matrix_power(theta.step_law(), 2)[int(start @ [4, 2, 1])]
 
@@ -666,7 +673,10 @@ def _(attempt: Attempt) -> None:
 
 @pcd_step.check(6, "chains from three states: the exact law of one more step", seconds=30)
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ ALPHA (1e-9). Chains that stay where they were fail for certain."""
+    """Correct code fails with probability ≤ ALPHA (1e-9). Chains that stay where they were fail for certain.
+
+    Power, measured over 40 seeds: 100 % for chains that restart, stay, hold probabilities, or skip the draw of h.
+    """
     rng = attempt.rng
     theta, _ = telling_start(rng)
     step, states = theta.step_law(), bit_states(3)
