@@ -135,6 +135,7 @@ def test_export_holds_each_exercise_and_the_total_with_points_by_hand(classroom,
         "double": "40",
         "add": "40",
         "why": "7.5",
+        "late_penalty": "0",
         "total": "87.5",
     }
     assert rows[0]["total"] == "40"
