@@ -246,6 +246,7 @@ def grade(
         environment = fingerprint(assignment, reached, course.key())
         for job, message in lanes.run(run.jobs(wanted, environment)):
             run.take(job, message)
+        book.penalize(name)
     return sorted(run.rows, key=lambda row: row.student)
 
 

@@ -32,6 +32,13 @@ class Isolation(StrEnum):
     none = "none"
 
 
+class Table(StrEnum):
+    """Which table of grades."""
+
+    full = "full"
+    canvas = "canvas"
+
+
 class Visibility(StrEnum):
     """When Gradescope shows results to students."""
 
@@ -196,11 +203,15 @@ def report(assignment: Assignment) -> None:
 def export(
     assignments: Annotated[list[str] | None, typer.Argument(help="Chapters; all if left out.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="The CSV file; - is standard output.")] = "-",
+    format: Annotated[
+        Table, typer.Option("--format", help="Every exercise, or totals for Canvas.")
+    ] = Table.full,
 ) -> None:
-    """Write the grades as CSV: student, assignment, score for each exercise, total."""
+    """Write the grades as CSV: the score for each exercise, late penalty and total; or what Canvas imports."""
     import contextlib
 
-    from autograder.export import export as write_csv
+    from autograder.export import export as write_full
+    from autograder.export import export_canvas
     from autograder.judge import available_assignments
 
     course = _course()
@@ -211,6 +222,7 @@ def export(
             if output == "-"
             else stack.enter_context(open(output, "w", newline="", encoding="utf-8"))
         )
+        write_csv = export_canvas if format is Table.canvas else write_full
         lines = write_csv(course, names, file)
     if output != "-":
         print(f"{lines} lines in {output}")

@@ -4,6 +4,7 @@ What a human decided (scores by hand, extra credit, comments by hand) is never c
 the automatic score, and it wins.
 """
 
+import dataclasses
 import os
 import sys
 import warnings
@@ -17,6 +18,16 @@ from autograder.exercise import Assignment
 from autograder.notebook_outputs import Entry, NotReleased, tests_of
 
 CONFIG = "nbgrader_config.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """A student as the gradebook knows them; what it does not know is empty."""
+
+    student: str
+    first_name: str = ""
+    last_name: str = ""
+    lms_user_id: str = ""
 
 
 class GradebookError(RuntimeError):
@@ -51,6 +62,7 @@ class Book:
         put_tools_on_path()
         course.directory.mkdir(parents=True, exist_ok=True)
         self._failure = SQLAlchemyError
+        self._course = course
         try:
             self._book = Gradebook(course.db_url, settings(course).CourseDirectory.course_id)
         except SQLAlchemyError as error:
@@ -135,6 +147,49 @@ class Book:
                 if entry is not None:
                     comment.auto_comment = entry.comment or None
         self._book.db.commit()
+
+    def penalize(self, assignment: str) -> None:
+        """Set everyone's penalty for late work, as nbgrader's `AssignLatePenalties` is configured to."""
+        from nbgrader.preprocessors import AssignLatePenalties
+
+        penalties = AssignLatePenalties(config=settings(self._course))
+        penalties.init_plugin()
+        try:
+            for submission in self._book.assignment_submissions(assignment):
+                late = submission.total_seconds_late
+                for notebook in submission.notebooks:
+                    penalty = None
+                    if late > 0:
+                        penalty = penalties.plugin_inst.late_submission_penalty(
+                            submission.student_id, notebook.score, late
+                        )
+                    if penalty is not None:
+                        penalty = penalties._check_late_penalty(notebook, penalty)
+                    if notebook.late_submission_penalty != penalty:
+                        notebook.late_submission_penalty = penalty
+            self._book.db.commit()
+        except self._failure as error:
+            self._book.db.rollback()
+            raise GradebookError(f"the gradebook could not be written: {_reason(error)}") from None
+
+    def penalties(self, assignment: str) -> dict[str, float]:
+        """For each student who has one, the penalty for late work."""
+        return {
+            submission.student_id: submission.late_submission_penalty
+            for submission in self._book.assignment_submissions(assignment)
+            if submission.late_submission_penalty
+        }
+
+    def max_score(self, assignment: str) -> float:
+        """The points there are, those given by hand included."""
+        return float(self._book.find_assignment(assignment).max_score)
+
+    def people(self) -> dict[str, Person]:
+        """Every student, by id."""
+        return {
+            s.id: Person(s.id, s.first_name or "", s.last_name or "", s.lms_user_id or "")
+            for s in self._book.students
+        }
 
     def scores(self, assignment: str) -> dict[str, dict[str, float]]:
         """For each student the score of each graded cell, corrections by hand included."""
