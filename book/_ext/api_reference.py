@@ -36,7 +36,9 @@ def public(owner: Any, module: str) -> Iterator[tuple[str, Any]]:
 
 
 def signature(name: str, thing: Any) -> str:
-    """`name(arguments) -> result` without the modules of its types."""
+    """`name(arguments) -> result` without the modules of its types; a protocol takes no arguments."""
+    if getattr(thing, "_is_protocol", False):
+        return name
     try:
         text = str(inspect.signature(thing))
     except (TypeError, ValueError):
@@ -114,7 +116,10 @@ class ApiReference(SphinxDirective):
             self.env.note_dependency(str(module.__file__))
             path = module.__name__
             section = nodes.section(
-                "", nodes.title("", "", nodes.literal("", path)), ids=[path.replace(".", "-")]
+                "",
+                nodes.title("", "", nodes.literal("", path)),
+                ids=[path.replace(".", "-")],
+                support_smartquotes=False,  # x' is a point, not a quotation
             )
             section += described(module.__doc__ or "")
             things = [(key, thing) for key, thing in public(module, path) if is_documented(thing)]
