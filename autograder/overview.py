@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from autograder.feedback import TEMPLATES
 from autograder.notebook_outputs import points
 from autograder.progress import printable
 from autograder.report import UNREADABLE, CheckResult, ExerciseResult, Report
-from autograder.store import Store, assignment_named, write_atomically
+from autograder.store import Store, assignment_named, fingerprint, result_key, write_atomically
 
 LISTED = 200
 BARS = 10
@@ -140,7 +140,8 @@ class Overview:
         self.isolation: Counter[str] = Counter()
         self.unreadable: list[tuple[str, str]] = []
         self.ungraded: list[str] = []
-        self.count_unreadable = self.count_ungraded = 0
+        self.outdated: list[str] = []
+        self.count_unreadable = self.count_ungraded = self.count_outdated = 0
         self.seconds = 0.0
 
     def add(self, student: str, report: Report) -> None:
@@ -163,6 +164,12 @@ class Overview:
         self.count_ungraded += 1
         if len(self.ungraded) < LISTED:
             self.ungraded.append(printable(student))
+
+    def mark_outdated(self, student: str) -> None:
+        """Note that a counted verdict is on other work than now lies in the inbox, or by other checks."""
+        self.count_outdated += 1
+        if len(self.outdated) < LISTED:
+            self.outdated.append(printable(student))
 
     @property
     def graded(self) -> int:
@@ -220,6 +227,7 @@ def overview(course: Course, name: str) -> Overview:
     """Read every verdict of an assignment once; raises `ValueError` where there is none."""
     found = Overview(name)
     store = Store(course, name)
+    environment = _environments(course, name)
     for student in _everyone(course, name, store):
         key = store.recorded(student)
         report = store.load_report(key) if key else None
@@ -227,6 +235,8 @@ def overview(course: Course, name: str) -> Overview:
             found.miss(student)
         else:
             found.add(student, report)
+            if not _is_current(course, name, student, key, environment(report.isolation)):
+                found.mark_outdated(student)
     if not found.graded and not found.count_unreadable:
         raise ValueError(f"nothing of {name} is graded yet; run: autograder grade {name}")
     return found
@@ -234,6 +244,23 @@ def overview(course: Course, name: str) -> Overview:
 
 def _everyone(course: Course, name: str, store: Store) -> Iterator[str]:
     yield from sorted(set(inbox.students(course, name)) | set(store.students()))
+
+
+def _environments(course: Course, name: str) -> Callable[[str], bytes]:
+    """What verdicts depend on now, for each isolation that they were reached in."""
+    assignment, key = assignment_named(name), course.key()
+    return functools.cache(lambda isolation: fingerprint(assignment, isolation, key))
+
+
+def _is_current(course: Course, name: str, student: str, key: str, environment: bytes) -> bool:
+    """Whether the verdict `key` is on what lies in the inbox; one whose work is gone stands."""
+    try:
+        data = inbox.read(inbox.find(course, student, name).path)
+    except FileNotFoundError:
+        return True
+    except inbox.Rejected as rejection:
+        data = b"rejected: " + str(rejection).encode()
+    return result_key(environment, data) == key
 
 
 def write(course: Course, name: str) -> Path:

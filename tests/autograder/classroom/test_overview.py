@@ -3,6 +3,7 @@
 import dataclasses
 import html.parser
 import re
+import shutil
 import tracemalloc
 
 import numpy as np
@@ -117,6 +118,20 @@ def test_submissions_without_a_verdict_are_listed_and_what_is_gone_from_the_inbo
     text = overview.write(classroom.course, "toy").read_text()
     assert "bob" in text
     assert "autograder grade toy" in text
+
+
+@pytest.mark.slow
+def test_verdicts_on_earlier_work_are_named(classroom, right):
+    for student in ("ada", "bob", "cleo", "dora"):
+        classroom.submit(student, right)
+    classroom.submit("dora", b"", "essay.txt").with_name("toy.ipynb").unlink()
+    classroom.grade()
+    assert overview.overview(classroom.course, "toy").outdated == []
+    classroom.submit("bob", {})
+    shutil.rmtree(classroom.course.folder("submitted", "cleo"))
+    found = overview.overview(classroom.course, "toy")
+    assert (found.graded, found.count_unreadable, found.outdated) == (3, 1, ["bob"])
+    assert "on an earlier submission" in page(found)
 
 
 def test_nothing_graded_says_what_to_run(classroom):
