@@ -110,6 +110,7 @@ class ApiReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         package = importlib.import_module(self.arguments[0])
+        self.env.note_dependency(__file__)
         sections: list[nodes.Node] = []
         for name in package._MODULES:
             module = importlib.import_module(f"{package.__name__}.{name}")
