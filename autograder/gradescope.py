@@ -259,7 +259,7 @@ if [ -z "$python" ]; then
   python="$(find_python)"
 fi
 if [ -z "$python" ]; then echo "Python 3.11 or newer is needed; choose a newer base image" >&2; exit 1; fi
-if ! ldconfig -p | grep -q libseccomp.so.2; then
+if [ -z "$(ldconfig -p | grep libseccomp.so.2)" ]; then
   apt-get update && apt-get install -y libseccomp2 || true  # without it there is no system-call filter
 fi
 

@@ -209,16 +209,15 @@ def test_links_are_not_followed(classroom, answer, tmp_path):
     assert handed_in(classroom) == {}
 
 
-def test_an_inbox_that_is_a_link_is_not_written_through(classroom, answer, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+@pytest.mark.parametrize("where", ["outside", "another student's"])
+def test_an_inbox_that_is_a_link_is_not_written_through(classroom, answer, tmp_path, where):
     inbox = classroom.course.folder("submitted")
-    inbox.mkdir()
+    elsewhere = tmp_path / "elsewhere" if where == "outside" else inbox / "bob"
+    elsewhere.mkdir(parents=True)
+    inbox.mkdir(exist_ok=True)
     (inbox / "ada").symlink_to(elsewhere)
-    assert (
-        "is a link"
-        in take(classroom, laid_out(tmp_path / "in", {"ada/toy.ipynb": answer()}))["ada/toy.ipynb"]
-    )
+    found = take(classroom, laid_out(tmp_path / "in", {"ada/toy.ipynb": answer()}))
+    assert "is a link" in found["ada/toy.ipynb"]
     assert list(elsewhere.iterdir()) == []
 
 
