@@ -64,7 +64,7 @@ lock: ## renew requirements.lock from the newest versions that fit
 	rm -rf .venv-lock
 
 clean: ## what can be rebuilt; never course/submitted or the gradebook
-	rm -rf _build dist build course/source course/release course/autograded course/feedback course/results
+	rm -rf _build dist build course/source course/release course/autograded course/feedback course/results course/reports
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 help: ## this list

@@ -33,7 +33,7 @@ _MODULES = (
     "product_of_experts",
     "score_matching",
 )
-__all__ = [*_HOME, *_MODULES]  # noqa: PLE0604
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,9 @@ class EnergyModel(nn.Module):
         Raises `TypeError` where x is discrete (no gradient exists between its values) or not floating point.
         """
         if self.values is not None:
-            raise TypeError(f"{type(self).__name__} is discrete, x takes values {self.values}; it has no score")
+            raise TypeError(
+                f"{type(self).__name__} is discrete, x takes values {self.values}; it has no score"
+            )
         if not x.is_floating_point():
             raise TypeError(f"score needs a floating-point x, got {x.dtype}; use x.double()")
         with torch.enable_grad():

@@ -450,7 +450,9 @@ assert np.ndim(found) == 0, f"effective_sample_size must return one number, got 
 assert np.isclose(found, 4 / 1.5), f"the example above has ESS 2.67, got {found}"
 
 found = effective_sample_size(np.array([0.0, 1.0] * 10))
-assert np.isclose(found, 20), f"a chain that jumps back and forth is worth n = 20 draws by our cap, got {found}"
+assert np.isclose(found, 20), (
+    f"a chain that jumps back and forth is worth n = 20 draws by our cap, got {found}"
+)
 
 independent = np.random.default_rng(0).standard_normal(2000)
 found = effective_sample_size(np.repeat(independent, 5))
