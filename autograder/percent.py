@@ -9,13 +9,12 @@ An answer's exercise, its function and its hidden checks share one name.
 
 import re
 from pathlib import Path
-from typing import Any
-
-import jupytext
-import nbformat
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING, Any
 
 import autograder
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 SOLUTIONS = Path(autograder.__file__).parent.parent / "solutions"
 
@@ -26,12 +25,14 @@ MARKS = ("### BEGIN SOLUTION", "### END SOLUTION")
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.M | re.S)
 
 
-def read(name: str) -> NotebookNode:
+def read(name: str) -> "NotebookNode":
     """The notebook of `solutions/NAME.py`, solved, with its metadata `exercise`, `tests`, `question`, `points`.
 
     Raises `FileNotFoundError` if there is no such solution, and `ValueError` naming the cell if an exercise
     lacks its tests, its marks or its points.
     """
+    import jupytext  # slow to import, and every command reads this module's constants
+
     path = SOLUTIONS / f"{name}.py"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in SOLUTIONS.glob("*.py"))) or "none"
@@ -45,7 +46,9 @@ def read(name: str) -> NotebookNode:
     return notebook
 
 
-def _validate(notebook: NotebookNode, name: str) -> None:
+def _validate(notebook: "NotebookNode", name: str) -> None:
+    from nbformat import NotebookNode
+
     cells = notebook.cells
     followers = [*cells[1:], NotebookNode(metadata={})]
     for cell, follower in zip(cells, followers):
@@ -63,8 +66,11 @@ def _validate(notebook: NotebookNode, name: str) -> None:
             )
 
 
-def nbgrader_notebook(name: str) -> NotebookNode:
+def nbgrader_notebook(name: str) -> "NotebookNode":
     """The solved notebook with nbgrader's metadata in place of ours: what goes to `course/source`."""
+    import nbformat
+    from nbformat import NotebookNode
+
     notebook = read(name)
     for cell in notebook.cells:
         if marks := _marks(cell.metadata):
