@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from autograder.exercise import Assignment, Exercise
+from autograder import percent
+from autograder.exercise import Assignment, Exercise, Function, LocalAttempt, Wrong
 from autograder.judge import available_assignments, judge, load_assignment
 from autograder.report import Report
 from autograder.samples import notebook_with, solution_notebook, unsolved_notebook
@@ -34,11 +35,41 @@ def test_right_code_passes_on_every_seed_and_every_mistake_fails_and_is_named(
     assert table.holds, str(table)
 
 
+def failed_checks(exercise: Exercise, function: Function) -> frozenset[str]:
+    failed = set()
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed=0)
+        except Wrong:
+            failed.add(check.name)
+    return frozenset(failed)
+
+
+@by_exercise
+def test_right_code_passes_every_check_and_every_mistake_fails_one(
+    assignment: Assignment, exercise: Exercise
+) -> None:
+    for function in (exercise.reference, *exercise.alternatives):
+        assert failed_checks(exercise, function) == frozenset(), function.__name__
+    failed = {mistake.name: failed_checks(exercise, mistake.function) for mistake in exercise.mistakes}
+    assert all(failed.values()), failed
+    assert frozenset.union(*failed.values()) == {check.name for check in exercise.checks}
+    if (
+        exercise.name != "train"
+    ):  # whose checks are goals further and further up; its own tests climb half way
+        assert len(set(failed.values())) >= 2, (
+            "every mistake fails the same checks: there is no partial credit"
+        )
+
+
 @pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
 def test_points_add_to_90_and_every_exercise_has_alternatives_mistakes_and_hints(
     assignment: Assignment,
 ) -> None:
     assert 4 <= len(assignment.exercises) <= 6
+    stated = percent.exercise_points(assignment.name)
+    assert sum(stated.values()) == 100
+    assert {exercise.name: exercise.points for exercise in assignment.exercises}.items() <= stated.items()
     assert sum(exercise.points for exercise in assignment.exercises) == 90  # and ten for the free text
     for exercise in assignment.exercises:
         assert len(exercise.alternatives) >= 3
