@@ -11,12 +11,11 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a sandbox or the built site run in one process."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is not None:
-            continue
-        if item.get_closest_marker("sandbox") is not None:
-            item.add_marker(pytest.mark.xdist_group("sandbox"))
-        elif item.path.is_relative_to(item.config.rootpath / "tests" / "book"):
-            item.add_marker(pytest.mark.xdist_group("book"))
+    if item.get_closest_marker("xdist_group") is not None:
+        return
+    if item.get_closest_marker("sandbox") is not None:
+        item.add_marker(pytest.mark.xdist_group("sandbox"))
+    elif item.path.is_relative_to(item.config.rootpath / "tests" / "book"):
+        item.add_marker(pytest.mark.xdist_group("book"))

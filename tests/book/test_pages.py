@@ -112,10 +112,12 @@ def test_every_figure_has_a_dark_partner_of_another_colour_and_the_same_shape(si
     pairs = [(light, dark) for light, dark in pairs if not light.stem.endswith("-dark")]
     assert len(pairs) >= 5
     figures = extension("figures")
+    for_light_pages = set(figures.LIGHT.values()) - set(figures.DARK.values())
+    assert figures.INK in for_light_pages
     for light, dark in pairs:
         ink, paper = light.read_text(encoding="utf-8"), dark.read_text(encoding="utf-8")
-        assert figures.INK in ink
-        assert figures.INK not in paper
+        assert [colour for colour in for_light_pages if colour in ink]
+        assert not [colour for colour in for_light_pages if colour in paper]
         assert re.sub(r"#[0-9a-f]{6}", "#", ink) == re.sub(r"#[0-9a-f]{6}", "#", paper)
 
 
@@ -142,20 +144,20 @@ def code_lines(text: str) -> set[str]:
 
 def solution_lines() -> set[str]:
     secret: set[str] = set()
+    public: set[str] = set()  # what students are given, stubs among it, and the library
     for source in (ROOT / "solutions").glob("*.py"):
-        blocks = re.findall(
-            r"### BEGIN SOLUTION(.*?)### END SOLUTION", source.read_text(encoding="utf-8"), re.DOTALL
-        )
+        blocks = re.findall(BLOCK, source.read_text(encoding="utf-8"))
         assert blocks, f"{source.name} has no solution to hide"
         secret |= code_lines("\n".join(blocks))
+        public |= code_lines(re.sub(BLOCK, "", source.read_text(encoding="utf-8")))
     for source in (ROOT / "autograder" / "checks").glob("*.py"):
         secret |= code_lines(source.read_text(encoding="utf-8"))
-    public = {
-        line.strip()
-        for source in (ROOT / "ebmkit").glob("*.py")
-        for line in source.read_text(encoding="utf-8").splitlines()
-    }
+    for source in (ROOT / "ebmkit").glob("*.py"):
+        public |= code_lines(source.read_text(encoding="utf-8"))
     return secret - public
+
+
+BLOCK = re.compile(r"### BEGIN SOLUTION(.*?)### END SOLUTION", re.DOTALL)
 
 
 def readable_text(path: Path) -> str:
