@@ -115,7 +115,8 @@ def citation(app: Sphinx, role: str, keys: str) -> str:
     texts = []
     for key in re.split(r"\s*,\s*", keys):
         entry = entries[key]
-        names = ["".join(person.rich_last_names[-1].__str__()) for person in entry.persons["author"]]
+        people = entry.persons.get("author") or entry.persons["editor"]
+        names = [str(person.rich_last_names[-1]) for person in people]
         who = (
             names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
         )
