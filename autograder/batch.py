@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autograder import inbox
 from autograder.course import Course
@@ -28,6 +28,9 @@ from autograder.notebook_outputs import Entry, Handout
 from autograder.report import UNGRADED
 from autograder.sandbox import NoIsolation
 from autograder.store import Lock, Store, assignment_named, fingerprint, result_key
+
+if TYPE_CHECKING:
+    from autograder.cluster import Cluster
 
 ATTEMPTS = 2
 JOB_SECONDS = 2700.0
@@ -225,18 +228,20 @@ def grade(
     isolation: str = "auto",
     jobs: int | None = None,
     progress: Callable[[Row, int], None] = lambda row, total: None,
+    dask: str | None = None,
 ) -> list[Row]:
     """Grade the submissions of an assignment; `progress` hears of each student as soon as they are done.
 
-    Raises `NothingToGrade`, `NotReleased`, `Busy`, `NoIsolation`, `GradebookError`, `LaneFailure`, and `ValueError`
-    for an unknown assignment.
+    `dask` is the address of a Dask scheduler, whose workers then hold the lanes. Raises `NothingToGrade`,
+    `NotReleased`, `Busy`, `NoIsolation`, `GradebookError`, `LaneFailure`, `ClusterFailure`, and `ValueError` for an
+    unknown assignment.
     """
     assignment = assignment_named(name)
     floor = floor_of(course)
     handout = Handout.of(course, assignment)
     wanted = _wanted(course, name, students)
     count = min(jobs or os.cpu_count() or 1, len(wanted))
-    with Lock(course), Lanes(course, name, isolation, count) as lanes, Book(course) as book:
+    with Lock(course), _lanes(course, name, isolation, count, dask) as lanes, Book(course) as book:
         book.require(assignment)
         run = _Run(course, name, book, force, progress, len(wanted))
         run.maximum = sum(exercise.points for exercise in assignment.exercises)
@@ -248,6 +253,14 @@ def grade(
             run.take(job, message)
         book.penalize(name)
     return sorted(run.rows, key=lambda row: row.student)
+
+
+def _lanes(course: Course, name: str, isolation: str, count: int, dask: str | None) -> "Lanes | Cluster":
+    if dask is None:
+        return Lanes(course, name, isolation, count)
+    from autograder.cluster import Cluster
+
+    return Cluster(course, name, isolation, dask)
 
 
 def _wanted(course: Course, name: str, students: list[str] | None) -> list[str]:

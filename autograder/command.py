@@ -74,13 +74,23 @@ def _explain(error: Exception) -> NoReturn:
 
 def _expected() -> tuple[type[Exception], ...]:
     from autograder.batch import LaneFailure, NothingToGrade
+    from autograder.cluster import ClusterFailure
     from autograder.gradebook import GradebookError
     from autograder.notebook_outputs import NotReleased
     from autograder.release import ReleaseError
     from autograder.sandbox import NoIsolation
     from autograder.store import Busy
 
-    ours = (Busy, GradebookError, LaneFailure, NoIsolation, NotReleased, NothingToGrade, ReleaseError)
+    ours = (
+        Busy,
+        ClusterFailure,
+        GradebookError,
+        LaneFailure,
+        NoIsolation,
+        NotReleased,
+        NothingToGrade,
+        ReleaseError,
+    )
     return (*ours, ValueError, OSError)
 
 
@@ -147,11 +157,16 @@ def grade(
     force: Annotated[bool, typer.Option("--force", help="Judge again what has a verdict already.")] = False,
     isolation: Annotated[Isolation, typer.Option(help="How student code is kept apart.")] = Isolation.auto,
     jobs: Annotated[int | None, typer.Option(min=1, help="Lanes; as many as processors if left out.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Grade on the workers of this Dask scheduler.")
+    ] = None,
 ) -> int:
     """Grade the submissions of an assignment. Exits with 3 if some could not be graded."""
     from autograder.batch import grade as grade_class
     from autograder.progress import reporting, table
 
+    if dask and jobs:
+        raise typer.BadParameter("--jobs is for lanes on this machine; with --dask, the cluster decides")
     course = _course()
     if isolation is Isolation.none:
         print(
@@ -160,7 +175,7 @@ def grade(
             file=sys.stderr,
         )
     with reporting() as progress:
-        rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress)
+        rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress, dask)
     table(rows)
     print(f"Feedback:  {course.folder('feedback')}\nGradebook: {course.db_url}")
     return UNGRADED_CODE if _list_ungraded(rows) else 0

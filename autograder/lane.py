@@ -23,7 +23,7 @@ from autograder.judge import Judged, judge
 from autograder.notebook_outputs import Handout, entries, graded_notebook
 from autograder.report import UNREADABLE, CheckResult, ExerciseResult, Report
 from autograder.sandbox import NoIsolation, Sandbox
-from autograder.store import Store, assignment_named, write_atomically
+from autograder.store import Store, assignment_named, fingerprint, write_atomically
 from autograder.submission import Submission, Unreadable, parse
 
 PR_SET_PDEATHSIG = 1
@@ -46,6 +46,11 @@ class Lane:
 
     def __exit__(self, *_: object) -> None:
         self.sandbox.close()
+
+    @property
+    def environment(self) -> str:
+        """What this lane's verdicts depend on besides the submission."""
+        return fingerprint(self.assignment, self.sandbox.description, self.key).hex()
 
     def answer(self, job: dict[str, Any]) -> dict[str, Any]:
         """Judge the submission of a job, unless its verdict is kept already, and write what follows from it."""
@@ -146,7 +151,7 @@ def serve(name: str, isolation: str) -> int:
         say(event="refused", reason=str(error))
         return 1
     with lane:
-        say(event="ready", isolation=lane.sandbox.description)
+        say(event="ready", isolation=lane.sandbox.description, environment=lane.environment)
         for line in sys.stdin:
             job = json.loads(line)
             try:

@@ -53,6 +53,10 @@ def sabotage(attempt: Attempt) -> None:
     if what == "kill" and int(count) > 0 and not isinstance(attempt, LocalAttempt):
         script.write_text(f"kill {int(count) - 1}")
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "kill-parent" and int(count) > 0 and not isinstance(attempt, LocalAttempt):
+        script.write_text(f"kill-parent {int(count) - 1}")
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()  # whoever started this judge is gone, and takes it along
 
 
 assignment = Assignment("toy", (doubling, adding), provides=("data", "chance"))
