@@ -203,7 +203,8 @@ def _connected(address: str) -> Any:
         raise ClusterFailure(
             "--dask needs Dask here and on the workers; run: pip install distributed"
         ) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # its tracebacks would bury our one line
+    for name in ("distributed", "distributed.client"):  # their tracebacks would bury our one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, TimeoutError) as error:

@@ -1,9 +1,7 @@
 """Grading on a Dask cluster: the same verdicts, whatever dies."""
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +18,6 @@ from autograder.store import Store
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
 START_SECONDS = 60
-SLOW = "import time; time.sleep({})\nimport numpy as np"
 
 
 class Machines:
@@ -66,16 +63,28 @@ def wait_for(there: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def machines(classroom, tmp_path, monkeypatch) -> Iterator[Machines]:
-    monkeypatch.setattr(cluster, "WORKERLESS_SECONDS", 60.0)
-    folder = tmp_path / "machines"
-    folder.mkdir()
-    started = Machines(folder)
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory) -> Iterator[Machines]:
+    """A cluster for most tests; its workers misbehave as the file `sabotage` says."""
+    folder = tmp_path_factory.mktemp("machines")
+    checks = str(Path(__file__).parent / "checks")
+    started = Machines(folder, EBM_CHECKS=checks, TOY_SABOTAGE=str(folder / "sabotage"))
     try:
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture
+def sabotage(machines) -> Iterator[Callable[[str], None]]:
+    script = machines.folder / "sabotage"
+    yield script.write_text
+    script.unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _bounded(monkeypatch) -> None:
+    monkeypatch.setattr(cluster, "WORKERLESS_SECONDS", 60.0)
 
 
 def grade_on(machines: Machines, room, **options) -> dict:
@@ -83,8 +92,14 @@ def grade_on(machines: Machines, room, **options) -> dict:
     return {row.student: row for row in grade(room.course, "toy", **options)}
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "autograder.command", "grade", "toy", "--isolation", "none", *arguments]
+def verdicts(room) -> dict[str, int]:
+    return {
+        p.name: p.stat().st_mtime_ns for p in room.course.folder("results", "toy").iterdir() if p.is_file()
+    }
+
+
+def lanes_left(machines: Machines) -> list[Path]:
+    return list(machines.folder.rglob("lane-*"))
 
 
 def test_a_cluster_gives_the_verdicts_and_files_of_this_machine(classroom, right, machines):
@@ -107,34 +122,139 @@ def test_a_cluster_gives_the_verdicts_and_files_of_this_machine(classroom, right
     assert classroom.entries("late").waiting["why"]
     written = classroom.course.folder("autograded", "late", "toy", "timestamp.txt").read_text()
     assert written == "2026-03-01 12:30:00 UTC"
-    # The same names of verdicts here: nothing is left to do, and what is missing is made without judging again.
-    assert not any(row.fresh for row in classroom.grade().values())
+    assert not any(row.fresh for row in classroom.grade().values()), "this machine names them otherwise"
     kept = verdicts(classroom)
     classroom.course.folder("feedback", "ada", "toy", "toy.html").unlink()
     again = grade_on(machines, classroom)
     assert [name for name, row in again.items() if row.fresh] == ["ada"]
-    assert classroom.page("ada")
-    assert verdicts(classroom) == kept
-    left = [str(p) for p in machines.folder.rglob("lane-*")]
-    assert left == [], "lanes and their scratch courses end with the run"
-
-
-def verdicts(room) -> dict[str, int]:
-    return {p.name: p.stat().st_mtime_ns for p in room.course.folder("results", "toy").iterdir() if p.is_file()}
+    assert "Twice as much" in classroom.page("ada")
+    assert verdicts(classroom) == kept, "a verdict that is kept is not made again"
+    assert lanes_left(machines) == []
 
 
 def test_a_worker_killed_at_work_costs_nothing(classroom, right, machines, sabotage):
     for number in range(4):
         classroom.submit(f"student{number}", right | {"toy-01": f"import numpy as np  # {number}"})
-    wait_for_workers(machines, 2)
-    machines_at_work = Machines.start  # noqa: F841
     sabotage("kill-parent 1")
     rows = grade_on(machines, classroom)
+    assert (machines.folder / "sabotage").read_text() == "kill-parent 0"
     assert {row.score for row in rows.values()} == {80}
 
 
-def wait_for_workers(machines: Machines, count: int) -> None:
-    from distributed import Client
+@pytest.mark.parametrize(("whom", "words"), [("kill", "died 2 times"), ("kill-parent", "again and again")])
+def test_what_kills_two_lanes_or_workers_is_ungraded_and_gets_no_score(
+    classroom, right, machines, sabotage, whom, words
+):
+    classroom.submit("ada", right)
+    sabotage(f"{whom} 2")
+    (row,) = grade_on(machines, classroom).values()
+    assert (row.status, row.score) == ("ungraded", None)
+    assert words in row.notes[0]
+    with classroom.book() as book:
+        assert not book.assignment_submissions("toy")
+    assert grade_on(machines, classroom)["ada"].score == 80
 
-    with Client(machines.address, timeout=START_SECONDS, set_as_default=False) as client:
-        client.wait_for_workers(count, timeout=START_SECONDS)
+
+@pytest.mark.sandbox
+def test_the_sandbox_is_on_the_workers(classroom, right, machines, sandbox):
+    classroom.submit(
+        "ada", right | {"double": "import os\ndef double(x):\n    return 2 * x + os.getuid() * 0"}
+    )
+    assert grade_on(machines, classroom, isolation="auto")["ada"].score == 80
+    assert f"isolation: {sandbox.description}" in classroom.page("ada")
+
+
+def command(machines: Machines, *arguments: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "autograder.command", "grade", "toy", "--isolation", "none"]
+    return subprocess.Popen(
+        [*line, "--dask", machines.address, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def slow_class(room, right) -> None:
+    for number in range(8):
+        source = f"import time; time.sleep(0.5)  # {number}\nimport numpy as np"
+        room.submit(f"student{number}", right | {"toy-01": source})
+
+
+def test_a_killed_command_loses_nothing_and_the_next_one_goes_on(classroom, right, machines):
+    slow_class(classroom, right)
+    store = Store(classroom.course, "toy")
+    with command(machines) as running:
+        wait_for(store.students)
+        running.kill()
+    done = set(store.students())
+    assert 0 < len(done) < 8
+    rows = grade_on(machines, classroom)
+    assert {row.score for row in rows.values()} == {80}
+    assert {name for name, row in rows.items() if not row.fresh} == done
+
+
+def test_a_killed_scheduler_ends_the_command_in_one_line_and_the_next_run_goes_on(classroom, right, tmp_path):
+    slow_class(classroom, right)
+    store = Store(classroom.course, "toy")
+    (tmp_path / "mortal").mkdir()
+    machines = Machines(tmp_path / "mortal")
+    try:
+        with command(machines) as running:
+            wait_for(store.students)
+            machines.scheduler.kill()
+            _, said = running.communicate(timeout=90)
+    finally:
+        machines.stop()
+    assert running.returncode == 1
+    assert said.splitlines()[-1].startswith(f"autograder: the Dask scheduler at {machines.address} is gone")
+    assert "run the same command" in said
+    assert "Traceback" not in said, said
+    done = set(store.students())
+    assert 0 < len(done) < 8
+    rows = classroom.grade()
+    assert {row.score for row in rows.values()} == {80}
+    assert {name for name, row in rows.items() if not row.fresh} >= done
+
+
+def test_workers_with_other_checks_are_refused(classroom, right, tmp_path):
+    classroom.submit("ada", right)
+    checks = tmp_path / "checks"
+    checks.mkdir()
+    source = (Path(__file__).parent / "checks" / "toy.py").read_text()
+    (checks / "toy.py").write_text(source + "\n# another edition\n")
+    (tmp_path / "odd").mkdir()
+    machines = Machines(tmp_path / "odd", 1, EBM_CHECKS=str(checks))
+    try:
+        with pytest.raises(ClusterFailure, match=r"the worker on .+ would judge otherwise than this command"):
+            grade_on(machines, classroom)
+    finally:
+        machines.stop()
+    assert not Store(classroom.course, "toy").students()
+
+
+def test_lanes_whose_command_is_gone_end_by_themselves(classroom, right, tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    classroom.submit("ada", right)
+    monkeypatch.setattr(cluster, "IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(cluster.Cluster, "__exit__", lambda self, *_: self._client.close())
+    cluster._watch_idle_lanes.cache_clear()
+    local = LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=":0",
+        local_directory=str(tmp_path / "dask"),
+    )
+    with local:
+        rows = grade(classroom.course, "toy", isolation="none", dask=local.scheduler_address)
+        assert rows[0].score == 80
+        wait_for(lambda: not list((tmp_path / "dask").rglob("lane-*")))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "tcp://127.0.0.1:9", "nonsense://", ""])
+def test_an_address_where_no_scheduler_answers_is_named(classroom, right, monkeypatch, address):
+    classroom.submit("ada", right)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1.0)
+    with pytest.raises(ClusterFailure, match=rf"no Dask scheduler answers at {address}.*dask scheduler"):
+        grade(classroom.course, "toy", isolation="none", dask=address)
