@@ -1,4 +1,4 @@
-"""The command line: release, collect, grade, feedback, report, export, gradescope, samples, selftest.
+"""The command line: release, collect, grade, feedback, report, similarity, export, gradescope, samples, selftest.
 
 Everything heavy is imported by the command that needs it, so that `autograder --help` answers at once.
 """
@@ -53,6 +53,8 @@ Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
 
 def main() -> NoReturn:
     """Run the command; a failure that the user can mend is one clear message, without a traceback."""
+    # jsonschema's checker of IRIs, which no notebook needs: parsing its grammar takes a second of every command.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -212,6 +214,23 @@ def report(assignment: Assignment) -> None:
     from autograder.overview import write
 
     print(f"Report: {write(_course(), assignment)}")
+
+
+@app.command()
+def similarity(
+    assignment: Assignment,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The least share in common that is shown.")
+    ] = 0.5,
+) -> None:
+    """Write one page on which submissions are alike, or like the solution, with what they share side by side."""
+    from autograder.similarity import write
+
+    path, found = write(_course(), assignment, threshold)
+    print(
+        f"{found.compared} submissions compared; {len(found.pairs)} pairs and {len(found.to_sources)} likenesses "
+        f"to our own code at {100 * threshold:.0f}% or more\nReport: {path}"
+    )
 
 
 @app.command()

