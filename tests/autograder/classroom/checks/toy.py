@@ -23,6 +23,7 @@ adding = Exercise("add", title="A sum", reference=add)
 
 @doubling.check(points=30, tries="random arrays")
 def _(attempt: Attempt) -> None:
+    record(attempt)
     attempt.compare([(attempt.rng.normal(size=3),) for _ in range(5)])
 
 
@@ -40,6 +41,15 @@ def squares_instead(x):
 def _(attempt: Attempt) -> None:
     sabotage(attempt)
     attempt.compare([tuple(attempt.rng.normal(size=2)) for _ in range(5)])
+
+
+def record(attempt: Attempt) -> None:
+    """Note in the file named by `TOY_LOG` which verdict is being made, by its inputs, and by which process."""
+    if (path := os.environ.get("TOY_LOG")) and not isinstance(attempt, LocalAttempt):
+        inputs = attempt.rng.bit_generator.state["state"]["state"]
+        started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        with open(path, "ab", buffering=0) as file:
+            file.write(f"{inputs:x} {os.getpid()}.{started}\n".encode())
 
 
 def sabotage(attempt: Attempt) -> None:

@@ -1,0 +1,319 @@
+"""A large class, with the grader's processes killed at random: nothing may be lost, and nothing graded twice.
+
+    python benchmarks/drill.py [--submissions 10000] [--lane-kills 100] [--command-kills 20]
+
+Every submission of the toy assignment is different and right. Lanes and the command itself are killed (SIGKILL)
+when randomly chosen numbers of submissions are done; a command that was killed is started again, until one ends
+by itself with nothing left. Then, by name and exactly:
+
+    nothing lost         everyone has full points in the gradebook, a verdict, a graded notebook and a feedback page
+    nothing twice        no verdict that was kept was written again, and a verdict was begun more than once only
+                         where the process that had begun it before was killed at that moment's work
+    nothing left behind  no process of the grader is alive
+
+Peak memory is read while it runs. Results go to `benchmarks/results/drill.json`.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autograder.gradebook import Book
+from autograder.release import publish
+from autograder.store import Store, assignment_named
+
+ROOT = Path(__file__).parent.parent
+CLASSROOM = ROOT / "tests" / "autograder" / "classroom"
+FULL = 80
+POLL_SECONDS = 0.1
+STALLED_SECONDS = 300.0
+
+
+def toy_classroom(root: Path) -> Any:
+    """A course with the toy assignment of the tests, released."""
+    os.environ |= {"EBM_CHECKS": str(CLASSROOM / "checks"), "EBM_COURSE": str(root)}
+    spec = importlib.util.spec_from_file_location("classroom", CLASSROOM / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    room = module.Classroom(root)
+    publish(room.course, assignment_named("toy"), module.toy_notebook())
+    return room
+
+
+class Drill:
+    """One course, its submissions, and what was seen while they were graded."""
+
+    def __init__(self, root: Path, submissions: int, isolation: str, seed: int) -> None:
+        self.root = root
+        self.count = submissions
+        self.random = random.Random(seed)
+        self.room = toy_classroom(root)
+        self.course = self.room.course
+        self.store = Store(self.course, "toy")
+        self.log = root / "begun.log"
+        self.command = [sys.executable, "-m", "autograder.command", "grade", "toy", "--isolation", isolation]
+        self.temporary = root / "tmp"
+        self.temporary.mkdir()
+        self.killed: dict[str, list[str]] = {"lane": [], "command": []}
+        self.kept: dict[str, tuple[int, int]] = {}
+        self.memory: list[dict[str, float]] = []
+        self.wrong: list[str] = []
+        self.runs = 0
+
+    def hand_in(self) -> None:
+        for number in range(self.count):
+            source = f"import numpy as np  # the work of student {number}"
+            self.room.submit(
+                f"student{number:05d}",
+                {
+                    "toy-01": source,
+                    "double": "def double(x):\n    return 2 * x",
+                    "add": "def add(x, y):\n    return x + y",
+                },
+            )
+
+    def run_until_done(self, lane_kills: int, command_kills: int) -> None:
+        """Grade, killing at random points, until a command ends with nothing left to do."""
+        kills = [(self._moment(), "lane") for _ in range(lane_kills)]
+        kills += [(self._moment(), "command") for _ in range(command_kills)]
+        kills.sort()
+        while True:
+            self.runs += 1
+            code = self._run(kills)
+            self._look_at_verdicts()
+            if code == 0:
+                return
+            if code not in (3, -signal.SIGKILL):
+                raise SystemExit(
+                    f"the command ended with {code}:\n{(self.root / 'said').read_text()[-2000:]}"
+                )
+
+    def _moment(self) -> int:
+        return self.random.randrange(1, self.count)
+
+    def _run(self, kills: list[tuple[int, str]]) -> int:
+        environment = os.environ | {"TOY_LOG": str(self.log), "TMPDIR": str(self.temporary)}
+        with (self.root / "said").open("wb") as said:
+            running = subprocess.Popen(self.command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        before, moved = -1, time.monotonic()
+        while running.poll() is None:
+            time.sleep(POLL_SECONDS)
+            done = len(self.store.students())
+            if done != before:
+                before, moved = done, time.monotonic()
+            if time.monotonic() - moved > STALLED_SECONDS:
+                running.kill()
+                raise SystemExit(f"nothing was graded for {STALLED_SECONDS:.0f} seconds, {done} are done")
+            self._note_memory(running.pid, done)
+            if kills and kills[0][0] <= done and lanes(running.pid):
+                _, what = kills.pop(0)
+                time.sleep(self.random.uniform(0, 0.3))  # at any point of a submission's grading
+                self._kill(what, running.pid)
+        return running.wait()
+
+    def _kill(self, what: str, command: int) -> None:
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
+            alive = lanes(command)
+            victims = alive if what == "command" else [self.random.choice(alive)]
+            names = [identity(pid) for pid in victims]
+            os.kill(command if what == "command" else victims[0], signal.SIGKILL)
+            self.killed["lane"] += names  # lanes die with their command
+            if what == "command":
+                self.killed["command"].append(str(command))
+
+    def _note_memory(self, command: int, done: int) -> None:
+        """What the grader's processes hold, each time another tenth of the class is done."""
+        if done < (len(self.memory) + 1) * self.count / 10:
+            return
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
+            here = lanes(command)
+            self.memory.append(
+                {
+                    "done": done,
+                    "command_peak_mib": peak(command),
+                    "largest_lane_peak_mib": max([peak(pid) for pid in here], default=0.0),
+                    "all_processes_mib": round(sum(share(pid) for pid in [command, *below(command)]), 1),
+                }
+            )
+
+    def _look_at_verdicts(self) -> None:
+        """A verdict that was kept is never written again."""
+        now = {}
+        with os.scandir(self.store.folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json") and not entry.name.startswith("."):
+                    now[entry.name] = (entry.inode(), entry.stat().st_mtime_ns)
+        changed = [name for name, mark in self.kept.items() if now.get(name) != mark]
+        self.wrong += [f"the kept verdict {name} was lost or written again" for name in changed]
+        self.kept = now
+
+    def begun_again(self) -> int:
+        """How many verdicts were begun more than once; complains where no kill was the reason."""
+        begun: dict[str, list[str]] = defaultdict(list)
+        last: dict[str, str] = {}
+        for line in self.log.read_text().splitlines():
+            verdict, process = line.split()
+            begun[verdict].append(process)
+            last[process] = verdict
+        if len(begun) != self.count:
+            self.wrong.append(f"{len(begun)} verdicts were begun, not {self.count}")
+        again = 0
+        for verdict, processes in begun.items():
+            for process in processes[:-1]:
+                again += 1
+                if last[process] != verdict or process not in self.killed["lane"]:
+                    self.wrong.append(f"{verdict} was begun again though {process} was not killed at it")
+        return again
+
+    def look_for_losses(self) -> None:
+        """Everyone must have everything."""
+        students = {f"student{number:05d}" for number in range(self.count)}
+        with Book(self.course) as book:
+            scores = book.scores("toy")
+        for student in sorted(students):
+            score = sum(scores.get(student, {}).values())
+            if score != FULL:
+                self.wrong.append(f"{student} has {score:g} points in the gradebook")
+            key = self.store.recorded(student)
+            report = self.store.load_report(key) if key else None
+            if report is None or report.score != FULL:
+                self.wrong.append(f"{student} has no whole verdict")
+            for step, end in (("autograded", "ipynb"), ("feedback", "html")):
+                if not self.course.folder(step, student, "toy", f"toy.{end}").is_file():
+                    self.wrong.append(f"{student} has no file in {step}")
+        if set(scores) != students or len(self.kept) != self.count:
+            self.wrong.append(f"{len(scores)} students and {len(self.kept)} verdicts, not {self.count}")
+
+    def look_for_processes(self) -> None:
+        """Nothing of the grader may be alive: lanes, and sandboxes, which name the folder for temporary files."""
+        end = time.monotonic() + 20
+        while (left := list(processes_of(self.root))) and time.monotonic() < end:
+            time.sleep(0.2)
+        self.wrong += [f"process {pid} is still alive" for pid in left]
+
+
+def lanes(command: int) -> list[int]:
+    """The lanes of a command."""
+    return [pid for pid in below(command) if b"autograder.lane" in read(f"/proc/{pid}/cmdline")]
+
+
+def below(pid: int) -> list[int]:
+    """A process's descendants."""
+    children = [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
+    return children + [one for child in children for one in below(child)]
+
+
+def read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def identity(pid: int) -> str:
+    """A process by its id and when it started, as `TOY_LOG` has it."""
+    return f"{pid}.{read(f'/proc/{pid}/stat').decode().rpartition(')')[2].split()[19]}"
+
+
+def peak(pid: int) -> float:
+    """The most resident memory that a process has had, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
+
+
+def share(pid: int) -> float:
+    """The memory of a process in MiB, shared pages divided among those that share them; 0 if it may not be read."""
+    found = read(f"/proc/{pid}/smaps_rollup").partition(b"Pss:")[2].split()
+    return int(found[0]) / 1024 if found else 0.0
+
+
+def processes_of(root: Path) -> Iterator[int]:
+    mark = str(root).encode()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            state = read(f"/proc/{entry}/stat").rpartition(b")")[2].split()[:1]
+            if mark in read(f"/proc/{entry}/environ") + read(f"/proc/{entry}/cmdline") and state != [b"Z"]:
+                yield int(entry)
+
+
+def drill(
+    root: Path, submissions: int, lane_kills: int, command_kills: int, isolation: str, seed: int
+) -> Any:
+    """Run the drill in an empty folder; raises `SystemExit` if a promise does not hold."""
+    one = Drill(root, submissions, isolation, seed)
+    one.hand_in()
+    start = time.perf_counter()
+    one.run_until_done(lane_kills, command_kills)
+    seconds = time.perf_counter() - start
+    memory = list(one.memory)
+    again = one.begun_again()
+    lines = len(one.log.read_text().splitlines())
+    start = time.perf_counter()
+    if one._run([]) != 0 or len(one.log.read_text().splitlines()) != lines:
+        one.wrong.append("one more run found something to do")
+    idle = time.perf_counter() - start
+    one._look_at_verdicts()
+    one.look_for_losses()
+    one.look_for_processes()
+    if one.wrong:
+        raise SystemExit("\n".join([f"{len(one.wrong)} promises broken:", *one.wrong[:20]]))
+    return {
+        "submissions": submissions,
+        "isolation": one.store.load_report(one.store.recorded("student00000")).isolation,
+        "lanes_killed": len(one.killed["lane"]),
+        "of_them_with_their_command": len(one.killed["lane"]) - lane_kills,
+        "commands_killed": len(one.killed["command"]),
+        "runs": one.runs,
+        "lost": 0,
+        "kept_verdicts_written_again": 0,
+        "begun_again_after_a_kill_at_work": again,
+        "seconds": round(seconds, 1),
+        "submissions_per_second_with_restarts": round(submissions / seconds, 1),
+        "seconds_of_a_run_with_nothing_to_do": round(idle, 1),
+        "memory": memory,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--submissions", type=int, default=10_000)
+    parser.add_argument("--lane-kills", type=int, default=100)
+    parser.add_argument("--command-kills", type=int, default=20)
+    parser.add_argument("--isolation", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "drill.json")
+    options = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="drill-"))
+    result = {"cores": os.cpu_count(), "python": platform.python_version()} | drill(
+        root,
+        options.submissions,
+        options.lane_kills,
+        options.command_kills,
+        options.isolation,
+        options.seed,
+    )
+    shutil.rmtree(root)
+    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
