@@ -221,7 +221,7 @@ def similarity(
     assignment: Assignment,
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="The least share in common that is shown.")
-    ] = 0.5,
+    ] = 0.4,
 ) -> None:
     """Write one page on which submissions are alike, or like the solution, with what they share side by side."""
     from autograder.similarity import write

@@ -6,7 +6,7 @@ course/submitted/STUDENT/ASSIGNMENT/   what came in; written to by `collect` alo
 course/autograded/, course/feedback/   made by `grade`
 course/gradebook.db               nbgrader's gradebook
 course/results/                   one JSON file for each verdict, named by what it depends on
-course/reports/                   one page a class, made by `report`
+course/reports/                   pages on a class, made by `report` and `similarity`
 course/grading.key                the secret that seeds hidden inputs
 """
 

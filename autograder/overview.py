@@ -272,12 +272,13 @@ def write(course: Course, name: str) -> Path:
 
 def page(found: Overview) -> str:
     """The page as HTML."""
-    html: str = _template().render(found=found, listed=LISTED, low=LOW, enough=ENOUGH)
+    html: str = template("overview.html").render(found=found, listed=LISTED, low=LOW, enough=ENOUGH)
     return html
 
 
 @functools.cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A page for instructors; every value on it is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -292,4 +293,4 @@ def _template() -> Any:
     environment.filters["correlation"] = lambda value: "–" if value is None else f"{value:.2f}"
     environment.filters["time"] = lambda value: f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    return environment.get_template("overview.html")
+    return environment.get_template(name)
