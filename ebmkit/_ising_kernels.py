@@ -9,37 +9,83 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from ebmkit import _ising_simulation as simulation
+
 Words = NDArray[np.uint32]
 
-BLOCK = 32
-"""Words that share a comparison: 32 · 32 lanes fill the vector registers and are decided after 10 bits or so."""
+BLOCK = 64
+"""Words that share a comparison: they fill the vector registers, and are decided after 11 bits or so."""
 _U32, _U64 = np.uint32, np.uint64
 _ZERO = np.uint32(0)
+# Rows of a thread's workspace, one flat array: at constant distances, so that the compiler sees they are apart.
+_A, _B, _C, _ODD, _COIN, _UNDECIDED, _NEW = (row * BLOCK for row in range(7))
+_WORKSPACE = 7 * BLOCK
+STREAM = 3 * BLOCK + 1
+"""Words of random state a group keeps: a, b and c of BLOCK generators, and the counter they share."""
+
+_lanes_before = njit(inline="always")(simulation.lanes_before)
+_lanes_after = njit(inline="always")(simulation.lanes_after)
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
 def multi_spin_sweeps(
-    words: Words, pair_bits: Words, quad_bits: Words, against: np.uint32, streams: Words, n_sweeps: int
+    words: Words,
+    pair_bits: Words,
+    quad_bits: Words,
+    against: np.uint32,
+    seam: simulation.Seam,
+    streams: Words,
+    n_sweeps: int,
 ) -> None:
-    """`n_sweeps` sweeps in place of `words` `(groups, 2, n, m/2)`; `streams` is `(groups, 4, BLOCK)`."""
-    for group in prange(words.shape[0]):
-        for half_sweep in range(2 * n_sweeps):
-            _update_colour(words[group], half_sweep & 1, pair_bits, quad_bits, against, streams[group])
+    """`n_sweeps` sweeps in place of `words` `(groups, 2, rows, m/2)`; `streams` is `(groups, STREAM)`."""
+    for g in prange(words.shape[0]):
+        group_sweeps(words[g], pair_bits, quad_bits, against, seam, streams[g], n_sweeps)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def group_sweeps(
+    words: Words,
+    pair_bits: Words,
+    quad_bits: Words,
+    against: np.uint32,
+    seam: simulation.Seam,
+    stream: Words,
+    n_sweeps: int,
+) -> None:
+    """The sweeps of one group in the calling thread: `words` is `(2, rows, m/2)`, `stream` is `(STREAM,)`."""
+    work = np.empty(_WORKSPACE, np.uint32)
+    work[: STREAM - 1] = stream[: STREAM - 1]
+    count = stream[STREAM - 1]
+    for half_sweep in range(2 * n_sweeps):
+        count = _update_colour(words, half_sweep & 1, pair_bits, quad_bits, against, seam, work, count)
+    stream[: STREAM - 1] = work[: STREAM - 1]
+    stream[STREAM - 1] = count
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _update_colour(
-    words: Words, colour: int, pair_bits: Words, quad_bits: Words, against: np.uint32, stream: Words
-) -> None:
+    words: Words,
+    colour: int,
+    pair_bits: Words,
+    quad_bits: Words,
+    against: np.uint32,
+    seam: simulation.Seam,
+    work: Words,
+    count: np.uint32,
+) -> np.uint32:
     n, half = words.shape[1], words.shape[2]
     mine, other = words[colour], words[1 - colour]
-    side = np.empty(half, np.uint32)
-    scratch = np.empty((6, BLOCK), np.uint32)
-    odd, away, coin, undecided, draw, toward = (
-        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
-    )  # fmt: skip
+    side, beyond = np.empty(half, np.uint32), np.empty(half, np.uint32)
     for i in range(n):
-        above, below, same, row = other[(i - 1) % n], other[(i + 1) % n], other[i], mine[i]
+        above, below, same, row = other[i - 1], other[(i + 1) % n], other[i], mine[i]
+        if i == 0:
+            for k in range(half):
+                beyond[k] = _lanes_before(above[k], seam)
+            above = beyond
+        elif i == n - 1:
+            for k in range(half):
+                beyond[k] = _lanes_after(below[k], seam)
+            below = beyond
         if (i + colour) & 1:
             side[: half - 1] = same[1:]
             side[half - 1] = same[0]
@@ -48,45 +94,48 @@ def _update_colour(
             side[0] = same[half - 1]
         for k in range(0, half, BLOCK):
             width = min(BLOCK, half - k)
-            _next_words(stream, coin)
-            undecided[width:] = _ZERO
+            for q in range(width):
+                work[_COIN + q] = _next_word(work, q, count)
+            count = _U32(count + _U32(1))
             for q in range(width):
                 a, b = above[k + q] ^ against, below[k + q] ^ against
                 c, d = same[k + q] ^ against, side[k + q] ^ against
                 one_of_ab, one_of_cd, both_ab, both_cd = a ^ b, c ^ d, a & b, c & d
-                odd[q] = one_of_ab ^ one_of_cd
+                odd = one_of_ab ^ one_of_cd
                 two_or_three = both_ab ^ both_cd ^ (one_of_ab & one_of_cd)
-                tie = two_or_three & ~odd[q]
-                toward[q] = ((two_or_three & odd[q]) | (both_ab & both_cd)) ^ (tie & coin[q])
-                undecided[q] = coin[q] & ~tie
-                away[q] = _ZERO
+                tie = two_or_three & ~odd
+                coin = work[_COIN + q]
+                work[_ODD + q] = odd
+                work[_NEW + q] = ((two_or_three & odd) | (both_ab & both_cd)) ^ (tie & coin)
+                work[_UNDECIDED + q] = coin & ~tie
             for bit in range(len(pair_bits)):
+                pair, quad = pair_bits[bit], quad_bits[bit]
                 left = _ZERO
-                for q in range(BLOCK):
-                    left |= undecided[q]
+                for q in range(width):
+                    draw = _next_word(work, q, count)
+                    threshold = _U32(quad ^ (work[_ODD + q] & (pair ^ quad)))
+                    undecided = work[_UNDECIDED + q]
+                    work[_NEW + q] ^= undecided & ~draw & threshold
+                    undecided = _U32(undecided & ~(draw ^ threshold))
+                    work[_UNDECIDED + q] = undecided
+                    left = _U32(left | undecided)
+                count = _U32(count + _U32(1))
                 if left == _ZERO:
                     break
-                _next_words(stream, draw)
-                pair, quad = pair_bits[bit], quad_bits[bit]
-                for q in range(BLOCK):
-                    threshold = quad ^ (odd[q] & (pair ^ quad))
-                    waiting = undecided[q]
-                    away[q] |= waiting & ~draw[q] & threshold
-                    undecided[q] = waiting & ~(draw[q] ^ threshold)
             for q in range(width):
-                row[k + q] = toward[q] ^ away[q]
+                row[k + q] = work[_NEW + q]
+    return count
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
-def _next_words(stream: Words, out: Words) -> None:
-    """One word from each of BLOCK generators SFC32; the casts keep numba from widening to 64 bits."""
-    for q in range(BLOCK):
-        word = _U32(_U32(stream[0, q] + stream[1, q]) + stream[3, q])
-        stream[3, q] = _U32(stream[3, q] + _U32(1))
-        stream[0, q] = stream[1, q] ^ _U32(stream[1, q] >> _U32(9))
-        stream[1, q] = _U32(stream[2, q] + _U32(stream[2, q] << _U32(3)))
-        stream[2, q] = _U32(_U32(_U32(stream[2, q] << _U32(21)) | _U32(stream[2, q] >> _U32(11))) + word)
-        out[q] = word
+def _next_word(work: Words, q: int, count: np.uint32) -> np.uint32:
+    """One word of generator q of BLOCK; the casts keep numba from widening, and halving the speed."""
+    a, b, c = work[_A + q], work[_B + q], work[_C + q]
+    word = _U32(_U32(a + b) + count)
+    work[_A + q] = b ^ _U32(b >> _U32(9))
+    work[_B + q] = _U32(c + _U32(c << _U32(3)))
+    work[_C + q] = _U32(_U32(_U32(c << _U32(21)) | _U32(c >> _U32(11))) + word)
+    return word
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
@@ -119,7 +168,7 @@ def lattice_sweeps(
                             + vertical[i, j] * s[below, j]
                             + vertical[above, j] * s[above, j]
                         )
-                        word, a, b, c, d = _next_word(a, b, c, d)
+                        word, a, b, c, d = _next_word64(a, b, c, d)
                         up = _unit(word) * (1.0 + np.exp(-2.0 * pull)) < 1.0
                         s[i, j] = 1 if up else -1
         streams[chain] = (a, b, c, d)
@@ -153,14 +202,14 @@ def uniform_lattice_sweeps(
                         if periodic and j == m and m > 1:
                             framed[i, m + 1] = framed[i, 1]
                         around = framed[i, j - 1] + framed[i, j + 1] + framed[i - 1, j] + framed[i + 1, j]
-                        word, a, b, c, d = _next_word(a, b, c, d)
+                        word, a, b, c, d = _next_word64(a, b, c, d)
                         framed[i, j] = 2 * np.int8(_unit(word) < p_up[4 + around]) - 1
         spins[chain] = framed[1:-1, 1:-1]
         streams[chain] = (a, b, c, d)
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
-def _next_word(
+def _next_word64(
     a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
     """One word of SFC64, and its state afterwards."""

@@ -1,13 +1,14 @@
 """The engines behind `ebmkit.ising.simulate`: many chains of one lattice, in words of bits or in bytes.
 
-A word holds one spin of 32 chains. Which way most neighbours point is a few logical operations for all 32 at
-once; chance enters as one uniform a lane, compared bit by bit with its threshold until every lane is decided.
+A word holds one spin of 32 chains, or 32 spins of one chain that lie far apart. Which way most neighbours point
+is a few logical operations for all 32; chance enters as one uniform a lane, compared bit by bit with its threshold.
 Source: Creutz, Jacobs & Rebbi, Physical Review Letters 42 (1979) (multi-spin coding).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ LANES = 32
 THRESHOLD_BITS = 48
 _ALL = np.uint32(0xFFFFFFFF)
 # Words a NumPy update touches at a time: small enough to stay in cache, and to be little beside the lattice.
-_STRIP_WORDS = 1 << 14
+_STRIP_WORDS = 1 << 15
+# Bits after which most words are decided, so that NumPy goes on with the others alone.
+_BITS_TOGETHER = 6
 
 
 def compiled() -> ModuleType | None:
@@ -30,22 +33,42 @@ def compiled() -> ModuleType | None:
     return _ising_kernels
 
 
+class Seam(NamedTuple):
+    """How the bands of a chain join, in a ring: the last is `shift` lanes from the first.
+
+    `first` and `last` have the bits of those lanes set.
+    """
+
+    shift: np.uint32
+    first: np.uint32
+    last: np.uint32
+
+    @staticmethod
+    def of(bands: int) -> "Seam":
+        first = sum(1 << lane for lane in range(0, LANES, bands))
+        return Seam(np.uint32(bands - 1), np.uint32(first), np.uint32(first << (bands - 1)))
+
+
 class MultiSpin:
     """Chains of a torus with even sides, one coupling and no field, a bit a spin.
 
-    `words` is `(groups, 2, n, m/2)`: group g holds chains 32g to 32g+31, and word (colour, i, k) the site (i, j)
-    with j = 2k + (i + colour) mod 2, so that a site's neighbours all lie in the other colour's half.
+    The rows of a chain are cut into `bands`, 1 to 32 of them, and a lane holds one band of one chain: lane
+    `bands`·c + b of group g is band b of the group's chain c. `words` is `(groups, 2, rows, m/2)`, and word
+    (colour, i, k) holds row i of each band and column j = 2k + (i + colour) mod 2: a site's neighbours all lie in
+    the other colour's half, and in the same lane, except across the edge of a band.
     """
 
     def __init__(
         self, shape: tuple[int, int], coupling: float, n_chains: int, seed: np.random.SeedSequence
     ) -> None:
         self.shape, self.coupling, self.n_chains = shape, coupling, n_chains
-        groups = -(-n_chains // LANES)
+        self.bands = n_bands(shape[0], n_chains)
+        self._seam = Seam.of(self.bands)
+        self._chains_in_word = LANES // self.bands
+        groups = -(-n_chains // self._chains_in_word)
         self._rng = np.random.Generator(np.random.SFC64(seed))
-        self.words: Words = self._rng.integers(
-            0, 2**32, (groups, 2, shape[0], shape[1] // 2), dtype=np.uint32
-        )
+        size = (groups, 2, shape[0] // self.bands, shape[1] // 2)
+        self.words: Words = self._rng.integers(0, 2**32, size, dtype=np.uint32)
         self._against = _ALL if coupling < 0 else np.uint32(0)
         # Away from the majority of the neighbours, given heads: twice σ(-2|J|·|sum|), for |sum| = 2 and 4.
         self._pair_bits, self._quad_bits = (
@@ -53,55 +76,79 @@ class MultiSpin:
         )
         self._kernels = compiled()
         if self._kernels is not None:
-            streams = (groups, 4, self._kernels.BLOCK)
+            streams = (groups, self._kernels.STREAM)
             self._streams: Words = self._rng.integers(0, 2**32, streams, dtype=np.uint32)
 
     def sweep(self, n_sweeps: int) -> None:
         """`n_sweeps` checkerboard heat-bath sweeps of every chain."""
         if self._kernels is not None:
-            self._kernels.multi_spin_sweeps(
-                self.words, self._pair_bits, self._quad_bits, self._against, self._streams, n_sweeps
-            )
+            self._sweep_compiled(self._kernels, n_sweeps)
             return
         strip = max(2, _STRIP_WORDS // self.words.shape[3])
         for half_sweep in range(2 * n_sweeps):
             for group in self.words:
-                for start in range(0, self.shape[0], strip):
+                for start in range(0, group.shape[1], strip):
                     self._update_strip(group, half_sweep & 1, slice(start, start + strip))
 
+    def _sweep_compiled(self, kernels: ModuleType, n_sweeps: int) -> None:
+        law = (self._pair_bits, self._quad_bits, self._against, self._seam)
+        if len(self.words) == 1:  # nothing to share out, so no threads to wait for
+            kernels.group_sweeps(self.words[0], *law, self._streams[0], n_sweeps)
+        else:
+            kernels.multi_spin_sweeps(self.words, *law, self._streams, n_sweeps)
+
     def _update_strip(self, group: Words, colour: int, rows: slice) -> None:
-        neighbours = [part ^ self._against for part in _neighbours(group[1 - colour], colour, rows)]
-        draw = lambda: self._rng.integers(0, 2**32, neighbours[0].shape, dtype=np.uint32)  # noqa: E731
-        group[colour, rows] = heat_bath(neighbours, self._pair_bits, self._quad_bits, draw)
+        near = [part ^ self._against for part in _neighbours(group[1 - colour], colour, rows, self._seam)]
+        group[colour, rows] = heat_bath(near, self._pair_bits, self._quad_bits, self._draw)
+
+    def _draw(self, count: int) -> Words:
+        pairs: NDArray[np.uint64] = self._rng.bit_generator.random_raw(-(-count // 2))
+        return pairs.view(np.uint32)[:count]
 
     def measure(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The energy and the mean spin of every chain; each `(n_chains,)`."""
         sites = self.shape[0] * self.shape[1]
         up, broken = np.empty((2, len(self.words), LANES))
         for g, group in enumerate(self.words):
+            near = _neighbours(group[1], 0, slice(None), self._seam)
             up[g] = sum(lane_totals(half) for half in group)
-            broken[g] = sum(lane_totals(group[0] ^ near) for near in _neighbours(group[1], 0, slice(None)))
-        energy = -self.coupling * (2 * sites - 2 * broken.ravel())
-        return energy[: self.n_chains], (2 * up.ravel() - sites)[: self.n_chains] / sites
+            broken[g] = sum(lane_totals(group[0] ^ part) for part in near)
+        up, broken = (total.reshape(-1, self.bands).sum(1)[: self.n_chains] for total in (up, broken))
+        return -self.coupling * (2 * sites - 2 * broken), (2 * up - sites) / sites
 
     def get_spins(self) -> NDArray[np.int8]:
         """Spins ±1, `(n_chains, n, m)`, int8: eight times the memory of the bits."""
         n, m = self.shape
-        spins = np.empty((len(self.words) * LANES, n, m), np.int8)
-        for lane in range(LANES):
-            for colour, i in np.ndindex(2, n):
-                bits = self.words[:, colour, i] >> np.uint32(lane) & np.uint32(1)
-                spins[lane::LANES, i, (i + colour) % 2 :: 2] = 2 * bits.astype(np.int8) - 1
-        return spins[: self.n_chains]
+        spins = np.empty((self.n_chains, self.bands, n // self.bands, m), np.int8)
+        for lane, sites, words in self._lanes(spins):
+            sites[:] = words >> lane & np.uint32(1)
+        spins *= 2
+        spins -= 1
+        return spins.reshape(-1, n, m)
 
     def set_spins(self, spins: NDArray[np.int8]) -> None:
         """Continues from spins `(n_chains, n, m)`."""
         self.words[:] = 0
-        for chain, grid in enumerate(spins):
-            group, lane = divmod(chain, LANES)
-            for colour, i in np.ndindex(2, self.shape[0]):
-                bits = (grid[i, (i + colour) % 2 :: 2] > 0).astype(np.uint32)
-                self.words[group, colour, i] |= bits << np.uint32(lane)
+        for lane, sites, words in self._lanes(spins.reshape(self.n_chains, self.bands, -1, self.shape[1])):
+            words |= (sites > 0).astype(np.uint32) << lane
+
+    def _lanes(self, spins: NDArray[np.int8]) -> Iterator[tuple[np.uint32, NDArray[np.int8], Words]]:
+        """Each lane with where its sites lie in `spins` `(n_chains, bands, rows, m)` and in `words`, row by row.
+
+        Rows of one parity at a time, as their colours begin at the same column.
+        """
+        for lane, colour, parity in np.ndindex(LANES, 2, 2):
+            chain, band = divmod(lane, self.bands)
+            sites = spins[chain :: self._chains_in_word, band, parity::2, (parity + colour) % 2 :: 2]
+            yield np.uint32(lane), sites, self.words[: len(sites), colour, parity::2]
+
+
+def n_bands(rows: int, n_chains: int) -> int:
+    """Into how many bands to cut a chain: the most, a power of two, that fit the word and are of even height."""
+    bands = LANES
+    while bands > 1 and (bands * n_chains > LANES or rows % (2 * bands)):
+        bands //= 2
+    return bands
 
 
 class ByteLattice:
@@ -166,38 +213,64 @@ def threshold_bits(probability: float) -> Words:
 
 
 def heat_bath(
-    neighbours: list[Words], pair_bits: Words, quad_bits: Words, draw: Callable[[], Words]
+    neighbours: list[Words], pair_bits: Words, quad_bits: Words, draw: Callable[[int], Words]
 ) -> Words:
     """New spins given the four neighbours' words: with their majority, but against it with σ(-2|J|·|sum|).
 
     A tie follows a coin. Otherwise heads is needed to turn away from the majority, and then a uniform below
-    twice σ(-2|J|·2) or σ(-2|J|·4); it is compared bit by bit, as long as a lane is undecided.
+    twice σ(-2|J|·2) or σ(-2|J|·4); it is compared bit by bit, as long as a lane is undecided. `draw(count)`
+    returns so many random words.
     """
-    a, b, c, d = neighbours
+    a, b, c, d = (part.ravel() for part in neighbours)
     odd = a ^ b ^ c ^ d
     two_or_three = (a & b) ^ (c & d) ^ ((a ^ b) & (c ^ d))
     tie = two_or_three & ~odd
-    coin = draw()
+    coin = draw(len(a))
     new = ((two_or_three & odd) | (a & b & c & d)) ^ (tie & coin)
     undecided = coin & ~tie
-    for pair, quad in zip(pair_bits, quad_bits):
+    where = np.arange(len(a))
+    for bit, (pair, quad) in enumerate(zip(pair_bits, quad_bits)):
         if not undecided.any():
             break
-        threshold = quad ^ (odd & (pair ^ quad))
-        word = draw()
-        new ^= undecided & ~word & threshold
-        undecided &= ~(word ^ threshold)
-    return np.asarray(new)
+        if bit >= _BITS_TOGETHER:
+            still = np.flatnonzero(undecided)
+            where, undecided, odd = where[still], undecided[still], odd[still]
+        threshold = odd & (pair ^ quad)
+        threshold ^= quad
+        decided = draw(len(where)) ^ threshold
+        decided &= undecided
+        undecided ^= decided
+        # Where it was decided the uniform's bit differs from the threshold's: it is below where that is 1.
+        threshold &= decided
+        if len(where) == len(new):
+            new ^= threshold
+        else:
+            new[where] ^= threshold
+    return np.asarray(new.reshape(neighbours[0].shape))
 
 
-def _neighbours(other: Words, colour: int, rows: slice) -> list[Words]:
+def lanes_before(words: Words, seam: Seam) -> Words:
+    """The words with every lane holding what the band before it held."""
+    return ((words << np.uint32(1)) & ~seam.first) | ((words >> seam.shift) & seam.first)
+
+
+def lanes_after(words: Words, seam: Seam) -> Words:
+    """The words with every lane holding what the band after it held."""
+    return ((words >> np.uint32(1)) & ~seam.last) | ((words << seam.shift) & seam.last)
+
+
+def _neighbours(other: Words, colour: int, rows: slice, seam: Seam) -> list[Words]:
     """The words above, below and to both sides of the sites of `colour` in `rows`; `other` is the other half."""
     index = np.arange(other.shape[0])[rows]
-    same = other[index]
+    above, same, below = other[index - 1], other[index], other[(index + 1) % len(other)]
+    if index[0] == 0:
+        above[0] = lanes_before(above[0], seam)
+    if index[-1] == len(other) - 1:
+        below[-1] = lanes_after(below[-1], seam)
     side = np.roll(same, 1, axis=1)
     odd = (index + colour) % 2 == 1
     side[odd] = np.roll(same[odd], -1, axis=1)
-    return [other[index - 1], other[(index + 1) % len(other)], same, side]
+    return [above, below, same, side]
 
 
 def lane_totals(words: Words) -> NDArray[np.float64]:

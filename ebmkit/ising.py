@@ -18,10 +18,10 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from torch import Tensor
 
 from ebmkit import _ising_exact, chance
-from ebmkit._ising_simulation import ByteLattice, MultiSpin
+from ebmkit._ising_simulation import ByteLattice, MultiSpin, n_bands
 from ebmkit.chance import Generator
 from ebmkit.energy import EnergyModel
-from ebmkit.mcmc import Info, State
+from ebmkit.mcmc import Info, State, initial_state
 
 CRITICAL_COUPLING = math.log(1 + math.sqrt(2)) / 2
 """Where the infinite square lattice orders, J_c = ½ ln(1 + √2). Kramers & Wannier 1941."""
@@ -29,8 +29,8 @@ CRITICAL_COUPLING = math.log(1 + math.sqrt(2)) / 2
 MAX_FRONT = 2**23
 """The most entries the transfer matrix may hold at once: 23 spins wide, or 11 wide on a torus."""
 
-# A word of 32 chains costs about as much as 4 chains in bytes; below this, most of its lanes would idle.
-_MANY_CHAINS = 8
+# A word of 32 lanes costs about as much as 3 chains in bytes; below this, most of its lanes would idle.
+_MANY_LANES = 8
 
 
 class Ising(EnergyModel):
@@ -453,14 +453,16 @@ class Metropolis:
     propose: float = 0.9
 
     def init(self, position: Tensor) -> State:
-        """Start at spins `(..., n, m)`."""
-        return State(position, self.model.energy(position))
+        """Start at spins `(..., n, m)`. Raises `ValueError` as `mcmc.initial_state` does."""
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
         """One sweep."""
         spins, acceptance = _metropolis(self.model, state.position, generator, self.propose)
-        return self.init(spins), Info(acceptance, torch.zeros_like(acceptance, dtype=torch.bool))
+        return State(spins, self.model.energy(spins)), Info(
+            acceptance, torch.zeros_like(acceptance, dtype=torch.bool)
+        )
 
 
 @dataclass(frozen=True)
@@ -470,14 +472,15 @@ class SwendsenWang:
     model: Ising
 
     def init(self, position: Tensor) -> State:
-        """Start at spins `(..., n, m)`."""
-        return State(position, self.model.energy(position))
+        """Start at spins `(..., n, m)`. Raises `ValueError` as `mcmc.initial_state` does."""
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
         """One update of all clusters."""
-        new = self.init(swendsen_wang(self.model, state.position, generator))
-        return new, Info(torch.ones_like(new.energy), torch.zeros_like(new.energy, dtype=torch.bool))
+        spins = swendsen_wang(self.model, state.position, generator)
+        energy = self.model.energy(spins)
+        return State(spins, energy), Info(torch.ones_like(energy), torch.zeros_like(energy, dtype=torch.bool))
 
 
 @dataclass(frozen=True)
@@ -487,14 +490,16 @@ class Wolff:
     model: Ising
 
     def init(self, position: Tensor) -> State:
-        """Start at spins `(..., n, m)`."""
-        return State(position, self.model.energy(position))
+        """Start at spins `(..., n, m)`. Raises `ValueError` as `mcmc.initial_state` does."""
+        return initial_state(self.model, position)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
         """One cluster grown and flipped."""
         spins, acceptance = _wolff(self.model, state.position, generator)
-        return self.init(spins), Info(acceptance, torch.zeros_like(acceptance, dtype=torch.bool))
+        return State(spins, self.model.energy(spins)), Info(
+            acceptance, torch.zeros_like(acceptance, dtype=torch.bool)
+        )
 
 
 # --- Many chains, fast
@@ -522,9 +527,9 @@ def simulate(
     """Heat-bath sweeps of many chains at the speed of the machine, on the CPU.
 
     A torus with even sides, one coupling and no field takes one bit a spin and chain (multi-spin coding, for 8
-    chains or more); anything else takes a byte. Both are compiled by numba where it is installed; without it the
-    bits go through NumPy and the bytes through `gibbs_sweep`. Each group of 32 chains, or each chain, has a
-    thread.
+    chains or more, fewer where 2, 4, …, 64 divide the rows); anything else takes a byte. Both are compiled by numba
+    where it is installed; without it the bits go through NumPy and the bytes through `gibbs_sweep`. Each word of
+    32 lanes, or each chain of bytes, has a thread.
 
     `record_every` sweeps the energy and the mean spin of every chain are noted; 0 notes nothing. `start` is
     `(n_chains, n, m)`; without it every spin starts as a fair coin. Raises `ValueError` for counts that
@@ -561,7 +566,8 @@ def _engine(model: Ising, n_chains: int, generator: Generator) -> MultiSpin | By
     n, m = model.event_shape
     coupling = _uniform_coupling(model)
     even_torus = model.periodic and n % 2 == 0 and m % 2 == 0
-    if even_torus and not math.isnan(coupling) and not model.field.any() and n_chains >= _MANY_CHAINS:
+    lanes = n_chains * n_bands(n, n_chains)
+    if even_torus and not math.isnan(coupling) and not model.field.any() and lanes >= _MANY_LANES:
         return MultiSpin((n, m), coupling, n_chains, seed)
     on_cpu = _detached(model, "cpu")
     slow = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
@@ -746,7 +752,7 @@ def exact_sample(model: Ising, sample_shape: tuple[int, ...], generator: Generat
     """Independent exact samples, `(*sample_shape, n, m)`: the transfer matrix run forward, then backward.
 
     Free boundary only. Raises `ValueError` on a torus, and where the fronts it must remember, one a row and
-    one a column, exceed `4 * MAX_FRONT` entries (256 MB, 18 spins wide for a square).
+    one a column, exceed `4 * MAX_FRONT` entries (256 MB, 19 spins wide for a square).
     """
     n, m = sorted(model.event_shape, reverse=True)
     if model.periodic:

@@ -615,3 +615,12 @@ def test_the_critical_coupling_is_its_own_dual():
 def test_onsager_refuses_a_coupling_that_is_not_finite():
     with pytest.raises(ValueError, match="coupling must be finite, got inf"):
         ising.onsager_energy(math.inf)
+
+
+@pytest.mark.parametrize("kernel", [ising.Metropolis, ising.SwendsenWang, ising.Wolff])
+def test_a_kernel_refuses_a_start_without_chains_and_one_that_holds_no_spins(kernel):
+    model = ising.Ising((3, 4), 0.4)
+    with pytest.raises(ValueError, match=r"holds no chain, its shape is \(0, 3, 4\)"):
+        kernel(model).init(torch.empty(0, 3, 4))
+    with pytest.raises(ValueError, match=r"one of \(-1.0, 1.0\), got 0"):
+        kernel(model).init(torch.zeros(2, 3, 4))

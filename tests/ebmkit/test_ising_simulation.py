@@ -59,14 +59,21 @@ def without_numba(monkeypatch):
 # --- The bits
 
 
-def test_the_heat_bath_turns_each_pattern_of_neighbours_up_with_its_exact_probability():
-    """Every pattern meets every coin and every uniform of four bits once, so frequencies are probabilities."""
+@pytest.mark.parametrize("bits_together", [0, 2, 6])
+def test_the_heat_bath_turns_each_pattern_of_neighbours_up_with_its_exact_probability(
+    bits_together, monkeypatch
+):
+    """Every pattern meets every coin and every uniform of four bits once, so frequencies are probabilities.
+
+    The 32 coins and uniforms fill a word, so that all words draw the same, however many are still undecided.
+    """
+    monkeypatch.setattr(engines, "_BITS_TOGETHER", bits_together)
     n_bits, pair, quad = 4, 5 / 16, 2 / 16
     lanes = np.array(list(itertools.product((0, 1), repeat=4 + 1 + n_bits)), dtype=np.uint8).T
     columns = [np.packbits(lane, bitorder="little").view(np.uint32) for lane in lanes]
     draws = iter(columns[4:])
     thresholds = [engines.threshold_bits(p)[:n_bits] for p in (pair, quad)]
-    new = engines.heat_bath(columns[:4], *thresholds, lambda: next(draws))
+    new = engines.heat_bath(columns[:4], *thresholds, lambda count: next(draws)[:count])
     up = np.unpackbits(new.view(np.uint8), bitorder="little")
     n_up = lanes[:4].sum(0)
     p_up = {int(k): up[n_up == k].mean() for k in np.unique(n_up)}
@@ -92,33 +99,96 @@ def test_lane_totals_count_the_bits_of_each_lane(n):
     assert engines.lane_totals(words).tolist() == expected
 
 
-def test_packing_keeps_every_spin_and_a_spin_takes_a_bit():
-    engine = engines.MultiSpin((6, 10), 0.3, 40, SEED)
-    spins = np.random.default_rng(1).choice(np.array([-1, 1], np.int8), (40, 6, 10))
+@pytest.mark.parametrize(
+    ("rows", "n_chains", "bands"),
+    [(64, 1, 32), (1024, 1, 32), (64, 2, 16), (64, 5, 4), (64, 17, 1), (64, 64, 1), (96, 1, 16), (6, 1, 1)],
+)
+def test_a_chain_is_cut_into_as_many_even_bands_as_fit_a_word(rows, n_chains, bands):
+    assert engines.n_bands(rows, n_chains) == bands
+
+
+# 40 chains fill two words; of 3 chains each is cut into 8 bands of 2 rows, of 1 into 16.
+PACKINGS = [((6, 10), 40), ((16, 6), 3), ((32, 4), 1), ((64, 2), 1)]
+
+
+@pytest.mark.parametrize(("shape", "n_chains"), PACKINGS)
+def test_packing_keeps_every_spin_and_a_spin_takes_a_bit(shape, n_chains):
+    engine = engines.MultiSpin(shape, 0.3, n_chains, SEED)
+    spins = np.random.default_rng(1).choice(np.array([-1, 1], np.int8), (n_chains, *shape))
     engine.set_spins(spins)
     assert np.array_equal(engine.get_spins(), spins)
-    assert engine.words.nbytes * 8 == 64 * 6 * 10  # 40 chains fill two words of 32
+    lanes = -(-n_chains * engine.bands // 32) * 32
+    assert engine.words.nbytes * 8 == lanes // engine.bands * shape[0] * shape[1]
 
 
 @pytest.mark.parametrize("coupling", [0.3, -0.7])
-def test_packed_chains_are_measured_as_the_model_measures_them(coupling):
-    model = Ising((6, 10), coupling, periodic=True)
-    engine = engines.MultiSpin((6, 10), coupling, 40, SEED)
+@pytest.mark.parametrize(("shape", "n_chains"), PACKINGS)
+def test_packed_chains_are_measured_as_the_model_measures_them(shape, n_chains, coupling):
+    model = Ising(shape, coupling, periodic=True)
+    engine = engines.MultiSpin(shape, coupling, n_chains, SEED)
     energy, magnetization = engine.measure()
     spins = torch.from_numpy(engine.get_spins())
     np.testing.assert_allclose(energy, model.energy(spins).numpy(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(magnetization, spins.double().mean((1, 2)).numpy(), rtol=0, atol=1e-15)
 
 
-def test_neighbouring_words_are_the_neighbours_of_the_grid():
-    engine = engines.MultiSpin((4, 6), 1.0, 32, SEED)
+def sites_of_words(engine):
+    """The chain, row and column of every bit, each of shape `(groups, 2, rows, m/2, 32)`."""
+    groups, _, rows, half = engine.words.shape
+    g, colour, i, k, lane = np.ogrid[:groups, :2, :rows, :half, :32]
+    chain, band = np.divmod(lane, engine.bands)
+    chain = chain + g * (32 // engine.bands)
+    return np.broadcast_arrays(chain, i + band * rows, 2 * k + (i + colour) % 2)
+
+
+@pytest.mark.parametrize(("shape", "n_chains"), [((4, 6), 32), *PACKINGS[1:]])
+def test_neighbouring_words_are_the_neighbours_of_the_grid(shape, n_chains):
+    engine = engines.MultiSpin(shape, 1.0, n_chains, SEED)
     spins = engine.get_spins()
     around = sum(np.roll(spins, shift, axis) for shift in (1, -1) for axis in (1, 2))
+    chain, row, column = (index[0] for index in sites_of_words(engine))
+    real = chain < n_chains
     for colour in (0, 1):
-        found = engines._neighbours(engine.words[0, 1 - colour], colour, slice(None))
-        for i, k in np.ndindex(4, 3):
-            up = sum((int(part[i, k]) >> np.arange(32)) & 1 for part in found)
-            assert np.array_equal(2 * up - 4, around[:, i, 2 * k + (i + colour) % 2])
+        found = engines._neighbours(engine.words[0, 1 - colour], colour, slice(None), engine._seam)
+        up = sum((part[..., None] >> np.arange(32)) & 1 for part in found).astype(int)
+        there = chain[colour].clip(max=n_chains - 1), row[colour], column[colour]
+        assert np.array_equal((2 * up - 4)[real[colour]], around[there][real[colour]])
+
+
+def sfc_words(stream, width, count):
+    """What the compiled generators draw next, in the plainest NumPy; `stream` holds a, b and c, and moves on."""
+    a, b, c = stream[:, :width].copy()
+    word = a + b + np.uint32(count)
+    stream[:, :width] = b ^ (b >> np.uint32(9)), c + (c << np.uint32(3)), word + (c << 21 | c >> 11)
+    return word
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "n_chains"), [*PACKINGS, ((4, 140), 8), ((64, 140), 1)])
+def test_compiled_sweeps_are_the_heat_bath_of_the_same_random_words(shape, n_chains, monkeypatch):
+    """A sweep of the kernel against `heat_bath` block by block; widths of 70 words end in a part of a block."""
+    monkeypatch.setattr(engines, "_BITS_TOGETHER", 48)
+    engine = engines.MultiSpin(shape, -0.4, n_chains, SEED)
+    block = engine._kernels.BLOCK
+    words, streams = engine.words.copy(), engine._streams.copy()
+    engine.sweep(2)
+    with np.errstate(over="ignore"):
+        for group, state in zip(words, streams):
+            stream, count = state[:-1].reshape(3, block), int(state[-1])
+            for colour, i, start in (
+                (half_sweep % 2, i, k)
+                for half_sweep in range(4)
+                for i in range(group.shape[1])
+                for k in range(0, group.shape[2], block)
+            ):
+                near = engines._neighbours(group[1 - colour], colour, slice(i, i + 1), engine._seam)
+                near = [~part[0, start : start + block] for part in near]
+                counts = itertools.count(count)
+                drawn = lambda n, c=counts, s=stream: sfc_words(s, n, next(c) % 2**32)  # noqa: E731
+                new = engines.heat_bath(near, engine._pair_bits, engine._quad_bits, drawn)
+                group[colour, i, start : start + block] = new
+                count = next(counts) % 2**32
+    assert np.array_equal(words, engine.words)
 
 
 # --- The engines
@@ -129,6 +199,7 @@ BITS = [
     Ising((8, 6), -0.3, periodic=True),
     Ising((2, 6), 0.6, periodic=True),
 ]
+BANDS = [Ising((64, 4), 0.3, periodic=True), Ising((32, 6), -0.3, periodic=True)]
 BYTES = [
     Ising((5, 6), CRITICAL_COUPLING, periodic=True),
     Ising((6, 7), 0.4, field=0.2),
@@ -142,6 +213,19 @@ BYTES = [
 @pytest.mark.parametrize("model", BITS, ids=str)
 def test_bits_through_numpy_have_the_exact_mean_energy(model):
     assert abs(standard_errors_off(model, 256, n_sweeps=200)) < 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", BANDS, ids=str)
+def test_one_chain_in_bands_has_the_exact_mean_energy(model):
+    """Runs from different seeds are independent; each is one chain, all lanes of its words its own."""
+    assert engines.n_bands(model.event_shape[0], 1) >= 16
+    means = []
+    for seed in range(100):
+        run = ising.simulate(model, 120, generator(seed), 1, record_every=60)
+        means.append(float(run.energy[-1]))
+    error = np.std(means, ddof=1) / len(means) ** 0.5
+    assert abs(np.mean(means) - exact_energy(model)) < 6 * error
 
 
 @pytest.mark.usefixtures("without_numba")
@@ -158,7 +242,7 @@ def test_compiled_chains_have_the_exact_mean_energy(model):
 
 @pytest.mark.slow
 def test_the_rows_of_a_wide_lattice_cross_blocks_of_words_correctly():
-    model = Ising((4, 140), 0.35, periodic=True)  # 70 words a row: two blocks of 32 and a rest
+    model = Ising((4, 140), 0.35, periodic=True)  # 70 words a row: a block of 64 and a rest
     run = ising.simulate(model, 600, generator(), 512, record_every=10)
     step = 1e-4
     torus = [
