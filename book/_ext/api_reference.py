@@ -5,7 +5,8 @@
 
 writes one section for each public module: what the module says about itself, then every public function and
 class with its signature and docstring, in the order of the source. Docstrings are plain text: paragraphs,
-`code` in backticks, and formulas in indented blocks, which are set as they stand.
+`code` in backticks, lists of lines that begin with "- ", and formulas in indented blocks, which are set as
+they stand.
 """
 
 import importlib
@@ -19,7 +20,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-QUALIFIER = re.compile(r"\b(?:torch|typing|collections\.abc|numpy|np|ebmkit)\.(?:[a-z_]+\.)*(?=[A-Za-z])")
+QUALIFIER = re.compile(
+    r"\b(?:torch|typing|collections\.abc|numpy|np|pathlib|ebmkit)\.(?:(?:_C|[a-z_]+)\.)*(?=[A-Za-z])"
+)
+FUNCTION = re.compile(r"<(?:built-in )?function (?:\w+\.)*(\w+)(?: at 0x[0-9a-f]+)?>")
 CODE = re.compile(r"(`[^`\n]+`)")
 UNDERLINED = re.compile(r"^(\w[\w ]*)\n-{3,}\n")
 FIELD = re.compile(r"^(\w+):\n((?:    .*\n?)+)", re.MULTILINE)
@@ -47,7 +51,7 @@ def signature(name: str, thing: Any) -> str:
     if inspect.isclass(thing):
         text = text.removesuffix(" -> None")
     text = re.sub(r"\bgenerator: Any\b", "generator: Generator", text)  # an alias that Python does not keep
-    return name + QUALIFIER.sub("", text.replace("'", ""))
+    return name + QUALIFIER.sub("", FUNCTION.sub(r"\1", text).replace("'", ""))
 
 
 def inline(text: str) -> list[nodes.Node]:
@@ -75,6 +79,10 @@ def described(docstring: str) -> list[nodes.Node]:
         elif all(line.startswith("    ") for line in block.splitlines()):
             text = textwrap.dedent(block)
             blocks.append(nodes.literal_block(text, text, language="text", classes=["formula"]))
+        elif block.startswith("- "):
+            items = (" ".join(item.split()) for item in re.split(r"^- ", block, flags=re.MULTILINE)[1:])
+            listed = (nodes.list_item("", nodes.paragraph("", "", *inline(item))) for item in items)
+            blocks.append(nodes.bullet_list("", *listed))
         else:
             blocks.append(nodes.paragraph("", "", *inline(" ".join(block.split()))))
     return blocks

@@ -1,7 +1,8 @@
 """A build that produced too little is a failed build.
 
 After the last file is written, every expected page must be there with its heading, and every chapter with
-its words, equations, figures with alternative text, theorem, exercises with solutions, and explorable.
+its words, equations, figures with alternative text, theorem, exercises with folded solutions, explorable,
+and the parts that every chapter has.
 """
 
 from dataclasses import dataclass, field
@@ -28,11 +29,19 @@ CLASSES = {
     "math": "equations",
     "definition": "definitions",
     "theorem": "theorems",
-    "proof": "proofs",
     "exercise": "exercises",
-    "solution": "solutions",
+    "solution dropdown": "solutions",
     "explorable": "explorables",
 }
+PARTS = (
+    "What you learn",
+    "Where this is in the lecture",
+    "What can go wrong",
+    "Exercises",
+    "Assignment",
+    "Notation of this chapter",
+    "Further reading",
+)
 UNSEEN = {"script", "style", "pre"}
 
 
@@ -42,6 +51,8 @@ class Page(HTMLParser):
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys([*LEAST, "h1"], 0))
     undescribed: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    in_title: bool = False
     inside: int = 0
     hidden: int = 0
 
@@ -56,8 +67,12 @@ class Page(HTMLParser):
         if not self.inside:
             return
         self.counts["h1"] += tag == "h1"
-        for name, what in CLASSES.items():
-            self.counts[what] += name in classes and tag in ("div", "section")
+        if tag == "h2" or "admonition-title" in classes:
+            self.titles.append("")
+            self.in_title = True
+        self.counts["proofs"] += classes == {"proof", "admonition"}  # theorems carry more classes than these
+        for names, what in CLASSES.items():
+            self.counts[what] += classes.issuperset(names.split()) and tag in ("div", "section")
         self.counts["citations"] += (
             tag == "a" and "#id" in attrs.get("href", "") and "bibliography" in attrs["href"]
         )
@@ -69,8 +84,11 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         self.inside -= tag == "article"
         self.hidden -= tag in UNSEEN
+        self.in_title &= tag not in ("h2", "p")
 
     def handle_data(self, data: str) -> None:
+        if self.in_title:
+            self.titles[-1] += data
         if self.inside and not self.hidden:
             self.counts["words"] += sum(word.strip(".,;:()").isalpha() for word in data.split())
 
@@ -99,6 +117,8 @@ def shortfalls(site: Path, pages: list[str], chapters: list[str]) -> list[str]:
                 for what, least in LEAST.items()
                 if page.counts[what] < least
             ]
+            titles = {title.rstrip("#").strip() for title in page.titles}
+            found += [f"{name}: no part called {part!r}" for part in PARTS if part not in titles]
     found += [
         f"downloads/{chapter}.ipynb: no file"
         for chapter in chapters

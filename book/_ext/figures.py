@@ -33,6 +33,7 @@ DARK = {
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PURPLE = LIGHT.values()
 UP, DOWN = "#f0b13c", "#234e7d"
 SPINS = ListedColormap([DOWN, UP], name="spins")
+SUPERSCRIPTS = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CREATOR = "figures of the course on energy-based models"
 
 plt.rcParams.update(
@@ -80,6 +81,16 @@ def show_spins(ax: Any, spins: Any, title: str = "", cells: bool = False) -> Non
             ax.text(column, row, f"{spin:+.0f}".replace("-", "−"), ha="center", va="center", color=ink)
 
 
+def readable(value: Any, spec: str = "") -> str:
+    """`value` as a page shows it: with a real minus sign, and powers of ten where `spec` asks for an exponent."""
+    text = format(value, spec).replace("-", "−")
+    mantissa, exponential, exponent = text.partition("e") if spec.endswith("e") else (text, "", "")
+    if not exponential:
+        return text
+    power = exponent.removeprefix("+").replace("−0", "−").lstrip("0")
+    return f"{mantissa} · 10{power.translate(SUPERSCRIPTS)}" if power else mantissa
+
+
 def number(name: str, value: Any, spec: str = "") -> None:
     """Keep `value`, formatted, under `name` for the page's prose: {glue:text}`name`.
 
@@ -89,7 +100,7 @@ def number(name: str, value: Any, spec: str = "") -> None:
         from myst_nb import glue
     except ImportError:
         return
-    glue(name, format(value, spec).replace("-", "−"), display=False)
+    glue(name, readable(value, spec), display=False)
 
 
 def keep(name: str, figure: Any) -> None:

@@ -1,8 +1,9 @@
-"""The built site, and a browser that looks at it."""
+"""The built site, a browser that looks at it, and what the tests of its interactive figures share."""
 
 import functools
 import http.server
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
@@ -141,6 +144,54 @@ class Browser:
 
         ActionChains(self.driver).send_keys(*keys).perform()
 
+    def click(self, label: str) -> None:
+        """Press a button of the page's interactive figure."""
+        self.run(
+            "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
+            "buttons.find((button) => button.textContent === arguments[0]).click()",
+            label,
+        )
+
+    def readout(self) -> str:
+        """What the page's interactive figure says in words."""
+        return str(self.run("return document.querySelector('.explorable-readout').textContent"))
+
+
+class Sfc32:
+    """The generator of explorable.js in Python; as a generator for `ebmkit.chance` it draws one by one."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = [0, seed & 0xFFFFFFFF, 0x9E3779B9, 1]
+        for _ in range(16):
+            self.next()
+
+    def next(self) -> float:
+        a, b, c, d = self.state
+        t = (a + b + d) & 0xFFFFFFFF
+        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
+        self.state = [
+            b ^ (b >> 9),
+            (c + (c << 3)) & 0xFFFFFFFF,
+            (rotated + t) & 0xFFFFFFFF,
+            (d + 1) & 0xFFFFFFFF,
+        ]
+        return t / 2**32
+
+    def next_normal(self) -> float:
+        radius = math.sqrt(-2 * math.log(1 - self.next()))
+        return radius * math.cos(2 * math.pi * self.next())
+
+    def uniforms(self, *shape: int) -> Tensor:
+        draws = [self.next() for _ in range(math.prod(shape))]
+        return torch.tensor(draws, dtype=torch.float64).reshape(shape)
+
+    def normal(self, like: Tensor) -> Tensor:
+        draws = [self.next_normal() for _ in range(like.numel())]
+        return torch.tensor(draws, dtype=torch.float64).reshape(like.shape)
+
+    def bernoulli(self, probability: Tensor) -> Tensor:
+        return self.uniforms(*probability.shape) < probability
+
 
 @pytest.fixture(scope="session")
 def new_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Browser]]:
@@ -160,3 +211,20 @@ def new_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 @pytest.fixture(scope="session")
 def browser(new_browser: Callable[..., Browser]) -> Browser:
     return new_browser()
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, browser: Browser, site: Path) -> Browser:
+    """The chapter whose interactive figure the module tests, with the figure in view."""
+    chapter = Path(request.module.__file__).stem.removeprefix("test_explorable_")
+    browser.open(f"{site.as_uri()}/book/{chapter}.html")
+    browser.run(
+        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    return browser
+
+
+@pytest.fixture
+def sfc32() -> type[Sfc32]:
+    """Replays the figures' generator: `sfc32(seed)`."""
+    return Sfc32

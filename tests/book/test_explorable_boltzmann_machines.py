@@ -1,7 +1,6 @@
 """The interactive Boltzmann machine: its numbers are ebmkit's, and painting obeys pointer, keyboard and link."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ UNKNOWN = "_"
 
 
 @pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/boltzmann_machines.html")
-    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
-    return browser
-
-
-@pytest.fixture
 def machine(page: Any) -> RBM:
     """The page's machine in ebmkit."""
     stored = page.run(
@@ -38,28 +30,9 @@ def machine(page: Any) -> RBM:
     return rbm
 
 
-class Replay:
-    """The page's seeded generator, drawing for `ebmkit.chance` as the figure does, unit by unit."""
-
-    def __init__(self, draws: list[float]) -> None:
-        self.draws = iter(draws)
-
-    def bernoulli(self, probability: Tensor) -> Tensor:
-        draws = torch.tensor([next(self.draws) for _ in range(probability.numel())], dtype=torch.float64)
-        return draws.reshape(probability.shape) < probability
-
-
 def call(page: Any, script: str, *arguments: Any) -> Any:
     """Runs `script` where `machine` is the page's machine."""
     return page.run(f"const {{ machine }} = explorables.boltzmann_machines.load(); {script}", *arguments)
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
-        "buttons.find((button) => button.textContent === arguments[0]).click()",
-        label,
-    )
 
 
 def pictures(n: int) -> Tensor:
@@ -107,7 +80,7 @@ def test_the_exact_probabilities_are_those_of_the_clamped_machine(page: Any, mac
     assert shown["means"] == pytest.approx(means.tolist(), abs=1e-9)
 
 
-def test_a_seeded_run_is_the_block_gibbs_sampling_of_ebmkit(page: Any, machine: RBM) -> None:
+def test_a_seeded_run_is_the_block_gibbs_sampling_of_ebmkit(page: Any, machine: RBM, sfc32: Any) -> None:
     start = pictures(1)[0]
     known = "".join(str(int(bit)) if i % SIDE < 4 else UNKNOWN for i, bit in enumerate(start))
     n_steps = 20
@@ -120,8 +93,7 @@ def test_a_seeded_run_is_the_block_gibbs_sampling_of_ebmkit(page: Any, machine: 
         known,
         n_steps,
     )
-    n_draws = n_steps * sum(machine.W.shape)
-    replay = Replay(page.run(f"const r = explorables.random(5); return Array.from({{length: {n_draws}}}, r)"))
+    replay = sfc32(5)
     held = torch.tensor([mark != UNKNOWN for mark in known])
     v = start
     for shown in runs:
@@ -132,19 +104,19 @@ def test_a_seeded_run_is_the_block_gibbs_sampling_of_ebmkit(page: Any, machine: 
 def test_steps_keep_what_is_known_and_restart_begins_again(page: Any) -> None:
     first = page.run(STATE)
     for count in (1, 2, 3):
-        click(page, "Step")
+        page.click("Step")
         now = page.run(STATE)
         assert now["steps"] == count
         assert all(mark in (UNKNOWN, str(bit)) for mark, bit in zip(now["known"], now["v"]))
     assert now["v"] != first["v"]
-    click(page, "Restart")
+    page.click("Restart")
     assert page.run(STATE) == first
 
 
 def test_play_moves_and_pause_stops(page: Any) -> None:
-    click(page, "Play")
+    page.click("Play")
     time.sleep(1)
-    click(page, "Pause")
+    page.click("Pause")
     stopped = page.run(STATE)
     assert stopped["steps"] >= 3
     time.sleep(0.4)

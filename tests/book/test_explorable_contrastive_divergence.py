@@ -3,12 +3,10 @@
 import functools
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from ebmkit import contrastive_divergence as learning
 from ebmkit import data
@@ -26,66 +24,16 @@ RUN = """
 """
 
 
-class Sfc32:
-    """The generator of explorable.js in Python; as a generator for `ebmkit.chance` it draws unit by unit."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = [0, seed & 0xFFFFFFFF, 0x9E3779B9, 1]
-        for _ in range(16):
-            self.next()
-
-    def next(self) -> float:
-        a, b, c, d = self.state
-        t = (a + b + d) & 0xFFFFFFFF
-        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
-        self.state = [
-            b ^ (b >> 9),
-            (c + (c << 3)) & 0xFFFFFFFF,
-            (rotated + t) & 0xFFFFFFFF,
-            (d + 1) & 0xFFFFFFFF,
-        ]
-        return t / 2**32
-
-    def next_normal(self) -> float:
-        radius = math.sqrt(-2 * math.log(1 - self.next()))
-        return radius * math.cos(2 * math.pi * self.next())
-
-    def bernoulli(self, probability: Tensor) -> Tensor:
-        draws = torch.tensor([self.next() for _ in range(probability.numel())], dtype=torch.float64)
-        return draws.reshape(probability.shape) < probability
-
-
-@pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/contrastive_divergence.html")
-    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
-    return browser
-
-
-def start(seed: int) -> RBM:
+def start(generator: Any) -> RBM:
     """The machine with which the figure begins."""
-    generator = Sfc32(seed)
     model = RBM(9, 8, scale=0.0, dtype=torch.float64)
     with torch.no_grad():
-        draws = [0.1 * generator.next_normal() for _ in range(72)]
-        model.W.copy_(torch.tensor(draws, dtype=torch.float64).reshape(9, 8))
+        model.W.copy_(0.1 * generator.normal(model.W))
     return model
 
 
 def log_likelihood(model: RBM) -> float:
     return float((-model.energy(PICTURES).mean() - model.exact_log_partition()).detach())
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const all = [...document.querySelectorAll('.explorable-buttons button')];"
-        "all.find((b) => b.textContent === arguments[0]).click()",
-        label,
-    )
-
-
-def readout(browser: Any) -> str:
-    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
 
 
 def updates(browser: Any) -> int:
@@ -98,16 +46,16 @@ def test_the_data_are_the_bars_and_stripes_of_ebmkit(page: Any) -> None:
 
 
 @pytest.mark.parametrize(("rate", "k", "seed"), [(0.3, 1, 1), (1.0, 3, 42), (0.05, 2, 4294967295)])
-def test_every_rule_updates_as_ebmkit_does(page: Any, rate: float, k: int, seed: int) -> None:
+def test_every_rule_updates_as_ebmkit_does(page: Any, sfc32: Any, rate: float, k: int, seed: int) -> None:
     n_updates = 40
     machines, curves, chains = page.run(RUN, rate, k, seed, n_updates)
     rules = {
         "exact": (learning.maximum_likelihood, None),
-        "cd": (functools.partial(learning.cd, k=k), Sfc32((seed + 1) & 0xFFFFFFFF)),
-        "pcd": (functools.partial(learning.pcd, k=k), Sfc32((seed + 2) & 0xFFFFFFFF)),
+        "cd": (functools.partial(learning.cd, k=k), sfc32((seed + 1) & 0xFFFFFFFF)),
+        "pcd": (functools.partial(learning.pcd, k=k), sfc32((seed + 2) & 0xFFFFFFFF)),
     }
     for name, (rule, generator) in rules.items():
-        model, state = start(seed), {}
+        model, state = start(sfc32(seed)), {}
         assert curves[name][0] == pytest.approx(log_likelihood(model), abs=1e-12)
         for update in range(1, n_updates + 1):
             gradient = rule(model, PICTURES, state=state, generator=generator)
@@ -131,8 +79,8 @@ def test_no_machine_beats_the_best_possible_likelihood(page: Any) -> None:
 
 def test_the_read_out_states_the_exact_likelihoods_and_the_limit(page: Any) -> None:
     for _ in range(3):
-        click(page, "Step")
-    text = readout(page)
+        page.click("Step")
+    text = page.readout()
     curves = page.run("return explorables.contrastive_divergence.current.curves")
     assert "Update 3," in text
     for label, name in (("exact", "exact"), ("CD", "cd"), ("PCD", "pcd")):
@@ -143,7 +91,7 @@ def test_the_read_out_states_the_exact_likelihoods_and_the_limit(page: Any) -> N
 
 def test_buttons_keyboard_and_restart_work(page: Any) -> None:
     first = page.run("return explorables.contrastive_divergence.current.machines.cd.W")
-    click(page, "Step")
+    page.click("Step")
     page.run("document.querySelector('.explorable-stage').focus()")
     page.press(".", ".")
     assert updates(page) == 3
@@ -151,9 +99,9 @@ def test_buttons_keyboard_and_restart_work(page: Any) -> None:
     page.press("r")
     assert updates(page) == 0
     assert page.run("return explorables.contrastive_divergence.current.machines.cd.W") == first
-    click(page, "Play")
+    page.click("Play")
     time.sleep(1.2)
-    click(page, "Pause")
+    page.click("Pause")
     count = updates(page)
     assert count >= 3
     time.sleep(0.4)
@@ -178,7 +126,7 @@ def test_each_machine_can_be_shown_and_follows_the_theme(page: Any, shown: str) 
         "s.dispatchEvent(new Event('change'))",
         shown,
     )
-    click(page, "Step")
+    page.click("Step")
     picture = "return [...document.querySelectorAll('.explorable-views canvas')].map((c) => c.toDataURL())"
     light = page.run(picture)
     page.run("document.documentElement.dataset.theme = 'dark'")

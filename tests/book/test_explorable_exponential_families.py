@@ -1,7 +1,6 @@
 """The interactive die: its parameters, entropy and rolls are ebmkit's, and it obeys pointer, keys and link."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,44 +21,6 @@ def vector(values: list[float]) -> torch.Tensor:
 
 def call(browser: Any, name: str, *arguments: Any) -> Any:
     return browser.run(f"return explorables.exponential_families.{name}(...arguments)", *arguments)
-
-
-def uniforms(seed: int, count: int) -> list[float]:
-    """What the generator of explorable.js (sfc32) draws, in Python."""
-    a, b, c, d = 0, seed & 0xFFFFFFFF, 0x9E3779B9, 1
-    drawn = []
-    for _ in range(16 + count):
-        t = (a + b + d) & 0xFFFFFFFF
-        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
-        a, b, c, d = (
-            b ^ (b >> 9),
-            (c + (c << 3)) & 0xFFFFFFFF,
-            (rotated + t) & 0xFFFFFFFF,
-            (d + 1) & 0xFFFFFFFF,
-        )
-        drawn.append(t / 2**32)
-    return drawn[16:]
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
-        "buttons.find((button) => button.textContent === arguments[0]).click()",
-        label,
-    )
-
-
-def readout(browser: Any) -> str:
-    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
-
-
-@pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/exponential_families.html")
-    browser.run(
-        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
-    )
-    return browser
 
 
 @pytest.mark.parametrize("theta", POINTS)
@@ -91,7 +52,7 @@ def test_the_divergence_is_the_one_of_ebmkit(page: Any) -> None:
 
 
 @pytest.mark.parametrize(("theta", "seed"), [([0.0, 0.0], 1), ([1.0, -0.5], 7), ([-2.0, 1.5], 123456789)])
-def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, theta: list[float], seed: int) -> None:
+def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, sfc32: Any, theta: list[float], seed: int) -> None:
     n_rounds = 30
     shown = page.run(
         """
@@ -103,7 +64,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, theta: list[float], seed: 
         theta, seed, n_rounds,
     )  # fmt: skip
     borders = DIE.standard(vector(theta)).cumsum(0)[:2]
-    faces = (vector(uniforms(seed, 10 * n_rounds))[:, None] >= borders).sum(-1)
+    faces = (sfc32(seed).uniforms(10 * n_rounds, 1) >= borders).sum(-1)
     assert shown[0] == 10 * n_rounds
     assert shown[1] == faces.bincount(minlength=3).tolist()
     assert shown[2] == pytest.approx(DIE.maximum_likelihood(faces).tolist(), rel=1e-9)
@@ -111,19 +72,19 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, theta: list[float], seed: 
 
 def test_a_face_that_never_came_up_leaves_no_finite_estimate(page: Any) -> None:
     page.open(page.driver.current_url.split("#")[0] + "#explorable-exponential_families?t1=4&t2=-4&seed=1")
-    click(page, "Step")
+    page.click("Step")
     counts, estimate = page.run(
         "const r = explorables.exponential_families.current; return [r.counts, r.estimate()]"
     )
     assert 0 in counts
     assert estimate is None
-    assert "no finite θ" in readout(page)
+    assert "no finite θ" in page.readout()
 
 
 def test_the_read_out_states_the_exact_answer_beside_the_rolled_one(page: Any) -> None:
     for _ in range(4):
-        click(page, "Step")
-    text = readout(page)
+        page.click("Step")
+    text = page.readout()
     theta = vector(page.run(STATE))
     mean, spread = DIE.mean_parameters(theta), (DIE.fisher_information(theta).diagonal() / 40).sqrt()
     assert f"A = {DIE.log_partition(theta):.4f}" in text
@@ -156,11 +117,11 @@ def test_the_keyboard_moves_the_die_and_rolls_it(page: Any) -> None:
 
     page.run("document.querySelector('.explorable-stage').focus()")
     page.press(".", ".")
-    assert "20 rolls" in readout(page)
+    assert "20 rolls" in page.readout()
     page.run("document.getElementById('explorable-exponential_families-t1').focus()")
     page.press(Keys.ARROW_RIGHT)
     assert page.run(STATE) == pytest.approx([1.05, -0.5])
-    assert "No roll yet" in readout(page)
+    assert "No roll yet" in page.readout()
 
 
 def test_a_link_restores_the_state(page: Any) -> None:
@@ -175,5 +136,5 @@ def test_a_link_restores_the_state(page: Any) -> None:
 def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsense: str) -> None:
     page.open(page.driver.current_url.split("#")[0] + f"#explorable-exponential_families?{nonsense}")
     assert all(-4 <= value <= 4 for value in page.run(STATE))
-    click(page, "Step")
+    page.click("Step")
     assert page.errors() == []

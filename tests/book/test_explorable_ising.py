@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from ebmkit import ising
 
@@ -16,58 +15,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SPINS = "return [...explorables.ising.current.spins]"
 
 
-class Sfc32:
-    """The generator of explorable.js in Python; as a generator for `ebmkit.chance` it draws site by site."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = [0, seed & 0xFFFFFFFF, 0x9E3779B9, 1]
-        for _ in range(16):
-            self.next()
-
-    def next(self) -> float:
-        a, b, c, d = self.state
-        t = (a + b + d) & 0xFFFFFFFF
-        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
-        self.state = [
-            b ^ (b >> 9),
-            (c + (c << 3)) & 0xFFFFFFFF,
-            (rotated + t) & 0xFFFFFFFF,
-            (d + 1) & 0xFFFFFFFF,
-        ]
-        return t / 2**32
-
-    def bernoulli(self, probability: Tensor) -> Tensor:
-        draws = torch.tensor([self.next() for _ in range(probability.numel())], dtype=torch.float64)
-        return draws.reshape(probability.shape) < probability
-
-
-@pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/ising.html")
-    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
-    return browser
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
-        "buttons.find((button) => button.textContent === arguments[0]).click()",
-        label,
-    )
-
-
-def readout(browser: Any) -> str:
-    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
-
-
 def sweeps(browser: Any) -> int:
-    return int(readout(browser).split("sweep ")[1].split(":")[0])
+    return int(browser.readout().split("sweep ")[1].split(":")[0])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 4294967295])
-def test_the_generator_is_the_one_the_tests_replay(page: Any, seed: int) -> None:
+def test_the_generator_is_the_one_the_tests_replay(page: Any, sfc32: Any, seed: int) -> None:
     script = "const next = explorables.random(arguments[0]); return Array.from({length: 50}, next)"
-    replay = Sfc32(seed)
+    replay = sfc32(seed)
     assert page.run(script, seed) == [replay.next() for _ in range(50)]
 
 
@@ -97,7 +52,9 @@ def test_exact_curves_are_those_of_ebmkit(page: Any) -> None:
 @pytest.mark.parametrize(
     ("temperature", "field", "seed"), [(2.27, 0.0, 1), (1.2, 0.1, 7), (4.0, -0.5, 123456789)]
 )
-def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, temperature: float, field: float, seed: int) -> None:
+def test_a_seeded_run_is_the_one_of_ebmkit(
+    page: Any, sfc32: Any, temperature: float, field: float, seed: int
+) -> None:
     size, n_sweeps = 8, 30
     runs = page.run(
         """
@@ -112,7 +69,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, temperature: float, field:
         """,
         size, temperature, field, seed, n_sweeps,
     )  # fmt: skip
-    replay = Sfc32(seed)
+    replay = sfc32(seed)
     model = ising.Ising((size, size), coupling=1 / temperature, field=field / temperature, periodic=True)
     spins = 2.0 * replay.bernoulli(torch.full((size, size), 0.5, dtype=torch.float64)) - 1
     for shown, energy, mean in runs:
@@ -125,24 +82,24 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, temperature: float, field:
 def test_step_makes_one_sweep_and_restart_begins_again_with_the_same_spins(page: Any) -> None:
     first = page.run(SPINS)
     for count in (1, 2, 3):
-        click(page, "Step")
+        page.click("Step")
         assert sweeps(page) == count
     moved = page.run(SPINS)
     assert moved != first
-    click(page, "Restart")
+    page.click("Restart")
     assert sweeps(page) == 0
     assert page.run(SPINS) == first
     for _ in range(3):
-        click(page, "Step")
+        page.click("Step")
     assert page.run(SPINS) == moved
 
 
 def test_play_moves_what_is_drawn_and_pause_stops_it(page: Any) -> None:
     picture = "return document.querySelector('.explorable-views canvas').toDataURL()"
     before = page.run(picture)
-    click(page, "Play")
+    page.click("Play")
     time.sleep(1)
-    click(page, "Pause")
+    page.click("Pause")
     stopped, count = page.run(picture), sweeps(page)
     assert stopped != before
     assert count >= 3
@@ -153,8 +110,8 @@ def test_play_moves_what_is_drawn_and_pause_stops_it(page: Any) -> None:
 def test_the_read_out_states_the_exact_answer_beside_the_sampled_one(page: Any) -> None:
     page.open(page.driver.current_url.split("#")[0] + "#explorable-ising?T=1.8&h=0&speed=6&start=up&seed=3")
     for _ in range(60):
-        click(page, "Step")
-    text = readout(page)
+        page.click("Step")
+    text = page.readout()
     assert f"|m| {ising.yang_magnetization(1 / 1.8).item():.3f}" in text
     assert f"energy {ising.onsager_energy(1 / 1.8).item():.3f}".replace("-", "−") in text
     assert "Means over 10 sweeps" in text
@@ -229,7 +186,7 @@ def test_the_critical_temperature_is_marked_and_can_be_chosen(page: Any) -> None
 
 
 def test_it_rests_while_it_is_off_screen(page: Any) -> None:
-    click(page, "Play")
+    page.click("Play")
     time.sleep(0.3)
     page.run("scrollTo({top: 0, behavior: 'instant'})")
     time.sleep(0.5)
@@ -257,11 +214,11 @@ def test_with_reduced_motion_nothing_starts_alone_and_the_picture_changes_slowly
         "const canvas = CanvasRenderingContext2D.prototype, put = canvas.putImageData; window.drawn = 0;"
         "canvas.putImageData = function (...a) { window.drawn++; return put.apply(this, a); }"
     )
-    click(browser, "Play")
+    browser.click("Play")
     start = time.monotonic()
     time.sleep(2)
     drawn, elapsed = browser.run("return window.drawn"), time.monotonic() - start
-    click(browser, "Pause")
+    browser.click("Pause")
     assert 1 <= drawn <= 2 * elapsed + 1
 
 

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,58 +55,6 @@ KERNELS: dict[str, Callable[[EnergyModel, float], mcmc.Kernel]] = {
 }
 
 
-class Sfc32:
-    """The generator of explorable.js in Python, drawing normal numbers and decisions as mcmc.js does."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = [0, seed & 0xFFFFFFFF, 0x9E3779B9, 1]
-        for _ in range(16):
-            self.next()
-
-    def next(self) -> float:
-        a, b, c, d = self.state
-        t = (a + b + d) & 0xFFFFFFFF
-        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
-        self.state = [
-            b ^ (b >> 9),
-            (c + (c << 3)) & 0xFFFFFFFF,
-            (rotated + t) & 0xFFFFFFFF,
-            (d + 1) & 0xFFFFFFFF,
-        ]
-        return t / 2**32
-
-    def next_normal(self) -> float:
-        radius = math.sqrt(-2 * math.log(1 - self.next()))
-        return radius * math.cos(2 * math.pi * self.next())
-
-    def normal(self, like: Tensor) -> Tensor:
-        draws = [self.next_normal() for _ in range(like.numel())]
-        return torch.tensor(draws, dtype=torch.float64).reshape(like.shape)
-
-    def bernoulli(self, probability: Tensor) -> Tensor:
-        draws = torch.tensor([self.next() for _ in range(probability.numel())], dtype=torch.float64)
-        return draws.reshape(probability.shape) < probability
-
-
-@pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/mcmc.html")
-    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
-    return browser
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const all = [...document.querySelectorAll('.explorable-buttons button')];"
-        "all.find((b) => b.textContent === arguments[0]).click()",
-        label,
-    )
-
-
-def readout(browser: Any) -> str:
-    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
-
-
 def steps(browser: Any) -> int:
     return browser.run("return explorables.mcmc.current.draws[0].length")
 
@@ -155,7 +102,7 @@ def test_the_windows_hold_all_but_a_thousandth_of_the_mass(page: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "seed"), [("gaussian", 3), ("banana", 7), ("wells", 1), ("ring", 4294967295)]
 )
-def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, sampler: str, name: str, seed: int) -> None:
+def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, sfc32: Any, sampler: str, name: str, seed: int) -> None:
     size, n_steps = {"metropolis": 1.1, "langevin": 0.02, "mala": 0.05, "hmc": 0.15}[sampler], 40
     shown = page.run(
         """
@@ -167,7 +114,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, sampler: str, name: str, s
         """,
         name, sampler, size, seed, n_steps,
     )  # fmt: skip
-    kernel, replay = KERNELS[sampler](MODELS[name], size), Sfc32(seed)
+    kernel, replay = KERNELS[sampler](MODELS[name], size), sfc32(seed)
     state = kernel.init(torch.tensor(shown[0][0], dtype=torch.float64))
     moved = 0
     for seen in shown[0][1:]:
@@ -213,8 +160,8 @@ def test_the_read_out_states_the_exact_mean_and_the_diagnostics(page: Any) -> No
     address = page.driver.current_url.split("#")[0]
     page.open(f"{address}#explorable-mcmc?energy=banana&sampler=hmc&step=0.2&start=apart&speed=6&seed=5")
     for _ in range(30):
-        click(page, "Step")
-    text = readout(page)
+        page.click("Step")
+    text = page.readout()
     draws = torch.tensor(page.run("return explorables.mcmc.current.draws"), dtype=torch.float64).transpose(
         0, 1
     )
@@ -242,7 +189,7 @@ def test_all_chains_in_one_well_agree_on_the_wrong_mean(page: Any) -> None:
 
 def test_buttons_keyboard_and_restart_move_the_chains(page: Any) -> None:
     first = page.run(POSITIONS)
-    click(page, "Step")
+    page.click("Step")
     assert steps(page) == 1
     page.run("document.querySelector('.explorable-stage').focus()")
     page.press(".", ".")
@@ -251,9 +198,9 @@ def test_buttons_keyboard_and_restart_move_the_chains(page: Any) -> None:
     assert moved != first
     page.press("r")
     assert (steps(page), page.run(POSITIONS)) == (0, first)
-    click(page, "Play")
+    page.click("Play")
     time.sleep(1)
-    click(page, "Pause")
+    page.click("Pause")
     count = steps(page)
     assert count >= 3
     time.sleep(0.4)

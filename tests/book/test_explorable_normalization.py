@@ -1,7 +1,6 @@
 """The interactive density: its volumes and estimates are ebmkit's, and it obeys pointer, keyboard and link."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,44 +41,6 @@ def exact_volume(heights: list[float], name: str, power: int) -> float:
     return float(torch.stack(pieces).sum())
 
 
-def uniforms(seed: int, count: int) -> list[float]:
-    """What the generator of explorable.js (sfc32) draws, in Python."""
-    a, b, c, d = 0, seed & 0xFFFFFFFF, 0x9E3779B9, 1
-    drawn = []
-    for _ in range(16 + count):
-        t = (a + b + d) & 0xFFFFFFFF
-        rotated = ((c << 21) | (c >> 11)) & 0xFFFFFFFF
-        a, b, c, d = (
-            b ^ (b >> 9),
-            (c + (c << 3)) & 0xFFFFFFFF,
-            (rotated + t) & 0xFFFFFFFF,
-            (d + 1) & 0xFFFFFFFF,
-        )
-        drawn.append(t / 2**32)
-    return drawn[16:]
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
-        "buttons.find((button) => button.textContent === arguments[0]).click()",
-        label,
-    )
-
-
-def readout(browser: Any) -> str:
-    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
-
-
-@pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/normalization.html")
-    browser.run(
-        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
-    )
-    return browser
-
-
 def test_the_function_is_linear_between_its_points(page: Any) -> None:
     x = torch.linspace(-4, 4, 101, dtype=torch.float64)
     script = """
@@ -111,7 +72,9 @@ def test_a_constant_function_wastes_no_point(page: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "dimension", "seed"), [("exp", 1, 1), ("square", 3, 7), ("abs", 6, 99)])
-def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, name: str, dimension: int, seed: int) -> None:
+def test_a_seeded_run_is_the_one_of_ebmkit(
+    page: Any, sfc32: Any, name: str, dimension: int, seed: int
+) -> None:
     heights, n_rounds = HEIGHTS[0], 4
     shown = page.run(
         """
@@ -126,8 +89,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, name: str, dimension: int,
         """,
         heights, name, dimension, seed, n_rounds,
     )  # fmt: skip
-    draws = torch.tensor(uniforms(seed, 100 * n_rounds * dimension), dtype=torch.float64)
-    x = 8 * draws.reshape(-1, dimension) - 4
+    x = 8 * sfc32(seed).uniforms(100 * n_rounds, dimension) - 4
     model = MAPS[name](lambda x: piecewise_linear(heights, x))
     ratios = -model.energy(x) + math.log(8 / exact_volume(heights, name, 1))
     weights = ratios.sum(-1).exp()
@@ -141,8 +103,8 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, name: str, dimension: int,
 def test_the_read_out_states_the_exact_volume_beside_the_estimate(page: Any) -> None:
     page.open(page.driver.current_url.split("#")[0] + "#explorable-normalization?D=2&map=square&seed=5")
     for _ in range(5):
-        click(page, "Step")
-    text = readout(page)
+        page.click("Step")
+    text = page.readout()
     volume = exact_volume(HEIGHTS[0], "square", 1)
     share = volume**2 / (8 * exact_volume(HEIGHTS[0], "square", 2))
     assert f"Z = {volume:.4f}" in text
@@ -192,7 +154,7 @@ def test_a_link_restores_the_state(page: Any) -> None:
     state = "const t = explorables.normalization.current; return [t.map, t.dimension, t.heights]"
     assert page.run(state) == ["abs", 7, [float(h) for h in heights.split("_")]]
     assert page.run("return document.getElementById('explorable-normalization-height').value") == "2"
-    click(page, "Step")
+    page.click("Step")
     assert page.errors() == []
 
 

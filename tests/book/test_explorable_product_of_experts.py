@@ -2,7 +2,6 @@
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,27 +23,8 @@ def as_objects(experts: Experts) -> list[dict[str, float]]:
     return [dict(zip(("mean", "sd", "weight"), expert)) for expert in experts]
 
 
-@pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    browser.open(f"{site.as_uri()}/book/product_of_experts.html")
-    browser.run("document.querySelector('.explorable-stage').scrollIntoView({block: 'center'})")
-    return browser
-
-
-def click(browser: Any, label: str) -> None:
-    browser.run(
-        "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
-        "buttons.find((button) => button.textContent === arguments[0]).click()",
-        label,
-    )
-
-
-def readout(browser: Any) -> str:
-    return str(browser.run("return document.querySelector('.explorable-readout').textContent"))
-
-
 def drawn(browser: Any) -> int:
-    return int(readout(browser).rsplit(" ", 1)[1].rstrip("."))
+    return int(browser.readout().rsplit(" ", 1)[1].rstrip("."))
 
 
 @pytest.mark.parametrize("experts", EXPERTS)
@@ -104,14 +84,14 @@ def test_the_same_seed_gives_the_same_samples(page: Any) -> None:
 
 
 def test_play_step_and_restart_count_the_samples(page: Any) -> None:
-    click(page, "Step")
-    click(page, "Step")
+    page.click("Step")
+    page.click("Step")
     assert drawn(page) == 2
-    click(page, "Restart")
+    page.click("Restart")
     assert drawn(page) == 0
-    click(page, "Play")
+    page.click("Play")
     time.sleep(1)
-    click(page, "Pause")
+    page.click("Pause")
     stopped = drawn(page)
     assert stopped >= 3
     time.sleep(0.4)
@@ -126,7 +106,7 @@ def test_the_read_out_states_the_exact_product(page: Any) -> None:
         torch.tensor([0.5, 1.5, 2.0]).double() ** 2,
         torch.tensor([1.0, 2.0, 1.0]).double(),
     )
-    text = readout(page)
+    text = page.readout()
     assert f"log Z = {expected.log_partition.item():.3f}".replace("-", "−") in text
     assert f"mean {expected.mean.item():.2f}".replace("-", "−") in text
     assert page.errors() == []

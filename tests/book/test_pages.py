@@ -9,13 +9,14 @@ import tomllib
 import zipfile
 from html import unescape
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import jupytext
 import nbformat
 import pytest
 import yaml
 from nbclient import NotebookClient
+from pybtex.database import Entry, Person
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
@@ -45,7 +46,12 @@ def test_a_page_that_lacks_something_is_reported_by_name(site: Path, tmp_path: P
     (copy / "book").mkdir(parents=True)
     page = (site / "book" / "ising.html").read_text(encoding="utf-8")
     (copy / "book" / "ising.html").write_text(
-        page.replace('class="explorable"', "").replace(' alt="', ' title="').replace("<h1", "<h2"),
+        page.replace('class="explorable"', "")
+        .replace(' alt="', ' title="')
+        .replace("<h1", "<h2")
+        .replace("solution dropdown", "solution")
+        .replace("proof admonition", "admonition")
+        .replace("What can go wrong", "What goes well"),
         encoding="utf-8",
     )
     found = "\n".join(completeness.shortfalls(copy, ["book/index"], ["ising"]))
@@ -53,6 +59,9 @@ def test_a_page_that_lacks_something_is_reported_by_name(site: Path, tmp_path: P
         "book/index: no page",
         "0 headings of the first level",
         "0 explorables",
+        "0 solutions",
+        "0 proofs",
+        "no part called 'What can go wrong'",
         "no description of the image",
         "downloads/ising.ipynb: no file",
     ):
@@ -135,6 +144,50 @@ def test_the_palette_contrasts_with_the_page(palette: str, paper: str) -> None:
     for role, colour in getattr(extension("figures"), palette).items():
         high, low = sorted((relative_luminance(colour), relative_luminance(paper)), reverse=True)
         assert (high + 0.05) / (low + 0.05) >= (1.2 if role == "grid" else 4.5), (role, colour)
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "shown"),
+    [(-2.5, ".1f", "−2.5"), (9.1e-16, ".0e", "9 · 10⁻¹⁶"), (3e10, ".1e", "3.0 · 10¹⁰"), (0.0, ".0e", "0")],
+)
+def test_numbers_in_the_prose_are_set_as_in_print(value: float, spec: str, shown: str) -> None:
+    assert extension("figures").readable(value, spec) == shown
+
+
+def test_a_formula_keeps_its_comma_and_its_number(site: Path) -> None:
+    together = extension("kept_together").TOGETHER
+    formula = r'<span class="math notranslate nohighlight">\(%s\)</span>'
+    assert together.fullmatch(formula % "Z" + ".")
+    assert together.fullmatch(formula % "J =" + ' <span class="pasted-text">0.34</span>,')
+    assert not together.search(formula % "Z" + " is")
+    assert not together.search(formula % ("x + " * 20) + ".")
+    assert 'class="kept-together"' in (site / "book" / "ising.html").read_text(encoding="utf-8")
+
+
+def test_pages_on_grading_are_read_again_when_the_grader_or_its_results_change(tmp_path: Path) -> None:
+    pages = {"forced": "execution_mode: force", "cached": "execution_mode: cache"}
+    for name, text in pages.items():
+        (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
+    app = SimpleNamespace(srcdir=tmp_path)
+    env = SimpleNamespace(found_docs=set(pages), doc2path=lambda page: str(tmp_path / f"{page}.md"))
+    outdated = extension("course_pages").reread_pages_on_grading
+    assert outdated(app, env) == ["forced"]
+    assert outdated(app, env) == []
+    for changed in ("autograder/checks/ising.py", "benchmarks/results/selftest_ising.json"):
+        (tmp_path / changed).parent.mkdir(parents=True)
+        (tmp_path / changed).touch()
+        (tmp_path / changed).write_text("1", encoding="utf-8")
+        assert outdated(app, env) == ["forced"]
+        assert outdated(app, env) == []
+
+
+def test_a_work_without_authors_is_cited_by_its_editors() -> None:
+    entry = Entry(
+        "book", fields={"year": "2011"}, persons={"editor": [Person("Brooks, S."), Person("Meng, X.")]}
+    )
+    data = SimpleNamespace(data=SimpleNamespace(entries={"handbook": entry}))
+    app = SimpleNamespace(env=SimpleNamespace(get_domain=lambda _: SimpleNamespace(bibdata=data)))
+    assert extension("downloads").citation(app, "cite:t", "handbook") == "Brooks and Meng (2011)"
 
 
 def code_lines(text: str) -> set[str]:

@@ -47,6 +47,14 @@ def test_every_section_that_the_map_of_slides_names_is_in_the_chapter_it_links()
     assert named >= 30
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_exercise_of_an_assignment_names_a_section_of_its_chapter(chapter: str) -> None:
+    source = (ROOT / "solutions" / f"{chapter}.py").read_text(encoding="utf-8")
+    named = re.findall(r"^# Chapter: \*(.+)\*\.$", source, re.MULTILINE)
+    assert len(named) == source.count('# %% exercise="') >= 4
+    assert set(named) <= headings(chapter)
+
+
 def test_the_map_and_the_landing_page_lead_to_every_chapter() -> None:
     for page in ("slides", "index"):
         linked = set(re.findall(r"\]\((\w+)\.md\)", (BOOK / f"{page}.md").read_text(encoding="utf-8")))
@@ -86,6 +94,12 @@ def test_a_signature_names_its_types_without_their_modules(api: ModuleType) -> N
     assert api.signature("AnnealingPath", annealing.AnnealingPath) == "AnnealingPath"
 
 
+def test_a_signature_names_the_functions_among_its_defaults(api: ModuleType) -> None:
+    def learn(learner=api.signature, size=len): ...  # type: ignore[no-untyped-def]
+
+    assert api.signature("learn", learn) == "learn(learner=signature, size=len)"
+
+
 def test_an_indented_block_of_a_docstring_stands_as_it_is_written(api: ModuleType) -> None:
     blocks = api.described("One `sentence`\nover two lines.\n\n    a = b\n      + c\n\nThe end.")
     assert [block.astext() for block in blocks] == [
@@ -94,3 +108,9 @@ def test_an_indented_block_of_a_docstring_stands_as_it_is_written(api: ModuleTyp
         "The end.",
     ]
     assert [block.tagname for block in blocks] == ["paragraph", "literal_block", "paragraph"]
+
+
+def test_a_list_in_a_docstring_is_a_list(api: ModuleType) -> None:
+    (listed,) = api.described("- one `name`\n  over two lines\n- and two - with a dash")
+    assert listed.tagname == "bullet_list"
+    assert [item.astext() for item in listed] == ["one name over two lines", "and two - with a dash"]

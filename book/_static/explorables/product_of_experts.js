@@ -153,13 +153,13 @@
         const peak = Math.exp(logNormal(exact.mean, exact));
         const box = frame(context, width, height, colour, "product (solid) and mixture (dashed)", 1.25 * Math.max(peak, mixture(exact.mean, experts)));
         histogram(context, box, samples.mixture, colour("ink"), 0.2);
-        histogram(context, box, samples.product, colour("curve2"), 0.4);
+        histogram(context, box, samples.product, colour("curve3"), 0.4);
         context.lineWidth = 2;
         context.strokeStyle = colour("ink");
         context.setLineDash([6, 4]);
         curve(context, box, (x) => mixture(x, experts));
         context.setLineDash([]);
-        context.strokeStyle = colour("curve2");
+        context.strokeStyle = colour("curve3");
         curve(context, box, (x) => Math.exp(logNormal(x, exact)));
       },
     });
