@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all install release book samples grade test test-fast selftest lint format lab lock clean help
+.PHONY: all install release book samples grade test test-fast selftest bench lint format lab lock clean help
 
 all: install release book samples grade ## everything a first-time user wants to see
 	@$(BIN)/python -m autograder.tour
@@ -40,6 +40,9 @@ test-fast: install ## the tests that take under two minutes together
 
 selftest: install ## every exercise on 200 seeds: right code must pass, every mistake must fail and be named
 	EBM_SEEDS=200 $(BIN)/python -m pytest -n 2 tests/autograder/test_every_assignment.py -k every_seed
+
+bench: install ## speed and memory beside the peers', which get an environment of their own
+	$(BIN)/python benchmarks/peers
 
 lint: install ## formatting, lint, types and spelling
 	$(BIN)/ruff format --check .
