@@ -165,6 +165,7 @@ def grade(
 ) -> int:
     """Grade the submissions of an assignment. Exits with 3 if some could not be graded."""
     from autograder.batch import grade as grade_class
+    from autograder.gradebook import shown_address
     from autograder.progress import reporting, table
 
     if dask and jobs:
@@ -179,7 +180,7 @@ def grade(
     with reporting() as progress:
         rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress, dask)
     table(rows)
-    print(f"Feedback:  {course.folder('feedback')}\nGradebook: {course.db_url}")
+    print(f"Feedback:  {course.folder('feedback')}\nGradebook: {shown_address(course)}")
     return UNGRADED_CODE if _list_ungraded(rows) else 0
 
 

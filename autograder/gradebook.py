@@ -53,24 +53,52 @@ def settings(course: Course) -> Any:
     return PyFileConfigLoader(CONFIG, path=str(course.root)).load_config()
 
 
+def address(course: Course) -> str:
+    """The gradebook's URL: `c.CourseDirectory.db_url` of the course's configuration, else SQLite in the course."""
+    return str(settings(course).CourseDirectory.get("db_url") or course.db_url)
+
+
+def shown_address(course: Course) -> str:
+    """The URL of the gradebook as it may be printed: without its password."""
+    from sqlalchemy.engine import make_url
+
+    return make_url(address(course)).render_as_string(hide_password=True)
+
+
+def opened(course: Course) -> Any:
+    """nbgrader's own gradebook; raises `GradebookError`."""
+    from nbgrader.api import Gradebook
+    from sqlalchemy.exc import SQLAlchemyError
+
+    put_tools_on_path()
+    course.directory.mkdir(parents=True, exist_ok=True)
+    configured = settings(course).CourseDirectory
+    try:
+        return Gradebook(address(course), configured.get("course_id", ""))
+    except ModuleNotFoundError as error:
+        raise GradebookError(
+            f"the gradebook cannot be opened: {error}; for PostgreSQL, run: pip install 'psycopg[binary]'"
+        ) from None
+    except SQLAlchemyError as error:
+        raise GradebookError(f"the gradebook cannot be opened: {_reason(error)}; {way_out(course)}") from None
+
+
+def way_out(course: Course) -> str:
+    """What to do about a gradebook that does not answer or makes no sense."""
+    if address(course).startswith("sqlite"):
+        return "restore it from a backup, or move it away and run: autograder release; then grade again"
+    return f"see that the database server is up and that c.CourseDirectory.db_url in {CONFIG} is right"
+
+
 class Book:
     """The gradebook of one course, open. Use as a context manager."""
 
     def __init__(self, course: Course) -> None:
-        from nbgrader.api import Gradebook
         from sqlalchemy.exc import SQLAlchemyError
 
-        put_tools_on_path()
-        course.directory.mkdir(parents=True, exist_ok=True)
         self._failure = SQLAlchemyError
         self._course = course
-        try:
-            self._book = Gradebook(course.db_url, settings(course).CourseDirectory.course_id)
-        except SQLAlchemyError as error:
-            raise GradebookError(
-                f"the gradebook cannot be opened: {_reason(error)}; restore it from a backup, or move it away and "
-                "run: autograder release"
-            ) from None
+        self._book = opened(course)
 
     def __enter__(self) -> "Book":
         return self
@@ -86,10 +114,11 @@ class Book:
 
         advice = f"; run: autograder release {assignment.name}"
         try:
-            notebook = self._book.find_notebook(assignment.name, assignment.name)
+            with self._reported("read"):
+                notebook = self._book.find_notebook(assignment.name, assignment.name)
+                points = {cell.name: cell.max_score for cell in notebook.grade_cells}
         except MissingEntry:
             raise NotReleased(f"{assignment.name} is not in the gradebook{advice}") from None
-        points = {cell.name: cell.max_score for cell in notebook.grade_cells}
         for exercise in assignment.exercises:
             if points.get(tests_of(exercise.name)) != exercise.points:
                 raise NotReleased(
@@ -100,16 +129,20 @@ class Book:
 
     def students(self, assignment: str) -> set[str]:
         """Everyone with a submission of the assignment."""
-        return {submission.student_id for submission in self._book.assignment_submissions(assignment)}
+        with self._reported("read"):
+            return {submission.student_id for submission in self._book.assignment_submissions(assignment)}
 
     def by_hand(self, assignment: str, student: str) -> dict[str, dict[str, Any]]:
         """What a human graded: for each cell its `score`, `extra` and `comment`, where there are some."""
         from nbgrader.api import MissingEntry
 
         try:
-            notebook = self._book.find_submission_notebook(assignment, assignment, student)
+            with self._reported("read"):
+                return self._by_hand(self._book.find_submission_notebook(assignment, assignment, student))
         except MissingEntry:
             return {}
+
+    def _by_hand(self, notebook: Any) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for grade in notebook.grades:
             if grade.manual_score is not None:
@@ -123,19 +156,21 @@ class Book:
 
     def record(self, assignment: str, student: str, timestamp: str, entries: Iterable[Entry]) -> None:
         """Write one student's scores and comments, all or none."""
-        with self._written(), self._one_transaction():
+        with self._reported("written"), self._one_transaction():
             self._record(assignment, student, timestamp, {entry.grade_id: entry for entry in entries})
 
     @contextlib.contextmanager
-    def _written(self) -> Iterator[None]:
-        """Undo what was half written, and say why."""
+    def _reported(self, what: str) -> Iterator[None]:
+        """Undo what was half done where the database fails, and say why and what to do."""
         from nbgrader.api import InvalidEntry
 
         try:
             yield
         except (self._failure, InvalidEntry) as error:
-            self._book.db.rollback()
-            raise GradebookError(f"the gradebook could not be written: {_reason(error)}") from None
+            with contextlib.suppress(self._failure):
+                self._book.db.rollback()
+            reason = f"the gradebook could not be {what}: {_reason(error)}; {way_out(self._course)}"
+            raise GradebookError(reason) from None
 
     @contextlib.contextmanager
     def _one_transaction(self) -> Iterator[None]:
@@ -173,7 +208,7 @@ class Book:
 
         penalties = AssignLatePenalties(config=settings(self._course))
         penalties.init_plugin()
-        with self._written():
+        with self._reported("written"):
             for submission in self._book.assignment_submissions(assignment):
                 late = submission.total_seconds_late
                 for notebook in submission.notebooks:
@@ -190,31 +225,35 @@ class Book:
 
     def penalties(self, assignment: str) -> dict[str, float]:
         """For each student who has one, the penalty for late work."""
-        return {
-            submission.student_id: submission.late_submission_penalty
-            for submission in self._book.assignment_submissions(assignment)
-            if submission.late_submission_penalty
-        }
+        with self._reported("read"):
+            return {
+                submission.student_id: submission.late_submission_penalty
+                for submission in self._book.assignment_submissions(assignment)
+                if submission.late_submission_penalty
+            }
 
     def max_score(self, assignment: str) -> float:
         """The points there are, those given by hand included."""
-        return float(self._book.find_assignment(assignment).max_score)
+        with self._reported("read"):
+            return float(self._book.find_assignment(assignment).max_score)
 
     def people(self) -> dict[str, Person]:
         """Every student, by id."""
-        return {
-            s.id: Person(s.id, s.first_name or "", s.last_name or "", s.lms_user_id or "")
-            for s in self._book.students
-        }
+        with self._reported("read"):
+            return {
+                s.id: Person(s.id, s.first_name or "", s.last_name or "", s.lms_user_id or "")
+                for s in self._book.students
+            }
 
     def scores(self, assignment: str) -> dict[str, dict[str, float]]:
         """For each student the score of each graded cell, corrections by hand included."""
-        return {
-            submission.student_id: {
-                grade.name: grade.score for notebook in submission.notebooks for grade in notebook.grades
+        with self._reported("read"):
+            return {
+                submission.student_id: {
+                    grade.name: grade.score for notebook in submission.notebooks for grade in notebook.grades
+                }
+                for submission in self._book.assignment_submissions(assignment)
             }
-            for submission in self._book.assignment_submissions(assignment)
-        }
 
 
 def _when(timestamp: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from autograder.course import Course
 from autograder.exercise import Assignment
-from autograder.gradebook import put_tools_on_path, settings
+from autograder.gradebook import opened, put_tools_on_path, settings
 from autograder.notebook_outputs import Handout, NotReleased
 from autograder.store import assignment_named, write_atomically
 
@@ -105,11 +105,9 @@ def _cause(log: str) -> str:
 
 def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
     """nbgrader cannot add or remove graded cells once there are submissions; say so before it deletes anything."""
-    from nbgrader.api import Gradebook, MissingEntry
+    from nbgrader.api import MissingEntry
 
-    put_tools_on_path()
-    course.directory.mkdir(parents=True, exist_ok=True)
-    with Gradebook(course.db_url, settings(course).CourseDirectory.course_id) as book:
+    with opened(course) as book:
         try:
             known = book.find_notebook(name, name)
         except MissingEntry:

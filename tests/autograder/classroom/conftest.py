@@ -12,6 +12,7 @@ import pytest
 
 from autograder.batch import Row, grade
 from autograder.course import Course
+from autograder.gradebook import address
 from autograder.release import publish
 from autograder.store import assignment_named
 
@@ -99,7 +100,7 @@ class Classroom:
     def book(self) -> Any:
         from nbgrader.api import Gradebook
 
-        return Gradebook(self.course.db_url, "ebm")
+        return Gradebook(address(self.course), "ebm")
 
     def entries(self, student: str) -> SimpleNamespace:
         """What the gradebook holds for a student: grades and comments by cell."""
