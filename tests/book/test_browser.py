@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+ROOT = Path(__file__).parents[2]
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 AUDIT = """
 const done = arguments[arguments.length - 1];
@@ -159,15 +160,21 @@ def test_without_scripts_a_chapter_shows_its_text_figures_and_the_still_picture(
     assert any("three lattices" in image["alt"].lower() for image in shown)
 
 
-def test_in_print_the_still_picture_takes_the_place_of_the_moving_one(browser: Any, site: Path) -> None:
-    browser.open(f"{site.as_uri()}/book/ising.html")
-    browser.command("Emulation.setEmulatedMedia", media="print")
-    stage, poster = browser.run(
-        "return ['stage', 'poster'].map((part) => document.querySelector('.explorable-' + part).clientHeight)"
-    )
-    browser.command("Emulation.setEmulatedMedia", media="")
-    assert stage == 0
-    assert poster > 100
+def test_a_printed_chapter_has_its_still_picture_and_all_of_its_code(browser: Any, site: Path) -> None:
+    chapters = sorted(path.stem for path in (ROOT / "solutions").glob("*.py"))
+    assert len(chapters) == 7
+    for chapter in chapters:
+        browser.open(f"{site.as_uri()}/book/{chapter}.html")
+        browser.command("Emulation.setEmulatedMedia", media="print")
+        stage, poster, cut = browser.run(
+            "const height = (part) => document.querySelector('.explorable-' + part).clientHeight;"
+            "const code = [...document.querySelectorAll('article pre')];"
+            "const cut = code.filter((block) => block.scrollWidth > block.clientWidth);"
+            "return [height('stage'), height('poster'), cut.map((block) => block.textContent.slice(0, 80))]"
+        )
+        browser.command("Emulation.setEmulatedMedia", media="")
+        assert (chapter, stage, cut) == (chapter, 0, [])
+        assert poster > 100
 
 
 def test_folded_solutions_open_with_the_keyboard(browser: Any, site: Path) -> None:

@@ -1,6 +1,9 @@
 """The interactive density: its volumes and estimates are ebmkit's, and it obeys pointer, keyboard and link."""
 
 import math
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +135,42 @@ def test_a_point_can_be_dragged_and_the_volume_follows(page: Any) -> None:
     assert volume == pytest.approx(exact_volume(after, "exp", 1), rel=1e-9)
     assert f"height={after[4]:.1f}" not in page.driver.current_url
     assert "_".join(f"{h:.1f}" for h in after) in page.driver.current_url
+
+
+def test_a_finger_lifts_a_point_and_scrolls_the_page_where_no_point_is(
+    new_browser: Callable[..., Any], site: Path
+) -> None:
+    phone = new_browser(width=390)
+    phone.command("Emulation.setTouchEmulationEnabled", enabled=True)
+    phone.open(f"{site.as_uri()}/book/normalization.html")
+    phone.run("document.querySelector('.explorable-views').scrollIntoView({behavior: 'instant'})")
+    phone.run("scrollBy(0, -200)")
+
+    def swipe(x: float, y: float, dy: float) -> None:
+        phone.command("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for part in range(1, 11):
+            moved = [{"x": x, "y": y + dy * part / 10}]
+            phone.command("Input.dispatchTouchEvent", type="touchMove", touchPoints=moved)
+        phone.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    heights = "return [...explorables.normalization.current.heights]"
+    left, top, width, height = phone.run(
+        "const box = document.querySelector('.explorable-views canvas').getBoundingClientRect();"
+        "return [box.left, box.top, box.width, box.height]"
+    )
+    before, scrolled = phone.run(heights), phone.run("return scrollY")
+    middle = left + 30 + (width - 46) / 2
+    zero = top + (26 + 0.56 * height) / 2
+    unit = (0.56 * height - 26) / 6
+    swipe(middle, zero - before[4] * unit, -40)
+    after = phone.run(heights)
+    assert after[4] > before[4] + 0.5
+    assert after[:4] + after[5:] == before[:4] + before[5:]
+    assert phone.run("return scrollY") == scrolled
+    swipe(middle, top + 0.9 * height, -60)
+    time.sleep(0.5)
+    assert phone.run("return scrollY") > scrolled + 20
+    assert phone.run(heights) == after
 
 
 def test_the_keyboard_moves_a_point(page: Any) -> None:
