@@ -313,3 +313,59 @@ def test_reading_an_archive_takes_no_more_memory_than_one_notebook(classroom, tm
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"flag_bits": 1}, "it is encrypted"),
+        ({"compress_type": zipfile.ZIP_BZIP2}, "compressed in an unusual way"),
+        ({"external_attr": (stat.S_IFCHR | 0o666) << 16}, "no plain file"),
+    ],
+)
+def test_members_of_an_odd_kind_are_refused_and_the_others_are_collected(
+    classroom, answer, tmp_path, change, words, monkeypatch
+):
+    archive = zipped(tmp_path / "in.zip", {"ada/toy.ipynb": answer("1"), "eve/toy.ipynb": answer("2")})
+    listed = zipfile.ZipFile.infolist
+
+    def odd(self):
+        for entry in listed(self):
+            for name, value in change.items() if entry.filename.startswith("eve") else ():
+                setattr(entry, name, value)
+        return listed(self)
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", odd)
+    found = take(classroom, archive)
+    assert words in found["eve/toy.ipynb"]
+    assert set(handed_in(classroom)) == {"ada/toy/toy.ipynb"}
+
+
+def test_an_archive_that_lists_too_many_entries_is_refused(classroom, tmp_path, monkeypatch):
+    monkeypatch.setattr("autograder.collect.MAX_ENTRIES", 10)
+    archive = zipped(tmp_path / "in.zip", {f"s{i}/toy.ipynb": b"" for i in range(11)})
+    with pytest.raises(ValueError, match="has 11 entries; at most 10 are read"):
+        take(classroom, archive)
+
+
+def test_an_archive_that_lists_one_file_many_times_is_cut_short(classroom, tmp_path, monkeypatch):
+    monkeypatch.setattr("autograder.collect.FREE_BYTES", 1 << 20)
+    big = b'{"nbformat": 4, "cells": []}' + b" " * (4 << 20)
+    archive = zipped(tmp_path / "in.zip", {"eve/toy.ipynb": big})
+    listed = zipfile.ZipFile.infolist
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda self: listed(self) * 50)
+    refused = [o for o in collect(classroom.course, "toy", archive) if "far more than its size" in o.reason]
+    allowed = ((1 << 20) + MAX_EXPANSION * archive.stat().st_size) // len(big)
+    assert len(refused) == 50 - allowed
+
+
+@pytest.mark.parametrize("when", [-2e9, 0, 1e11])
+def test_files_from_the_distant_past_or_future_are_collected(classroom, answer, tmp_path, when):
+    top = laid_out(tmp_path / "in", {"ada/toy.ipynb": answer("1")})
+    os.utime(top / "ada" / "toy.ipynb", (when, when))
+    assert take(classroom, top) == {"ada/toy.ipynb": COLLECTED}
+    (top / "ada" / "toy.ipynb").write_bytes(answer("2"))
+    os.utime(top / "ada" / "toy.ipynb", (when - 10, when - 10))
+    assert "the one there is not older" in take(classroom, top)["ada/toy.ipynb"]
+    assert take(classroom, top, force=True)["ada/toy.ipynb"].startswith(COLLECTED)
+    assert handed_in(classroom) == {"ada/toy/toy.ipynb": answer("2")}
