@@ -76,11 +76,11 @@ class RBM(EnergyModel):
 
     def hidden_probability(self, v: Tensor) -> Tensor:
         """p(h_j = 1 | v) for every j; `(..., n_visible)` to `(..., n_hidden)`."""
-        return self.hidden_field(v).sigmoid()
+        return self.hidden_field(v).sigmoid_()
 
     def visible_probability(self, h: Tensor) -> Tensor:
         """p(v_i = 1 | h) for every i; `(..., n_hidden)` to `(..., n_visible)`."""
-        return self.visible_field(h).sigmoid()
+        return self.visible_field(h).sigmoid_()
 
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
@@ -143,7 +143,7 @@ class RBM(EnergyModel):
         return Annealed(self, beta)
 
     @torch.no_grad()
-    def annealed_transition(
+    def annealing_step(
         self, v: Tensor, before: float, after: float, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """The weight for moving v from β = `before` to `after`, then a Gibbs step at `after`: two products.
@@ -151,22 +151,29 @@ class RBM(EnergyModel):
         Returns v' of v's shape and log p*_after(v) - log p*_before(v) of shape `(...)`.
         """
         input_ = self._input(v)
-        log_weight = self._log_annealed(v, input_, after) - self._log_annealed(v, input_, before)
-        return self._annealed_step(input_, after, generator), log_weight
+        here, there = self._annealed_field(input_, before), self._annealed_field(input_, after)
+        from_hidden = _softplus(there).sub_(_softplus(here)).sum(-1)
+        log_weight = from_hidden + (after - before) * (v @ (self.a - self.base_a))
+        return self._annealed_draw(there, after, generator), log_weight
 
     def _input(self, v: Tensor) -> Tensor:
         _check_layer(v, self.W, 0, "v")
         return v @ self.W
 
+    def _annealed_field(self, input_: Tensor, beta: float) -> Tensor:
+        return torch.add(torch.lerp(self.base_b, self.b, beta), input_, alpha=beta)
+
     def _log_annealed(self, v: Tensor, input_: Tensor, beta: float) -> Tensor:
-        field = torch.lerp(self.base_b, self.b, beta) + beta * input_
+        field = self._annealed_field(input_, beta)
         return _softplus(field).sum(-1) + v @ torch.lerp(self.base_a, self.a, beta)
 
     def _annealed_step(self, input_: Tensor, beta: float, generator: Generator) -> Tensor:
-        hidden = torch.lerp(self.base_b, self.b, beta) + beta * input_
+        return self._annealed_draw(self._annealed_field(input_, beta), beta, generator)
+
+    def _annealed_draw(self, hidden: Tensor, beta: float, generator: Generator) -> Tensor:
         h = bits(hidden.sigmoid(), generator)
-        visible = torch.lerp(self.base_a, self.a, beta) + beta * (h @ self.W.T)
-        return bits(visible.sigmoid(), generator)
+        visible = torch.add(torch.lerp(self.base_a, self.a, beta), h @ self.W.T, alpha=beta)
+        return bits(visible.sigmoid_(), generator)
 
 
 class GaussianRBM(EnergyModel):
@@ -280,7 +287,7 @@ class GaussianRBM(EnergyModel):
         return Annealed(self, beta)
 
     @torch.no_grad()
-    def annealed_transition(
+    def annealing_step(
         self, v: Tensor, before: float, after: float, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """The weight for moving v from β = `before` to `after`, then a Gibbs step at `after`: two products.
@@ -400,7 +407,7 @@ class DBM(EnergyModel):
         `(..., sizes[0])` to `(..., sum(sizes))`.
         """
         _check_layer(v, self.weights[0], 0, "v")
-        layers = [v, *(torch.full((*v.shape[:-1], n), 0.5).to(v) for n in self.sizes[1:])]
+        layers = [v, *(v.new_full((*v.shape[:-1], n), 0.5) for n in self.sizes[1:])]
         for _ in range(n_steps):
             before = layers[1:]
             for l in _odd_then_even(len(layers)):
@@ -508,11 +515,11 @@ class DBM(EnergyModel):
         """Exact draws of the odd layers from the model annealing starts from; `(n, n_odd)`."""
         return self.bipartite().sample_base(n, generator)
 
-    def annealed_transition(
+    def annealing_step(
         self, x: Tensor, before: float, after: float, generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """`bipartite().annealed_transition(...)` of odd layers x, `(..., n_odd)`."""
-        return self.bipartite().annealed_transition(x, before, after, generator)
+        """`bipartite().annealing_step(...)` of odd layers x, `(..., n_odd)`."""
+        return self.bipartite().annealing_step(x, before, after, generator)
 
     def _block_weights(self, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
         blocks = [torch.cat([self._edge(r, c) for c in columns], -1) for r in rows if columns]

@@ -11,7 +11,7 @@ from scipy import integrate
 
 from ebmkit import boltzmann_machines as bm
 from ebmkit import chance, enumeration
-from ebmkit.annealing import annealed_importance_sampling
+from ebmkit.annealing import anneal, annealed_importance_sampling
 from ebmkit.boltzmann_machines import DBM, RBM, Clamped, GaussianRBM, bit_states, classify, inpaint
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -88,10 +88,24 @@ def test_the_annealed_gibbs_step_leaves_its_own_distribution_invariant(transitio
 def test_an_annealed_transition_is_the_weight_and_then_the_gibbs_step(make):
     model, generator = make(), torch.Generator()
     x = model.sample_base(50, generator.manual_seed(1))
-    moved, log_weight = model.annealed_transition(x, 0.2, 0.7, generator.manual_seed(2))
+    moved, log_weight = model.annealing_step(x, 0.2, 0.7, generator.manual_seed(2))
     expected = model.annealed(0.2).energy(x) - model.annealed(0.7).energy(x)
     torch.testing.assert_close(log_weight, expected, **EXACT)
     assert torch.equal(moved, model.annealed(0.7).gibbs_step(x, generator.manual_seed(2)))
+
+
+@pytest.mark.parametrize("make", [rbm, gaussian_rbm, dbm])
+def test_annealing_takes_the_step_that_shares_its_products(make, monkeypatch):
+    model, taken = make(), []
+    step = type(model).annealing_step
+
+    def counted(self, x, before, after, generator):
+        taken.append(after)
+        return step(self, x, before, after, generator)
+
+    monkeypatch.setattr(type(model), "annealing_step", counted)
+    anneal(model, betas=[0, 0.3, 0.7, 1], n_chains=2, generator=torch.Generator().manual_seed(0))
+    assert {0.3, 0.7, 1.0} == set(taken)
 
 
 @pytest.mark.parametrize("make", [rbm, gaussian_rbm])
@@ -336,7 +350,7 @@ def test_a_dbm_is_its_own_annealing_path(transition_matrix):
         enumeration.log_partition(model.annealed(1.0)), model.exact_log_partition(), **EXACT
     )
     p = boltzmann(annealed.energy(odd))
-    matrix = transition_matrix(lambda x, chance: model.annealed_transition(x, 0.1, 0.4, chance)[0], odd)
+    matrix = transition_matrix(lambda x, chance: model.annealing_step(x, 0.1, 0.4, chance)[0], odd)
     torch.testing.assert_close(p @ matrix, p, **EXACT)
     assert model.sample_base(6, torch.Generator().manual_seed(0)).shape == (6, 2)
 
@@ -459,11 +473,26 @@ def test_classifying_by_clamped_labels_is_bayes_rule_over_one_hot_labels(make, f
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_bits_are_the_draws_of_bernoulli_as_numbers(dtype):
-    p = torch.rand(50, 7, dtype=dtype, generator=torch.Generator().manual_seed(0))
-    bits, draws = (f(p, torch.Generator().manual_seed(1)) for f in (chance.bits, chance.bernoulli))
-    assert bits.dtype == dtype
-    assert torch.equal(bits, draws.to(dtype))
+def test_bits_are_0_or_1_with_the_given_probability_however_small(dtype):
+    # Each mean of n draws is more than six standard deviations from p with a chance below 2e-9, or a Poisson
+    # tail below 1e-7 at the smallest; 1 / 2^17 is less than one step of the 16 bits each draw has to itself.
+    p = torch.tensor([0.0, 2**-17, 0.003, 0.5, 0.8, 1 - 2**-10, 1.0], dtype=dtype)
+    n, rounds, generator = 60_001, 100, torch.Generator().manual_seed(0)
+    total = sum(chance.bits(p.expand(n, -1), generator).double().sum(0) for _ in range(rounds))
+    error = (total / (n * rounds) - p).abs()
+    assert (error <= 6 * (p * (1 - p) / (n * rounds)).sqrt() + 1e-5 * (p == 2**-17)).all()
+    assert 10 < total[1] < 100  # 45.8 expected; the shared number decides half of it, so the spread is 8
+    assert set(chance.bits(p.expand(n, -1), generator).unique().tolist()) == {0.0, 1.0}
+    assert chance.bits(p, generator).dtype == dtype
+
+
+def test_bits_of_one_call_are_independent_of_each_other():
+    # Over 600,000 pairs a correlation is off zero by six of its standard deviations 1/√600,000 with chance 2e-9.
+    p = torch.full((600_000, 3), 0.4)
+    x = chance.bits(p, torch.Generator().manual_seed(1))
+    later = chance.bits(p, torch.Generator().manual_seed(2))
+    for one, other in ((x[:, 0], x[:, 1]), (x[:, 1], x[:, 2]), (x[1:, 0], x[:-1, 2]), (x[:, 0], later[:, 0])):
+        assert torch.corrcoef(torch.stack([one, other]))[0, 1].abs() < 6 / 600_000**0.5
 
 
 def test_bit_states_count_with_the_last_unit_fastest():

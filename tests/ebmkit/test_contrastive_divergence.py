@@ -537,6 +537,16 @@ def test_the_history_has_a_column_for_each_quantity_and_the_callback_sees_each_r
     assert [record["log_likelihood"] for record in records] == history["log_likelihood"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_monitor_may_return_tensors_that_still_carry_their_graph():
+    def monitor(model):
+        return {"energy": model.energy(BITS).mean()}
+
+    model = rbm()
+    history = fit(model, BITS, cd, generator=generator(), n_epochs=1, monitor=monitor)
+    assert history["energy"] == [model.energy(BITS).mean().item()]
+
+
 def test_each_epoch_visits_every_example_once_through_the_transform():
     seen = []
 
