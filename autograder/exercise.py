@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from autograder.pictures import Picture
 from autograder.sequential import ALPHA, Count, Decision, sequential_test
 from autograder.worker import codec
 
@@ -72,6 +73,7 @@ class Exercise:
         self.checks: list[Check] = []
         self.mistakes: list[Mistake] = []
         self.alternatives: list[Function] = []
+        self.example: Callable[[Attempt], Picture] | None = None
 
     @property
     def points(self) -> float:
@@ -102,6 +104,11 @@ class Exercise:
         self.alternatives.append(function)
         return function
 
+    def draw(self, picture: Callable[["Attempt"], Picture]) -> Callable[["Attempt"], Picture]:
+        """Register what is drawn for who fails a check: their function on an example that students have."""
+        self.example = picture
+        return picture
+
     def source(self, function: Function) -> str:
         """The source of a mistake or alternative, renamed so that it can stand in a notebook as the answer."""
         lines = textwrap.dedent(inspect.getsource(function))
@@ -129,7 +136,6 @@ class Attempt(abc.ABC):
         self.rng = np.random.default_rng(seed)
         self.values: list[Any] = []
         self.counts: tuple[Count, ...] = ()
-        self.picture: Callable[[], bytes] | None = None
 
     @abc.abstractmethod
     def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:

@@ -170,7 +170,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["points"] = lambda value: f"{points(value):g}"
-    environment.filters["picture"] = checked_png
+    environment.filters["drawn"] = lambda picture: Markup(picture.svg)
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template("feedback.html")
 

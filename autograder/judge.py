@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from autograder import pictures
 from autograder import submission as reading
 from autograder.exercise import (
     Assignment,
@@ -282,6 +283,7 @@ class _Grading:
         self.run = run
         self.unsolved = False
         self.hung = False
+        self.drawn = False
 
     def check(self, check: Check, seed: int) -> CheckResult:
         """The verdict of one check."""
@@ -296,11 +298,12 @@ class _Grading:
                     check.name, check.points, check.points, check.tries, "right", seconds=seconds
                 )
             self.run.hang_up()
-        mistake = None
+        mistake = picture = None
         if attempt is None:
             complaint = "the notebook's process died too often to go on"
         elif not self.unsolved and (attempt.values or attempt.counts):
             mistake = matching_mistake(self.exercise, check, attempt, seed)
+            picture = pictures.bars(attempt.counts) or self._example(seed)
         return CheckResult(
             check.name,
             check.points,
@@ -310,7 +313,25 @@ class _Grading:
             mistake.name if mistake else "",
             mistake.hint if mistake else "",
             time.perf_counter() - start,
+            picture,
         )
+
+    def _example(self, seed: int) -> pictures.Picture | None:
+        """The function on the exercise's public example, once, in a fork that has met no hidden input."""
+        if self.exercise.example is None or self.drawn:
+            return None
+        self.drawn = True
+        session = self.run.revive()
+        if session is None:
+            return None
+        try:
+            self.run.line = session.fork()
+            self.run.line.begin(AFTER_A_HANG, seed)
+            return self.exercise.example(SandboxAttempt(self.exercise, seed, self.run.line))
+        except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
+            return None
+        finally:
+            self.run.hang_up()
 
     def _lines(self) -> Iterator[Line]:
         """The fork that served the check before, if any; after it, a fork of the check's own."""

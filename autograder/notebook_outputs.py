@@ -1,7 +1,8 @@
 """The graded notebook: the student's cells, what they did in the sandbox, and our verdict in the test cells.
 
-Only text and checked PNG pictures go in; HTML, scripts, SVG, widgets and attachments never do. nbgrader's own rule
-(`determine_grade`) reads our number from each test cell, so formgrader and feedback show what we decided.
+Of a student's, only text and checked PNG pictures go in; HTML, scripts, SVG, widgets and attachments never do.
+nbgrader's own rule (`determine_grade`) reads our number from each test cell, so formgrader and feedback show what
+we decided.
 """
 
 import base64
@@ -18,6 +19,7 @@ from typing import Any
 from autograder.course import Course
 from autograder.exercise import Assignment
 from autograder.judge import CellOutput, Judged
+from autograder.pictures import Picture
 from autograder.report import ExerciseResult
 from autograder.submission import Cell, Submission
 
@@ -246,7 +248,14 @@ def _test_cell(marked: Marked, result: ExerciseResult | None) -> dict[str, Any]:
     ]
     if result is not None:
         made["outputs"].append({"output_type": "stream", "name": "stdout", "text": in_words(result) + "\n"})
+        made["outputs"] += [_drawn(check.picture) for check in result.checks if check.picture]
     return made
+
+
+def _drawn(picture: Picture) -> dict[str, Any]:
+    """A picture of the judge's; SVG of a student's never gets here."""
+    data = {"image/svg+xml": picture.svg_file, "text/plain": picture.in_words}
+    return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
 def _note(notes: tuple[str, ...]) -> dict[str, Any]:

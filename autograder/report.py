@@ -4,6 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
+from autograder.pictures import Picture
+
 GRADED, UNREADABLE, UNGRADED = "graded", "unreadable", "ungraded"
 
 
@@ -19,7 +21,7 @@ class CheckResult:
     mistake: str = ""
     hint: str = ""
     seconds: float = 0.0
-    picture: str = ""  # base64 PNG drawn by the judge
+    picture: Picture | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +70,12 @@ class Report:
     def from_json(cls, text: str) -> "Report":
         data: dict[str, Any] = json.loads(text)
         data["exercises"] = tuple(
-            ExerciseResult(e["name"], e["title"], tuple(CheckResult(**c) for c in e["checks"]))
+            ExerciseResult(e["name"], e["title"], tuple(_check(c) for c in e["checks"]))
             for e in data["exercises"]
         )
         data["notes"] = tuple(data["notes"])
         return cls(**data)
+
+
+def _check(data: dict[str, Any]) -> CheckResult:
+    return CheckResult(**data | {"picture": Picture.from_data(data.get("picture"))})

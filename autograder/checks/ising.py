@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from autograder.exercise import Assignment, Attempt, Exercise
+from autograder.pictures import Picture, grids
 from autograder.sequential import Count
 
 Grid = np.ndarray
@@ -848,6 +849,34 @@ def compare_descents(attempt: Attempt, calls: list[tuple[Grid, float, float]]) -
     )
     above = sum(energy_of(y, *call) > energy_of(call[0], *call) + TIE for y, call in zip(found, calls))
     attempt.expect(above == 0, f"{above} of {len(calls)} pictures have a higher energy than the noisy one")
+
+
+def noisy_ring() -> Grid:
+    """The ring of the students' notebook, seen through noise that flips one pixel in ten."""
+    rows, columns = np.indices((48, 48)) - 23.5
+    radius = np.hypot(rows, columns)
+    ring = ((radius > 9) & (radius < 18)).astype(int)
+    return np.where(np.random.default_rng(3).random(ring.shape) < 0.1, 1 - ring, ring)
+
+
+@denoise.draw
+def _(attempt: Attempt) -> Picture:
+    noisy, coupling, field = noisy_ring(), 1.0, 1.1
+    found = picture_of(attempt, attempt.call(noisy, coupling, field), noisy.shape)
+    better = pull_on(found, noisy, coupling, field) * spins(found) < -TIE
+    count = int(better.sum())
+    return grids(
+        noisy,
+        found,
+        better,
+        ("the ring of the notebook", "your result"),
+        "Left, the ring of the notebook as it is seen; right, what your function makes of it. "
+        + (
+            f"In {count} pixels, in red, a change would lower the energy."
+            if count
+            else "No change of one pixel would lower the energy: here your function does what it should."
+        ),
+    )
 
 
 @denoise.check(6, "random pictures of several sizes, down to one pixel, row or column")
