@@ -3,6 +3,7 @@
 Everything heavy is imported by the command that needs it, so that `autograder --help` answers at once.
 """
 
+import errno
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -70,8 +71,18 @@ def _explain(error: Exception) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     if isinstance(error, _expected()):
-        _fail(str(error), 1)
+        _fail(f"{error}{_way_out(error)}", 1)
     raise error
+
+
+def _way_out(error: Exception) -> str:
+    """What helps where the file system refuses; Python's words name the file."""
+    match error.errno if isinstance(error, OSError) else None:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "; make room on that disk, and run the same command: what was graded is kept"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "; make it writable for yourself, and run the same command: what was graded is kept"
+    return ""
 
 
 def _expected() -> tuple[type[Exception], ...]:

@@ -14,6 +14,8 @@ import os
 import secrets
 from pathlib import Path
 
+KEY_BYTES = 32
+
 
 class Course:
     """The directories of one course."""
@@ -45,14 +47,14 @@ class Course:
         return os.environ.get("EBM_GRADEBOOK") or f"sqlite:///{self.directory / 'gradebook.db'}"
 
     def key(self) -> bytes:
-        """The course's secret, made at first use, readable by its owner alone."""
+        """The course's secret, made at first use, readable by its owner alone; raises `ValueError` if damaged."""
         path = self.directory / "grading.key"
         try:
-            return bytes.fromhex(path.read_text().strip())
+            return _key_in(path)
         except FileNotFoundError:
             pass
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = secrets.token_bytes(32)
+        fresh = secrets.token_bytes(KEY_BYTES)
         temporary = path.with_name(f"grading.key.{os.getpid()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -60,7 +62,20 @@ class Course:
         try:
             os.link(temporary, path)  # whoever comes first wins; nobody overwrites a key
         except FileExistsError:
-            fresh = bytes.fromhex(path.read_text().strip())
+            fresh = _key_in(path)
         finally:
             temporary.unlink()
         return fresh
+
+
+def _key_in(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(
+            f"{path} is damaged: it must hold {2 * KEY_BYTES} hexadecimal digits; restore it from a backup, or "
+            "delete it: a new one is made then, and everything is graded again, on other inputs"
+        )
+    return key

@@ -30,6 +30,9 @@ from autograder.report import Report
 KEPT_OUTPUT = 6 << 20
 """At most this much of one notebook's output is kept, in characters."""
 
+DAMAGE = (OSError, ValueError, TypeError, KeyError, RecursionError)
+"""What reading a file can raise that holds something else than was written."""
+
 
 class Busy(RuntimeError):
     """Another process is grading this course; the message names it."""
@@ -117,14 +120,14 @@ class Store:
             report = Report.from_json((self.folder / f"{key}.json").read_text())
             entries = json.loads((self.folder / f"{key}.outputs").read_text())
             return Judged(report, tuple(CellOutput(**entry) for entry in entries))
-        except (OSError, ValueError, TypeError, KeyError):
+        except DAMAGE:
             return None
 
     def load_report(self, key: str) -> Report | None:
         """A verdict without the notebook's outputs."""
         try:
             return Report.from_json((self.folder / f"{key}.json").read_text())
-        except (OSError, ValueError, TypeError, KeyError):
+        except DAMAGE:
             return None
 
     def save(self, key: str, judged: Judged) -> None:

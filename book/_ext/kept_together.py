@@ -1,4 +1,4 @@
-"""Keeps on one line what belongs together: a short formula and the comma or the number that follows it.
+"""Keeps on one line what belongs together: a number and its power of ten, a short formula and what follows it.
 
 A browser may break a line on either side of a formula, so that a full stop begins the next one.
 """
@@ -8,9 +8,10 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-FORMULA = r'<span class="math notranslate nohighlight">\\\((?:(?!</span>).){1,40}\\\)</span>'
+FORMULA = r'<span class="math notranslate nohighlight">\\\((?:(?!</span>).){1,60}\\\)</span>'
 NUMBER = r'(?<==\\\)</span>) <span class="pasted-text">[^<]{1,20}</span>'
-TOGETHER = re.compile(rf"{FORMULA}(?:{NUMBER}[.,;:!?)]*|[.,;:!?)]+)")
+POWER = "[0-9.]+ · 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+"
+TOGETHER = re.compile(rf"{FORMULA}(?:{NUMBER}[.,;:!?)]*|[.,;:!?)]+)|{POWER}")
 
 
 def keep_together(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

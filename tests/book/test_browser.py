@@ -116,6 +116,20 @@ def test_figures_fit_show_one_version_and_their_caption(
         assert figures or page.as_posix() != "book/ising.html"
 
 
+def test_no_formula_is_cut_on_a_laptop(
+    new_browser: Callable[..., Any], site: Path, pages: list[Path]
+) -> None:
+    browser = new_browser(width=1280)
+    for page in pages:
+        browser.open(f"{site.as_uri()}/{page}")
+        cut = browser.run(
+            "return [...document.querySelectorAll('article div.math')]"
+            ".filter((formula) => formula.scrollWidth > formula.clientWidth)"
+            ".map((formula) => [formula.id, formula.previousElementSibling?.textContent.slice(-60)])"
+        )
+        assert (page, cut) == (page, [])
+
+
 def test_search_finds_a_chapter(browser: Any, origin: str) -> None:
     browser.open(f"{origin}/search.html?q=Onsager")
     found = browser.driver.execute_async_script(

@@ -159,6 +159,7 @@ def test_a_formula_keeps_its_comma_and_its_number(site: Path) -> None:
     formula = r'<span class="math notranslate nohighlight">\(%s\)</span>'
     assert together.fullmatch(formula % "Z" + ".")
     assert together.fullmatch(formula % "J =" + ' <span class="pasted-text">0.34</span>,')
+    assert together.fullmatch("6.6 · 10⁻³")
     assert not together.search(formula % "Z" + " is")
     assert not together.search(formula % ("x + " * 20) + ".")
     assert 'class="kept-together"' in (site / "book" / "ising.html").read_text(encoding="utf-8")
