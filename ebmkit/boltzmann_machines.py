@@ -725,7 +725,11 @@ def _log_sum_by_products(a: Tensor, W: Tensor, b: Tensor) -> float | None:
         from ebmkit._product_expansion import log_sum
     except ImportError:
         return None
-    return log_sum(*(p.detach().numpy() for p in (a, W, b)))
+    threads = torch.get_num_threads()
+    try:
+        return log_sum(*(p.detach().numpy() for p in (a, W, b)))
+    finally:
+        torch.set_num_threads(threads)  # numba's OpenMP has just set its own number for the whole process
 
 
 def _log_sum_over_bits(

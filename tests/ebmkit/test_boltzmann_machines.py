@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 
 import pytest
 import torch
@@ -472,18 +473,31 @@ def test_classifying_by_clamped_labels_is_bayes_rule_over_one_hot_labels(make, f
     torch.testing.assert_close(classify(energy, pixels, 2).exp(), joint / joint.sum(1, keepdim=True), **EXACT)
 
 
+def test_the_compiled_exact_sum_leaves_the_number_of_torchs_threads_alone():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 + (os.cpu_count() or 1))  # numba would choose the number of cores
+        RBM(2**12, 12).exact_log_partition()
+        assert torch.get_num_threads() == 1 + (os.cpu_count() or 1)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_bits_are_0_or_1_with_the_given_probability_however_small(dtype):
-    # Each mean of n draws is more than six standard deviations from p with a chance below 2e-9, or a Poisson
-    # tail below 1e-7 at the smallest; 1 / 2^17 is less than one step of the 16 bits each draw has to itself.
-    p = torch.tensor([0.0, 2**-17, 0.003, 0.5, 0.8, 1 - 2**-10, 1.0], dtype=dtype)
-    n, rounds, generator = 60_001, 100, torch.Generator().manual_seed(0)
-    total = sum(chance.bits(p.expand(n, -1), generator).double().sum(0) for _ in range(rounds))
-    error = (total / (n * rounds) - p).abs()
-    assert (error <= 6 * (p * (1 - p) / (n * rounds)).sqrt() + 1e-5 * (p == 2**-17)).all()
-    assert 10 < total[1] < 100  # 45.8 expected; the shared number decides half of it, so the spread is 8
-    assert set(chance.bits(p.expand(n, -1), generator).unique().tolist()) == {0.0, 1.0}
-    assert chance.bits(p, generator).dtype == dtype
+def test_bits_are_0_or_1_with_the_given_probability(dtype):
+    # The mean of n draws is more than six of its standard deviations away from p with a chance below 2e-8 in all.
+    p = torch.tensor([0.0, 0.003, 0.5, 0.8, 1 - 2**-10, 1.0], dtype=dtype)
+    x = chance.bits(p.expand(400_001, -1), torch.Generator().manual_seed(0))
+    assert ((x.double().mean(0) - p).abs() <= 6 * (p * (1 - p) / len(x)).sqrt()).all()
+    assert set(x.unique().tolist()) == {0.0, 1.0}
+    assert x.dtype == dtype
+
+
+def test_bits_keep_a_probability_below_one_step_of_their_16_random_bits():
+    # 45.8 ones are expected. One number decides for each of 200 calls whether ones are possible at all, so their
+    # count is Poisson with mean 0.92 Binomial(200, 1/4): below 10 or above 100 with a chance below 3e-7.
+    p, generator = torch.full((60_001,), 2**-18), torch.Generator().manual_seed(0)
+    assert 10 <= sum(chance.bits(p, generator).sum().item() for _ in range(200)) <= 100
 
 
 def test_bits_of_one_call_are_independent_of_each_other():
