@@ -107,6 +107,22 @@ class Ising(EnergyModel):
             return kaufman_log_partition(self)
         return transfer_matrix_log_partition(self)
 
+    def annealed(self, beta: float) -> "Ising":
+        """The model part of the way from its fields alone (`beta` 0) to this one (`beta` 1).
+
+        E_β(s) = -β Σ_{(i,j)∈E} J_ij s_i s_j - Σ_i h_i s_i, an Ising model again.
+        """
+        return _scaled(self, beta)
+
+    def base_log_partition(self) -> Tensor:
+        """log Z of the free spins that annealing starts from, Σ_i log 2 cosh h_i; shape `()`."""
+        return torch.logaddexp(self.field, -self.field).sum()
+
+    def sample_base(self, n: int, generator: Generator) -> Tensor:
+        """Independent free spins, p(s_i = +1) = σ(2 h_i); `(n, *event_shape)`."""
+        p_up = torch.sigmoid(2 * self.field.detach())
+        return 2 * chance.bits(p_up.expand(n, *self.event_shape), generator) - 1
+
     def extra_repr(self) -> str:
         return f"shape={self.event_shape}, periodic={self.periodic}"
 
@@ -164,6 +180,14 @@ def _uniform_coupling(model: Ising) -> float:
     edges = [model.horizontal[:, :last_column]] * (m > 1) + [model.vertical[:last_row]] * (n > 1)
     all_edges = torch.cat([part.flatten() for part in edges]) if edges else model.field.new_zeros(1)
     return float(all_edges[0]) if (all_edges == all_edges[0]).all() else math.nan
+
+
+def _scaled(model: Ising, factor: float) -> Ising:
+    """The same model with all couplings times `factor`."""
+    copy = Ising(model.event_shape, 0.0, periodic=model.periodic)
+    copy.horizontal, copy.vertical = factor * model.horizontal, factor * model.vertical
+    copy.field = model.field
+    return copy
 
 
 def to_spins(labels: Tensor) -> Tensor:

@@ -16,7 +16,10 @@ from ebmkit.energy import EnergyModel
 
 
 class Estimate(NamedTuple):
-    """A number and how far it may be off: `std_error` is 0 where the value is exact up to rounding."""
+    """A number and how far it may be off: `std_error` is 0 where the value is exact up to rounding.
+
+    For quadrature it is the estimated bound on the error instead of a standard deviation.
+    """
 
     value: Tensor
     std_error: Tensor
@@ -28,6 +31,7 @@ _METHODS = {
     "enumeration": ("ebmkit.enumeration", "log_partition"),
     "transfer_matrix": ("ebmkit.ising", "transfer_matrix_log_partition"),
     "kaufman": ("ebmkit.ising", "kaufman_log_partition"),
+    "quadrature": ("ebmkit.partition", "_quadrature"),
     "ais": ("ebmkit.annealing", "annealed_importance_sampling"),
     "thermodynamic_integration": ("ebmkit.annealing", "thermodynamic_integration"),
     "bridge": ("ebmkit.annealing", "bridge_sampling"),
@@ -38,6 +42,7 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
     """log Z of `model` as `Estimate(value, std_error)`.
 
     `"auto"` takes the model's own exact method if it has one, then enumeration where the states are few.
+    `"quadrature"` integrates over one or two real coordinates, see `normalization.log_quadrature`.
     `options` go to the method; those that sample need `generator`, a `torch.Generator`. Raises `ValueError` for an
     unknown method, naming those there are, and where the method cannot serve the model.
     """
@@ -56,8 +61,16 @@ def _auto(model: EnergyModel) -> Tensor:
         return value
     if model.values is not None and enumeration.n_states(model) <= enumeration.MAX_STATES:
         return enumeration.log_partition(model)
+    integrable = model.values is None and tuple(model.event_shape) in ((), (1,), (2,))
     raise ValueError(
         f"no exact method serves {type(model).__name__} with event shape {tuple(model.event_shape)}; "
-        "estimate with log_partition(model, method='ais', generator=torch.Generator()), or with "
+        + ("integrate with method='quadrature', or " if integrable else "")
+        + "estimate with log_partition(model, method='ais', generator=torch.Generator()), or with "
         "'thermodynamic_integration' or 'bridge'"
     )
+
+
+def _quadrature(model: EnergyModel, **options: Any) -> Estimate:
+    from ebmkit.normalization import log_quadrature
+
+    return Estimate(*log_quadrature(model, **options))

@@ -576,3 +576,31 @@ def test_wrong_input_is_named_with_the_way_out():
         fit(rbm(), broken, generator=generator())
     with pytest.raises(TypeError, match=r"is torch.float32 on cpu, the model torch.float64"):
         fit(rbm(), BITS.float(), generator=generator())
+
+
+class Threshold(EnergyModel):
+    """One bit on its own, E(x) = -θ x: event shape ()."""
+
+    event_shape = ()
+    values = (0.0, 1.0)
+
+    def __init__(self):
+        super().__init__()
+        self.theta = torch.nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
+
+    def energy(self, x):
+        return -self.theta * x
+
+    def gibbs_step(self, x, generator):
+        return chance.bits(self.theta.detach().sigmoid().expand(x.shape), generator)
+
+
+def test_models_of_one_number_learn_from_a_row_of_numbers():
+    model, data = Threshold(), torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
+    exact = maximum_likelihood(model, data).parameters["theta"]
+    torch.testing.assert_close(exact, model.theta.sigmoid() - 0.75)
+    for learner in (cd, pcd, fast_pcd):
+        gradient = learner(model, data, generator=torch.Generator().manual_seed(0)).parameters["theta"]
+        assert gradient in torch.arange(-3, 2) / 4  # the mean of four bits less that of the data
+    with pytest.raises(ValueError, match=r"shape \(n,\) with n at least 1, got \(0,\)"):
+        cd(model, data[:0], generator=torch.Generator())

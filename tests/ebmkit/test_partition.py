@@ -54,7 +54,8 @@ def test_auto_without_an_exact_method_names_the_estimators(model):
 
 def test_an_unknown_method_is_answered_with_the_list():
     with pytest.raises(
-        ValueError, match=r"unknown method 'magic'.*auto, enumeration, transfer_matrix, kaufman, ais"
+        ValueError,
+        match=r"unknown method 'magic'.*auto, enumeration, transfer_matrix, kaufman, quadrature, ais",
     ):
         log_partition(Bits(2), method="magic")
 
@@ -73,7 +74,35 @@ def test_three_exact_methods_agree_on_a_torus():
     torch.testing.assert_close(torch.stack(values), values[0].expand(4), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", sorted(partition._METHODS))
+@pytest.mark.parametrize("shape", [(), (1,), (2,)])
+def test_quadrature_finds_a_gaussian_integral_within_the_error_it_states(shape):
+    class Tilted(EnergyModel):
+        event_shape = shape
+
+        def energy(self, x):
+            x = x if shape else x[..., None]
+            return ((x - 0.5).square() / 2 + 1000.0).sum(-1)
+
+    d = math.prod(shape)
+    exact = d * (0.5 * math.log(2 * math.pi) - 1000.0)
+    estimate = log_partition(Tilted(), method="quadrature")
+    assert 0 <= estimate.std_error < 1e-8
+    assert abs(float(estimate.value) - exact) <= max(float(estimate.std_error), 1e-12 * abs(exact))
+    bounded = log_partition(Tilted(), method="quadrature", lower=[0.5] * d if shape else 0.5)
+    assert float(bounded.value) == pytest.approx(exact - d * math.log(2), abs=1e-8)
+
+
+def test_auto_points_at_quadrature_only_where_it_can_integrate():
+    with pytest.raises(ValueError, match="method='quadrature'"):
+        log_partition(Gaussian())
+    with pytest.raises(ValueError, match="no exact method") as refusal:
+        log_partition(Bits(40))
+    assert "quadrature" not in str(refusal.value)
+    with pytest.raises(ValueError, match="continuous x"):
+        log_partition(Bits(2), method="quadrature")
+
+
+@pytest.mark.parametrize("method", sorted(set(partition._METHODS) - {"quadrature"}))
 def test_every_method_in_the_table_can_be_called(method):
     sampling = method in ("ais", "thermodynamic_integration", "bridge")
     options = {"generator": torch.Generator().manual_seed(0)} if sampling else {}
