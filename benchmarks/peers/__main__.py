@@ -23,7 +23,7 @@ RESULTS = HERE.parent / "results"
 REQUIREMENTS = HERE.parent / "peers-requirements.txt"
 PEERS = ROOT / ".venv-peers"
 PYTHON = {"course": sys.executable, "peers": str(PEERS / "bin" / "python")}
-TOPICS = ("ising", "log_z", "starts", "memory")
+TOPICS = ("ising", "rbm", "log_z", "starts", "memory")
 
 
 def install_peers() -> None:
@@ -50,7 +50,7 @@ def measure(topic: str, run: Run) -> Row:
 
 
 def described(row: Row) -> str:
-    names = {"contender", "value", "rounds", "version", "seconds", "refused", "log_z"}
+    names = {"contender", "value", "rounds", "version", "seconds", "refused", "log_z", "product_rounds"}
     case = ", ".join(
         f"{value}" if key == "what" else f"{key} {value}" for key, value in row.items() if key not in names
     )
@@ -68,16 +68,15 @@ def compare(topic: str) -> list[Claim]:
         print(f"  [{number}/{len(module.RUNS)}] {described(rows[-1])}", flush=True)
     claims: list[Claim] = module.claims(rows)
     for claim in claims:
-        print(
-            f"  {'holds' if claim.holds else 'FAILS'}: {claim.claim}: {claim.figure:.3g} (bound {claim.bound:g})"
-        )
+        asked = f"at {'least' if claim.least else 'most'} {claim.bound:g}"
+        print(f"  {'holds' if claim.holds else 'FAILS'}: {claim.claim}: {claim.figure:.3g} ({asked})")
     result = {
         "title": module.TITLE,
         "unit": module.UNIT,
         "machine": machine(),
         "seconds": round(time.perf_counter() - start),
         "rows": rows,
-        "claims": [claim._asdict() for claim in claims],
+        "claims": [claim._asdict() | {"holds": claim.holds} for claim in claims],
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{topic}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")

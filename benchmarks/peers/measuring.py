@@ -23,20 +23,24 @@ class Run(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A sentence with a number in it: the figure measured, what it is compared with, and whether it holds."""
+    """A sentence with a number in it: the figure measured, and the least or the most that it may be."""
 
     claim: str
     figure: float
     bound: float
-    holds: bool
+    least: bool
+
+    @property
+    def holds(self) -> bool:
+        return self.figure >= self.bound if self.least else self.figure <= self.bound
 
 
 def at_least(claim: str, figure: float, bound: float) -> Claim:
-    return Claim(claim, figure, bound, figure >= bound)
+    return Claim(claim, figure, bound, least=True)
 
 
 def at_most(claim: str, figure: float, bound: float) -> Claim:
-    return Claim(claim, figure, bound, figure <= bound)
+    return Claim(claim, figure, bound, least=False)
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -7,6 +7,7 @@ hundreds of bounded values that are averaged.
 
 import itertools
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -264,6 +265,21 @@ def test_the_number_of_threads_does_not_change_the_result():
         runs.append(ising.simulate(model, 50, generator(3), 100).spins)
     numba.set_num_threads(threads)
     assert all(torch.equal(runs[0], run) for run in runs)
+
+
+@pytest.mark.parametrize("compiler", [pytest.param(True, marks=pytest.mark.slow), False])
+def test_sweeping_and_measuring_take_at_most_three_times_the_memory_of_the_bits(compiler, request):
+    if not compiler:
+        request.getfixturevalue("without_numba")
+    engines.MultiSpin((4, 4), 0.4, 64, SEED).sweep(1)  # compiles
+    tracemalloc.start()
+    engine = engines.MultiSpin((512, 512), 0.4, 64, SEED)
+    engine.sweep(1)
+    engine.measure()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert engine.words.nbytes == 64 * 512 * 512 // 8
+    assert peak < 4 * engine.words.nbytes
 
 
 # --- The function
