@@ -190,9 +190,21 @@ def grade(
         )
     with reporting() as progress:
         rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress, dask)
+    _show_penalties(course, assignment, {row.student for row in rows})
     table(rows)
     print(f"Feedback:  {course.folder('feedback')}\nGradebook: {shown_address(course)}")
     return UNGRADED_CODE if _list_ungraded(rows) else 0
+
+
+def _show_penalties(course: "Course", assignment: str, students: set[str]) -> None:
+    """Put what late work costs on the pages of those it costs something: it is known once all are graded."""
+    from autograder.feedback import regenerate
+    from autograder.gradebook import Book
+
+    with Book(course) as book:
+        late = {s: penalty for s, penalty in book.penalties(assignment).items() if s in students}
+        for _ in regenerate(course, assignment, lambda s: book.by_hand(assignment, s), late, late):
+            pass
 
 
 def _list_ungraded(rows: "list[Row]") -> bool:
@@ -214,7 +226,10 @@ def feedback(assignment: Assignment) -> None:
 
     course = _course()
     with Book(course) as book:
-        pages = list(regenerate(course, assignment, lambda student: book.by_hand(assignment, student)))
+        penalties = book.penalties(assignment)
+        pages = list(
+            regenerate(course, assignment, lambda student: book.by_hand(assignment, student), penalties)
+        )
     if not pages:
         raise ValueError(f"nothing of {assignment} is graded yet; run: autograder grade {assignment}")
     print(f"{len(pages)} pages in {course.folder('feedback')}")

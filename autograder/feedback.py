@@ -6,7 +6,7 @@ hint; then the student's own cells and what they printed. Never a hidden input, 
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,27 +78,36 @@ def write(
     judged: Judged,
     handout: Handout,
     by_hand: dict[str, Any],
+    penalty: float = 0.0,
 ) -> Path:
     """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`."""
     path = course.folder("feedback", student, handout.assignment, f"{handout.assignment}.html")
-    html = page(student, submission, judged, handout, by_hand)
+    html = page(student, submission, judged, handout, by_hand, penalty)
     write_atomically(path, html.encode("utf-8", "replace"), durable=False)
     return path
 
 
 def page(
-    student: str, submission: Submission, judged: Judged, handout: Handout, by_hand: dict[str, Any]
+    student: str,
+    submission: Submission,
+    judged: Judged,
+    handout: Handout,
+    by_hand: dict[str, Any],
+    penalty: float = 0.0,
 ) -> str:
-    """The page as HTML."""
+    """The page as HTML; `penalty` is what late work costs."""
     parts = list(_parts(submission, judged, handout, by_hand))
     known = [part for part in parts if part.score is not None]
+    earned = points(sum(part.score or 0.0 for part in known))
     html: str = _template().render(
         student=student,
         assignment=handout.assignment.replace("_", " "),
         report=judged.report,
         unreadable=judged.report.status == UNREADABLE,
         parts=parts,
-        score=points(sum(part.score or 0.0 for part in known)),
+        earned=earned,
+        penalty=points(min(penalty, earned)),
+        score=points(max(0.0, earned - penalty)),
         out_of=points(sum(part.points for part in known)),
         waiting=points(sum(part.points for part in parts if part.score is None)),
         cells=list(_cells(submission, judged, handout)),
@@ -208,13 +217,22 @@ def _coloured(source: str) -> Markup:
     return Markup(highlight(source, PythonLexer(), _formatter()))
 
 
-def regenerate(course: Course, name: str, by_hand: Any) -> Iterator[Path]:
-    """Write the pages of everyone again from the kept verdicts; `by_hand(student)` is what a human decided."""
+def regenerate(
+    course: Course,
+    name: str,
+    by_hand: Any,
+    penalties: Mapping[str, float] | None = None,
+    students: Collection[str] | None = None,
+) -> Iterator[Path]:
+    """Write the pages of everyone, or of these students, again from the kept verdicts.
+
+    `by_hand(student)` is what a human decided; `penalties` are what late work costs.
+    """
     from autograder.lane import cells_of, with_notes
 
     handout = Handout.of(course, assignment_named(name))
     store = Store(course, name)
-    for student in store.students():
+    for student in store.students() if students is None else students:
         judged = store.load(store.recorded(student))
         if judged is None:
             continue
@@ -223,4 +241,6 @@ def regenerate(course: Course, name: str, by_hand: Any) -> Iterator[Path]:
             data, notes = inbox.read(found.path), found.notes
         except (inbox.Rejected, FileNotFoundError):
             data, notes = b"", ()
-        yield write(course, student, cells_of(data), with_notes(judged, notes), handout, by_hand(student))
+        penalty = (penalties or {}).get(student, 0.0)
+        judged = with_notes(judged, notes)
+        yield write(course, student, cells_of(data), judged, handout, by_hand(student), penalty)

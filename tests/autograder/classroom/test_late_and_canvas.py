@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from autograder import command
 from autograder.export import export, export_canvas
 from autograder.judge import available_assignments
 
@@ -110,3 +111,28 @@ def test_canvas_gets_its_columns_its_ids_and_no_formula(late):
     assert found["doejane_4712"] == ["4712", "", "", "", "0"]
     assert found["early"] == ["", "", "early", "", "80"]
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_the_feedback_says_what_late_work_costs(late, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["autograder", "feedback", "toy"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
+    assert "70 <small>of 100 points" in late.page("hour")
+    assert "80 points, less 10 for handing in late" in late.page("hour")
+    assert "0 <small>of 100 points" in late.page("day")
+    for student in ("early", "excused", "untimed"):
+        assert "80 <small>of 100 points" in late.page(student)
+        assert "handing in late" not in late.page(student)
+
+
+def test_the_command_writes_the_cost_at_once(late, monkeypatch):
+    page = late.course.folder("feedback", "hour", "toy", "toy.html")
+    page.unlink()
+    monkeypatch.setattr(
+        "sys.argv", ["autograder", "grade", "toy", "--isolation", "none", "--student", "hour"]
+    )
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
+    assert "less 10 for handing in late" in late.page("hour")
