@@ -11,22 +11,25 @@ import hashlib
 import json
 import os
 import selectors
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder import inbox
 from autograder.course import Course
+from autograder.exercise import Assignment
 from autograder.floor import floor_of, require
 from autograder.gradebook import Book, GradebookError
 from autograder.notebook_outputs import Entry, Handout
 from autograder.report import UNGRADED
-from autograder.sandbox import NoIsolation
+from autograder.sandbox import NoIsolation, Sandbox
 from autograder.store import Lock, Store, assignment_named, fingerprint, result_key
 
 if TYPE_CHECKING:
@@ -75,16 +78,20 @@ class Job:
 
 
 class LaneProcess:
-    """A lane, seen from the command."""
+    """A lane, seen from the command; on `control` it shares a sandbox."""
 
-    def __init__(self, course: Course, name: str, isolation: str) -> None:
+    def __init__(
+        self, course: Course, name: str, isolation: str, control: socket.socket | None = None
+    ) -> None:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115
+        shared = (control.fileno(),) if control is not None else ()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "autograder.lane", name, isolation],
+            [sys.executable, "-P", "-m", "autograder.lane", name, isolation, *map(str, shared)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
             env=os.environ | {"EBM_COURSE": str(course.root)},
+            pass_fds=shared,
         )
         assert self.process.stdout is not None
         self.output = self.process.stdout.fileno()
@@ -125,11 +132,43 @@ class LaneProcess:
         self._words.close()
 
 
+class SharedSandbox:
+    """The sandbox of all lanes: it imports once for all, while they start."""
+
+    def __init__(self, isolation: str, provided: tuple[str, ...]) -> None:
+        # The thread must outlive the sandbox, which dies with its parent: with the thread, as the kernel counts.
+        self._thread = ThreadPoolExecutor(1)
+        self._sandbox = self._thread.submit(Sandbox, isolation, provided)
+
+    def connect(self) -> socket.socket:
+        """The lane's end of a control socket; if the sandbox fails or can't be shared, it is hung up on."""
+        ours, theirs = socket.socketpair()
+
+        def introduce(sandbox: Future[Sandbox]) -> None:
+            if sandbox.exception() is None:
+                sandbox.result().share(ours)
+            ours.close()
+
+        self._sandbox.add_done_callback(introduce)
+        return theirs
+
+    def close(self) -> None:
+        if self._sandbox.exception() is None:
+            self._sandbox.result().close()
+        self._thread.shutdown()
+
+
 class Lanes:
     """Some lanes and the jobs before them. Use as a context manager."""
 
-    def __init__(self, course: Course, name: str, isolation: str, count: int) -> None:
-        self._start: Callable[[], LaneProcess] = lambda: LaneProcess(course, name, isolation)
+    def __init__(self, course: Course, assignment: Assignment, isolation: str, count: int) -> None:
+        self._shared = SharedSandbox(isolation, assignment.provides)
+
+        def start() -> LaneProcess:
+            with self._shared.connect() as control:
+                return LaneProcess(course, assignment.name, isolation, control)
+
+        self._start = start
         self._selector = selectors.DefaultSelector()
         self._lanes: list[LaneProcess] = []
         self._never_ready = 0
@@ -143,6 +182,7 @@ class Lanes:
     def __exit__(self, *_: object) -> None:
         for lane in self._lanes:
             lane.end()
+        self._shared.close()
         self._selector.close()
 
     @property
@@ -241,7 +281,7 @@ def grade(
     handout = Handout.of(course, assignment)
     wanted = _wanted(course, name, students)
     count = min(jobs or os.cpu_count() or 1, len(wanted))
-    with Lock(course), _lanes(course, name, isolation, count, dask) as lanes, Book(course) as book:
+    with Lock(course), _lanes(course, assignment, isolation, count, dask) as lanes, Book(course) as book:
         book.require(assignment)
         run = _Run(course, name, book, force, progress, len(wanted))
         run.maximum = sum(exercise.points for exercise in assignment.exercises)
@@ -255,12 +295,14 @@ def grade(
     return sorted(run.rows, key=lambda row: row.student)
 
 
-def _lanes(course: Course, name: str, isolation: str, count: int, dask: str | None) -> "Lanes | Cluster":
+def _lanes(
+    course: Course, assignment: Assignment, isolation: str, count: int, dask: str | None
+) -> "Lanes | Cluster":
     if dask is None:
-        return Lanes(course, name, isolation, count)
+        return Lanes(course, assignment, isolation, count)
     from autograder.cluster import Cluster
 
-    return Cluster(course, name, isolation, dask)
+    return Cluster(course, assignment.name, isolation, dask)
 
 
 def _wanted(course: Course, name: str, students: list[str] | None) -> list[str]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
@@ -32,14 +33,16 @@ PR_SET_PDEATHSIG = 1
 class Lane:
     """Judges submissions of one assignment. Use as a context manager."""
 
-    def __init__(self, course: Course, name: str, isolation: str) -> None:
+    def __init__(
+        self, course: Course, name: str, isolation: str, control: socket.socket | None = None
+    ) -> None:
         self.course = course
         self.assignment = assignment_named(name)
         self.handout = Handout.of(course, self.assignment)
         self.store = Store(course, name)
         self.key = course.key()
-        self.sandbox = Sandbox(isolation, self.assignment.provides)
         warm_up(self.assignment)
+        self.sandbox = Sandbox(isolation, self.assignment.provides, control)
 
     def __enter__(self) -> "Lane":
         return self
@@ -136,8 +139,8 @@ def nothing(assignment: Assignment, reason: str, isolation: str) -> Report:
     return Report(assignment.name, UNREADABLE, exercises, (reason,), isolation, max_score=maximum)
 
 
-def serve(name: str, isolation: str) -> int:
-    """Answer jobs until standard input ends."""
+def serve(name: str, isolation: str, control: socket.socket | None = None) -> int:
+    """Answer jobs until standard input ends; `control` leads to a zygote to share, if there is one."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a check prints must not be taken for an answer
@@ -146,7 +149,7 @@ def serve(name: str, isolation: str) -> int:
         out.write(json.dumps(message) + "\n")
 
     try:
-        lane = Lane(Course.here(), name, isolation)
+        lane = Lane(Course.here(), name, isolation, control)
     except NoIsolation as error:
         say(event="refused", reason=str(error))
         return 1
@@ -163,4 +166,5 @@ def serve(name: str, isolation: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(sys.argv[1], sys.argv[2]))
+    shared = socket.socket(fileno=int(sys.argv[3])) if len(sys.argv) > 3 else None
+    sys.exit(serve(sys.argv[1], sys.argv[2], shared))

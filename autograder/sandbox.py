@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from autograder.worker import codec
 
@@ -70,15 +70,22 @@ def find_bubblewrap() -> str | None:
 
 
 class Sandbox:
-    """One zygote and the way to it. Use as a context manager; one submission at a time."""
+    """One zygote and the way to it. Use as a context manager; one submission at a time.
 
-    def __init__(self, isolation: str = "auto", provided: tuple[str, ...] = ()) -> None:
+    Where every submission has namespaces of its own, a zygote can serve several judges: `share` is for its owner,
+    and another judge gives the socket's other end as `control`. If it does not serve, that judge starts its own.
+    """
+
+    def __init__(
+        self, isolation: str = "auto", provided: tuple[str, ...] = (), control: socket.socket | None = None
+    ) -> None:
         if isolation not in ("auto", *LEVELS):
             raise ValueError(f"isolation must be auto, {', '.join(LEVELS)}; got {isolation!r}")
         self.provided = provided
         self._uids = itertools.cycle(range(61000, 62000))
         self._home = tempfile.TemporaryDirectory(prefix="ebm-sandbox-")
         self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
         self._control: socket.socket | None = None
         self._session: Session | None = None
         self._number = 0
@@ -87,7 +94,8 @@ class Sandbox:
         self.level = "none"
         try:
             self._stock(Path(self._home.name))
-            self._choose(isolation)
+            if control is None or not self._adopt(control):
+                self._choose(isolation)
         except BaseException:
             self.close()
             raise
@@ -103,10 +111,16 @@ class Sandbox:
         """The level with the system-call filter, as it stands in results: `namespaces+seccomp`."""
         return self.level + ("+seccomp" if self.filtered else "")
 
+    def share(self, control: socket.socket) -> None:
+        """Let the judge at the other end of `control` use this zygote too; otherwise it is hung up on."""
+        with control, contextlib.suppress(OSError):
+            if self.level == "namespaces" and self._control is not None:
+                socket.send_fds(self._control, [b'{"do": "share"}\n'], [control.fileno()])
+
     def start(self, limits: Limits | None = None) -> "Session":
         """A fresh, isolated fork, ready for cells. Ends the submission before it."""
         self.end()
-        if self.level == "bubblewrap" or self._process is None or self._process.poll() is not None:
+        if self.level == "bubblewrap" or not self._is_there():
             self._launch(self.level)
         assert self._control is not None
         ours, theirs = socket.socketpair()
@@ -139,6 +153,28 @@ class Sandbox:
         """Kill everything and remove the sandbox's folder."""
         self._kill()
         self._home.cleanup()
+
+    def _is_there(self) -> bool:
+        """Whether the zygote lives; its end of the control socket closes with it."""
+        if self._control is None:
+            return False
+        try:
+            return self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def _adopt(self, control: socket.socket) -> bool:
+        """Use the zygote that another judge shares; False if none came."""
+        self._control = control
+        event = self._event(START_SECONDS)
+        if event is None or event.get("event") != "ready":
+            self._kill()
+            return False
+        self.level = "namespaces"
+        self.filtered = bool(event.get("seccomp"))
+        return True
 
     def _choose(self, isolation: str) -> None:
         if isolation == "none":
@@ -190,6 +226,7 @@ class Sandbox:
         course = Path(self._home.name) / "course"
         settings = json.dumps(
             {
+                "control": theirs.fileno(),
                 "nested": level == "namespaces",
                 "alone": level not in WITHOUT_BUBBLEWRAP,
                 "seccomp": level != "none",
@@ -212,19 +249,13 @@ class Sandbox:
                 settings,
             ]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        descriptor = theirs.fileno()
-
-        def as_control() -> None:
-            os.dup2(descriptor, 3)
-
         with theirs:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                pass_fds=(3, descriptor) if descriptor != 3 else (3,),
-                preexec_fn=as_control,
+                pass_fds=(theirs.fileno(),),
                 **(OTHER_USER if level == "user" else {}),
                 env=ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
             )
@@ -301,6 +332,8 @@ class Sandbox:
         return event
 
     def _complaint(self) -> str:
+        if self._log is None:
+            return "no reason given"
         self._log.seek(0)
         text = self._log.read().decode(errors="replace").strip()
         return text[-600:] or "no reason given"
@@ -318,7 +351,9 @@ class Sandbox:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+        if self._log is not None:
             self._log.close()
+            self._log = None
 
 
 class Session:

@@ -26,6 +26,8 @@ DTYPES = frozenset(
 bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128
 """.split()
 )
+NATIVE = {np.dtype(name): name for name in DTYPES}
+LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
 
 
 class ProtocolError(Exception):
@@ -127,15 +129,11 @@ def _read_exactly(channel: socket.socket, size: int, deadline: float) -> bytes:
     parts: list[bytes] = []
     missing = size
     while missing:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise Late
-        poller = select.poll()
-        poller.register(channel, select.POLLIN)
-        if not poller.poll(None if math.isinf(left) else math.ceil(left * 1000)):
-            raise Late
         try:
-            part = channel.recv(min(missing, 1 << 20))
+            part = channel.recv(min(missing, 1 << 20), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            _wait(channel, deadline)
+            continue
         except ConnectionError:
             raise Closed from None
         if not part:
@@ -143,6 +141,15 @@ def _read_exactly(channel: socket.socket, size: int, deadline: float) -> bytes:
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)
+
+
+def _wait(channel: socket.socket, deadline: float) -> None:
+    """Until something can be read; raises `Late` at the deadline."""
+    left = deadline - time.monotonic()
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    if left <= 0 or not poller.poll(None if math.isinf(left) else math.ceil(left * 1000)):
+        raise Late
 
 
 def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
@@ -174,15 +181,15 @@ def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
 
 
 def _array(array: np.ndarray, blobs: list[bytes], tag: str) -> Any:
-    if array.dtype.name not in DTYPES:
-        return {"!": "foreign", "type": f"array of dtype {array.dtype.name[:40]}"}
+    name = NATIVE.get(array.dtype) or array.dtype.name
+    if name not in DTYPES:
+        return {"!": "foreign", "type": f"array of dtype {name[:40]}"}
     if array.nbytes > MAX_PAYLOAD:
         raise ProtocolError(
             f"an array of {array.nbytes:,} bytes is more than the {MAX_PAYLOAD:,} that can be returned"
         )
-    plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
-    blobs.append(plain.tobytes())
-    return {"!": tag, "dtype": array.dtype.name, "shape": list(array.shape)}
+    blobs.append(array.astype(LITTLE_ENDIAN[name], copy=False).tobytes())
+    return {"!": tag, "dtype": name, "shape": list(array.shape)}
 
 
 class _Reader:
@@ -233,13 +240,13 @@ class _Reader:
         if not sizes_fit or not all(type(n) is int and 0 <= n <= MAX_PAYLOAD for n in shape):  # type: ignore[union-attr]
             raise ProtocolError(f"shape {str(shape)[:80]} is not allowed")
         assert isinstance(shape, list)
-        dtype = np.dtype(str(name)).newbyteorder("<")
+        dtype = LITTLE_ENDIAN[name]
         end = self.used + math.prod(shape) * dtype.itemsize
         if end > len(self.payload):
             raise ProtocolError(f"an array of shape {shape} needs more bytes than came")
         raw = self.payload[self.used : end]
         self.used = end
-        array = np.frombuffer(raw, dtype=dtype).reshape(shape).astype(np.dtype(str(name)))
+        array = np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
         if tag == "tensor":
             return Tensor(array)
         return array[()] if tag == "scalar" and array.ndim == 0 else array

@@ -12,6 +12,7 @@ import resource
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -168,19 +169,33 @@ def harden(limits: dict[str, int], program: bytes) -> None:
 
 
 def processes(session: int | None = None) -> list[int]:
-    """A submission's processes.
-
-    In a pid namespace of our own these are all but its init and the caller; without one (`session` given)
-    those of that session.
-    """
+    """All processes but our init, our parent and ourselves; of `session` alone, if given."""
     found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) in (1, os.getpid(), os.getppid()):
-            continue
-        with contextlib.suppress(OSError):
-            if session is None or os.getsid(int(name)) == session:
-                found.append(int(name))
+    for pid in _all_processes():
+        if pid not in (1, os.getpid(), os.getppid()):
+            with contextlib.suppress(OSError):
+                if session is None or os.getsid(pid) == session:
+                    found.append(pid)
     return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, which below the first process of a pid namespace is all of that namespace."""
+    children: dict[int, list[int]] = {}
+    for other in _all_processes():
+        with contextlib.suppress(OSError), open(f"/proc/{other}/stat", "rb") as file:
+            parent = int(file.read().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(other)
+    found: list[int] = []
+    generation = [pid]
+    while generation:
+        generation = [child for parent in generation for child in children.get(parent, ())]
+        found += generation
+    return found
+
+
+def _all_processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def anonymous_bytes(pid: int | str) -> int:
@@ -199,18 +214,23 @@ def memory(pids: list[int], inherited: int) -> int:
     return total
 
 
-def kill_all(session: int | None = None) -> None:
-    """Kill and reap every process that `processes` finds; bounded in time."""
+def kill_all(find: Callable[[], list[int]], pid: int) -> None:
+    """Kill and reap `pid`, our child, and every process that `find` finds; bounded in time."""
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        alive = processes(session)
-        for pid in alive:
+        alive = find()
+        for other in alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if not alive:
+                os.kill(other, signal.SIGKILL)
+        if is_reaped(pid) and not alive:
             return
-        time.sleep(0.002)
+        time.sleep(0.001)
     raise OSError("some processes of a submission could not be killed")
+
+
+def is_reaped(pid: int) -> bool:
+    """Whether our child `pid` has ended; its remains are cleared away."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True

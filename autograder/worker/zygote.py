@@ -1,10 +1,12 @@
 """The process that everything of a student's descends from: it imports once, then forks for each submission.
 
-It runs inside bubblewrap, holds no secret, and never runs a student's code itself. On its control socket the
-judge asks for a fork (passing that submission's channel) or for its end. While a fork lives, the zygote
-watches the whole submission's memory and processes, which no per-process limit can bound.
+It runs inside bubblewrap, holds no secret, and never runs a student's code itself. On its control sockets judges
+ask for a fork (passing that submission's channel) or for its end; the first judge may let others share it, where
+every submission has namespaces of its own. While a fork lives, the zygote watches the whole submission's memory
+and processes, which no per-process limit can bound.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -20,24 +22,32 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import isolation
 
-CONTROL = 3
-WATCH_SECONDS = 0.03
+WATCH_SECONDS = 0.05
 
 
 class Submission:
-    """The one fork that is alive, and what it may use."""
+    """A fork that is alive, and what it may use."""
 
-    def __init__(self, pid: int, number: int, limits: dict[str, int], session: int | None) -> None:
+    def __init__(self, pid: int, number: int, limits: dict[str, int], settings: dict[str, Any]) -> None:
         self.pid = pid
         self.number = number
         self.limits = limits
-        self.session = session
+        self.settings = settings
         self.inherited = isolation.anonymous_bytes("self")
         self.peak = 0
 
+    def processes(self) -> list[int]:
+        """Its processes, but for the one that only waits for the first of its pid namespace."""
+        found: list[int]
+        if self.settings["nested"]:
+            found = isolation.descendants(self.pid)
+        else:
+            found = isolation.processes(None if self.settings["alone"] else self.pid)
+        return found
+
     def excess(self) -> str | None:
         """What the submission has too much of, if anything."""
-        alive = isolation.processes(self.session)
+        alive = self.processes()
         used = isolation.memory(alive, self.inherited)
         self.peak = max(self.peak, used)
         if used > self.limits["memory"]:
@@ -46,14 +56,37 @@ class Submission:
             return "processes"
         return None
 
+    def end(self) -> None:
+        """Kill whatever is left of it."""
+        isolation.kill_all(self.processes, self.pid)
+
+
+class Judge:
+    """One judge's control socket, and its submission that is alive, if any."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.submission: Submission | None = None
+
+    def tell(self, **event: Any) -> None:
+        self.control.sendall(json.dumps(event).encode() + b"\n")
+
+    def end(self, reason: str) -> None:
+        """End its submission; say, once, why it ended and what it used."""
+        if self.submission is None:
+            return
+        ended, self.submission = self.submission, None
+        ended.end()
+        if reason != "judge left":
+            self.tell(event="ended", number=ended.number, reason=reason, peak=ended.peak)
+
 
 class Zygote:
-    def __init__(self, control: socket.socket, settings: dict[str, Any], program: bytes) -> None:
-        self.control = control
-        self.nested = settings["nested"]
-        self.alone = settings["alone"]  # in a pid namespace that holds nobody else
+    def __init__(self, settings: dict[str, Any], program: bytes) -> None:
+        self.settings = settings
         self.program = program  # the system-call filter; empty for none
-        self.submission: Submission | None = None
+        self.judges: dict[int, Judge] = {}
+        self.poller = select.poll()
         import notebook  # the imports that are worth forking for
 
         for name in settings["provided"]:  # compiled once, not in every fork
@@ -63,37 +96,59 @@ class Zygote:
         gc.collect()
         gc.freeze()  # or the first collection in every fork would copy every page that holds an object
 
-    def tell(self, **event: Any) -> None:
-        self.control.sendall(json.dumps(event).encode() + b"\n")
+    def welcome(self, control: socket.socket, seconds: float = 0.0) -> None:
+        """Serve one more judge."""
+        judge = Judge(control)
+        self.judges[control.fileno()] = judge
+        self.poller.register(control, select.POLLIN)
+        judge.tell(event="ready", seconds=seconds, seccomp=bool(self.program))
 
-    def serve(self) -> None:
-        """Until the judge hangs up."""
-        poller = select.poll()
-        poller.register(self.control, select.POLLIN)
+    def serve(self, owner: socket.socket) -> None:
+        """Until the first judge hangs up."""
         while True:
-            if poller.poll(WATCH_SECONDS * 1000 if self.submission else None):
-                data, descriptors, _flags, _address = socket.recv_fds(self.control, 4096, 1)
-                if not data:
-                    self.end("judge left")
-                    return
-                for line in data.splitlines():
-                    self.obey(json.loads(line), descriptors)
+            busy = any(judge.submission for judge in self.judges.values())
+            for descriptor, _event in self.poller.poll(WATCH_SECONDS * 1000 if busy else None):
+                judge = self.judges[descriptor]
+                try:
+                    self.hear(judge)
+                except ConnectionError:
+                    if judge.control is owner:
+                        for other in self.judges.values():
+                            other.end("judge left")
+                        return
+                    self.dismiss(judge)
             self.watch()
 
-    def obey(self, command: dict[str, Any], descriptors: list[int]) -> None:
-        if command["do"] == "start":
-            self.start(command, descriptors.pop())
-        elif self.submission is not None and command["number"] == self.submission.number:
-            self.end("stopped")
+    def hear(self, judge: Judge) -> None:
+        data, descriptors, _flags, _address = socket.recv_fds(judge.control, 4096, 1)
+        if not data:
+            raise ConnectionResetError
+        for line in data.splitlines():
+            self.obey(judge, json.loads(line), descriptors)
 
-    def start(self, command: dict[str, Any], descriptor: int) -> None:
+    def dismiss(self, judge: Judge) -> None:
+        self.poller.unregister(judge.control)
+        del self.judges[judge.control.fileno()]
+        judge.end("judge left")
+        judge.control.close()
+
+    def obey(self, judge: Judge, command: dict[str, Any], descriptors: list[int]) -> None:
+        if command["do"] == "start":
+            self.start(judge, command, descriptors.pop())
+        elif command["do"] == "share":
+            self.welcome(socket.socket(fileno=descriptors.pop()))
+        elif judge.submission is not None and command["number"] == judge.submission.number:
+            judge.end("stopped")
+
+    def start(self, judge: Judge, command: dict[str, Any], descriptor: int) -> None:
         limits = command["limits"]
         pid = os.fork()
         if pid == 0:
             code = 70
             try:
                 channel = socket.socket(fileno=descriptor)
-                self.control.close()
+                for other in self.judges.values():
+                    other.control.close()
                 self.child(channel, limits)
                 code = 0
             except OSError as error:
@@ -101,13 +156,13 @@ class Zygote:
             finally:
                 os._exit(code)
         os.close(descriptor)
-        self.submission = Submission(pid, command["number"], limits, session=None if self.alone else pid)
+        judge.submission = Submission(pid, command["number"], limits, self.settings)
 
     def child(self, channel: socket.socket, limits: dict[str, int]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not self.alone:
+        if not self.settings["alone"]:
             os.setsid()
-        if self.nested:
+        if self.settings["nested"]:
             isolation.become_init(limits, self.program)
         else:
             isolation.harden(limits, self.program)
@@ -118,22 +173,16 @@ class Zygote:
         self.notebook.serve(self.shell, channel)
 
     def watch(self) -> None:
-        if self.submission is None:
-            return
-        pid, _status = os.waitpid(self.submission.pid, os.WNOHANG)
-        if pid:
-            self.end("exited")
-        elif reason := self.submission.excess():
-            self.end(reason)
-
-    def end(self, reason: str) -> None:
-        """Kill whatever is left of the submission; say, once, why it ended and what it used."""
-        if self.submission is None:
-            return
-        ended, self.submission = self.submission, None
-        isolation.kill_all(ended.session)
-        if reason != "judge left":
-            self.tell(event="ended", number=ended.number, reason=reason, peak=ended.peak)
+        for judge in list(self.judges.values()):
+            if judge.submission is None:
+                continue
+            try:
+                if isolation.is_reaped(judge.submission.pid):
+                    judge.end("exited")
+                elif reason := judge.submission.excess():
+                    judge.end(reason)
+            except ConnectionError:
+                pass  # it hung up: the next poll says so
 
 
 def system_call_filter() -> bytes:
@@ -147,18 +196,21 @@ def system_call_filter() -> bytes:
 
 
 def main() -> None:
-    os.closerange(CONTROL + 1, 1024)  # whatever came along with the control socket stays out of every fork
     settings = json.loads(sys.argv[1])
+    for descriptor in range(3, 1024):  # whatever came along with the control socket stays out of every fork
+        if descriptor != settings["control"]:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
     program = system_call_filter() if settings["seccomp"] else b""
     start = time.perf_counter()
-    control = socket.socket(fileno=CONTROL)
+    control = socket.socket(fileno=settings["control"])
     try:
-        zygote = Zygote(control, settings, program)
+        zygote = Zygote(settings, program)
     except ImportError as error:
         control.sendall(json.dumps({"event": "failed", "reason": str(error)}).encode() + b"\n")
         raise
-    zygote.tell(event="ready", seconds=time.perf_counter() - start, seccomp=bool(program))
-    zygote.serve()
+    zygote.welcome(control, time.perf_counter() - start)
+    zygote.serve(control)
 
 
 if __name__ == "__main__":
