@@ -6,7 +6,9 @@ the automatic score, and it wins.
 
 import contextlib
 import dataclasses
+import logging
 import os
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -80,14 +82,17 @@ def opened(course: Course) -> Any:
             f"the gradebook cannot be opened: {error}; for PostgreSQL, run: pip install 'psycopg[binary]'"
         ) from None
     except SQLAlchemyError as error:
-        raise GradebookError(f"the gradebook cannot be opened: {_reason(error)}; {way_out(course)}") from None
+        reason = f"the gradebook cannot be opened: {_reason(error)}; {way_out(course, error)}"
+        raise GradebookError(reason) from None
 
 
-def way_out(course: Course) -> str:
+def way_out(course: Course, error: Exception) -> str:
     """What to do about a gradebook that does not answer or makes no sense."""
-    if address(course).startswith("sqlite"):
-        return "restore it from a backup, or move it away and run: autograder release; then grade again"
-    return f"see that the database server is up and that c.CourseDirectory.db_url in {CONFIG} is right"
+    if not address(course).startswith("sqlite"):
+        return f"see that the database server is up and that c.CourseDirectory.db_url in {CONFIG} is right"
+    if isinstance(getattr(error, "orig", None), sqlite3.OperationalError):
+        return "see that its disk has room, that it can be written and that no other program holds it; grade again"
+    return "restore it from a backup, or move it away and run: autograder release; then grade again"
 
 
 class Book:
@@ -169,7 +174,7 @@ class Book:
         except (self._failure, InvalidEntry) as error:
             with contextlib.suppress(self._failure):
                 self._book.db.rollback()
-            reason = f"the gradebook could not be {what}: {_reason(error)}; {way_out(self._course)}"
+            reason = f"the gradebook could not be {what}: {_reason(error)}; {way_out(self._course, error)}"
             raise GradebookError(reason) from None
 
     @contextlib.contextmanager
@@ -177,10 +182,12 @@ class Book:
         """nbgrader commits after each of its steps; here it is once, after all: whole, and three times as fast."""
         session = self._book.db()
         session.commit = session.flush
+        logging.getLogger("tornado.application").addFilter(_silent)  # where nbgrader puts its tracebacks
         try:
             yield
         finally:
             del session.commit
+            logging.getLogger("tornado.application").removeFilter(_silent)
         session.commit()
 
     def _record(self, assignment: str, student: str, timestamp: str, entries: dict[str, Entry]) -> None:
@@ -254,6 +261,10 @@ class Book:
                 }
                 for submission in self._book.assignment_submissions(assignment)
             }
+
+
+def _silent(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def _when(timestamp: str) -> Any:

@@ -103,8 +103,10 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say what it had no room for
         raise
 
 
@@ -192,10 +194,14 @@ class Lock:
             holder = _holder(os.read(self._descriptor, 1000))
             os.close(self._descriptor)
             raise Busy(f"this course is being graded by {holder}; wait for it, or end it") from None
-        os.ftruncate(self._descriptor, 0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         me: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
-        os.write(self._descriptor, json.dumps(me).encode())
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, json.dumps(me).encode())
+        except OSError as error:
+            os.close(self._descriptor)
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
         return self
 
     def __exit__(
