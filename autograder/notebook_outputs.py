@@ -19,8 +19,7 @@ from typing import Any
 from autograder.course import Course
 from autograder.exercise import Assignment
 from autograder.judge import CellOutput, Judged
-from autograder.pictures import Picture
-from autograder.report import ExerciseResult
+from autograder.report import CheckResult, ExerciseResult
 from autograder.submission import Cell, Submission
 
 NO_RESPONSE = "No response."
@@ -248,14 +247,21 @@ def _test_cell(marked: Marked, result: ExerciseResult | None) -> dict[str, Any]:
     ]
     if result is not None:
         made["outputs"].append({"output_type": "stream", "name": "stdout", "text": in_words(result) + "\n"})
-        made["outputs"] += [_drawn(check.picture) for check in result.checks if check.picture]
+        for check in result.checks:
+            if check.picture:
+                made["outputs"] += _drawn(check)
     return made
 
 
-def _drawn(picture: Picture) -> dict[str, Any]:
-    """A picture of the judge's; SVG of a student's never gets here."""
-    data = {"image/svg+xml": picture.svg_file, "text/plain": picture.in_words}
-    return {"output_type": "display_data", "data": data, "metadata": {}}
+def _drawn(check: CheckResult) -> list[dict[str, Any]]:
+    """A picture of the judge's, after its words: nbgrader's pages show images without a text in their place."""
+    assert check.picture is not None
+    words = check.picture.in_words
+    data = {"image/svg+xml": check.picture.svg_file, "text/plain": words}
+    return [
+        {"output_type": "stream", "name": "stdout", "text": f"{check.tried}: {words}\n"},
+        {"output_type": "display_data", "data": data, "metadata": {}},
+    ]
 
 
 def _note(notes: tuple[str, ...]) -> dict[str, Any]:

@@ -200,9 +200,10 @@ def test_the_graded_notebook_holds_the_picture_with_its_words(sandbox, notebook)
     judged = judge(data, toy_with_pictures(), sandbox, b"key")
     tests = Marked("flip-tests", "code", "flip", {"grade": True, "solution": False, "points": 10})
     made = graded_notebook(parse(data), judged, Handout("toy", {"flip-tests": tests}, frozenset()))
-    shown = [
-        o["data"] for c in made["cells"] for o in c.get("outputs", ()) if o["output_type"] == "display_data"
-    ]
+    outputs = [output for cell in made["cells"] for output in cell.get("outputs", ())]
+    printed = "".join(output["text"] for output in outputs if output["output_type"] == "stream")
+    shown = [o["data"] for o in outputs if o["output_type"] == "display_data"]
+    assert all(data["text/plain"] in printed for data in shown)
     assert [sorted(data) for data in shown] == [["image/svg+xml", "text/plain"]] * 2
     assert all(
         ElementTree.fromstring(data["image/svg+xml"]).get("aria-label") == data["text/plain"]
