@@ -500,6 +500,16 @@ def test_bits_keep_a_probability_below_one_step_of_their_16_random_bits():
     assert 10 <= sum(chance.bits(p, generator).sum().item() for _ in range(200)) <= 100
 
 
+@pytest.mark.parametrize(("dtype", "below_1"), [(torch.float32, 1 - 2**-24), (torch.float64, 1 - 2**-53)])
+def test_bits_of_probability_1_are_on_even_at_the_largest_random_numbers(dtype, below_1, monkeypatch):
+    def largest(self, low, high, generator):
+        return self.fill_(-1 if high is None else high - 1)  # -1 has every bit set
+
+    monkeypatch.setattr(torch.Tensor, "random_", largest)
+    p = torch.tensor([1.0, below_1, 0.5, 0.0], dtype=dtype)
+    assert chance.bits(p, torch.Generator()).tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
 def test_bits_of_one_call_are_independent_of_each_other():
     # Over 600,000 pairs a correlation is off zero by six of its standard deviations 1/√600,000 with chance 2e-9.
     p = torch.full((600_000, 3), 0.4)
