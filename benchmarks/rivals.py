@@ -142,7 +142,8 @@ FOUND_ELSEWHERE = tuple(
             "read the secret",
             "solution taken from the instructors files",
             """
-            import ast, glob, json
+            import glob, json
+            import numpy as np
             for path in glob.glob("../../../source/*/*.ipynb") + glob.glob("../source/**/*.ipynb", recursive=True):
                 for cell in json.load(open(path))["cells"]:
                     if cell["cell_type"] == "code" and "BEGIN SOLUTION" in "".join(cell["source"]):
