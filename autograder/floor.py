@@ -7,33 +7,30 @@
 
 from autograder.course import Course
 from autograder.gradebook import settings
-from autograder.sandbox import LEVELS, NoIsolation
+from autograder.sandbox import LEVELS, WALLS, NoIsolation
 
-FILTER = "+seccomp"
 NO_FLOOR = "none"
 
 
 def floor_of(course: Course) -> str:
     """The course's floor; raises `ValueError` if it names no level."""
-    floor = settings(course).JudgeNotebook.get("isolation_floor", NO_FLOOR)
-    known = [level + end for level in LEVELS[:-1] for end in (FILTER, "")] + [NO_FLOOR]
-    if floor not in known:
+    floor = str(settings(course).JudgeNotebook.get("isolation_floor", NO_FLOOR))
+    level, *walls = floor.split("+")
+    if level not in LEVELS or not set(walls) <= set(WALLS) or (level == NO_FLOOR and walls):
         raise ValueError(
-            f"c.JudgeNotebook.isolation_floor must be one of {', '.join(known)}; got {floor!r} in "
+            f"c.JudgeNotebook.isolation_floor must be one of {', '.join(LEVELS)}, all but the last with "
+            f"{' or '.join('+' + wall for wall in WALLS)} where wanted; got {floor!r} in "
             f"{course.root / 'nbgrader_config.py'}"
         )
-    return str(floor)
+    return floor
 
 
 def require(reached: str, floor: str) -> None:
     """Raises `NoIsolation` if `reached`, a sandbox's description, lies below `floor`."""
-    filtered = reached.endswith(FILTER) or not floor.endswith(FILTER)
-    if _rank(reached) > _rank(floor) or not filtered:
+    level, *walls = reached.split("+")
+    wanted, *demanded = floor.split("+")
+    if LEVELS.index(level) > LEVELS.index(wanted) or not set(demanded) <= set(walls):
         raise NoIsolation(
             f"this course demands the isolation {floor}, and this machine reached {reached}, so nothing was "
             "graded. Grade on another machine, or lower c.JudgeNotebook.isolation_floor in nbgrader_config.py."
         )
-
-
-def _rank(description: str) -> int:
-    return LEVELS.index(description.removesuffix(FILTER))

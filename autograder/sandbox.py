@@ -7,6 +7,9 @@ by trying, from strongest to weakest, and is part of every result:
     bubblewrap    one bubblewrap for every submission, where nested namespaces are forbidden
     user          a user of its own, for a judge who is root in a container that holds one submission alone
     none          no isolation at all; only on explicit request
+
+At every level but the last a filter of system calls and Landlock's restriction of paths are added where the
+kernel has them.
 """
 
 import contextlib
@@ -31,6 +34,7 @@ from autograder.worker import codec
 
 LEVELS = ("namespaces", "bubblewrap", "user", "none")
 WITHOUT_BUBBLEWRAP = ("user", "none")
+WALLS = ("seccomp", "landlock")
 USER = 61000
 WORKER = Path(__file__).parent / "worker"
 INSIDE = Path("/opt/environment")
@@ -90,7 +94,7 @@ class Sandbox:
         self._session: Session | None = None
         self._number = 0
         self._heard = b""
-        self.filtered = False
+        self.walls: tuple[str, ...] = ()
         self.level = "none"
         try:
             self._stock(Path(self._home.name))
@@ -108,8 +112,8 @@ class Sandbox:
 
     @property
     def description(self) -> str:
-        """The level with the system-call filter, as it stands in results: `namespaces+seccomp`."""
-        return self.level + ("+seccomp" if self.filtered else "")
+        """The level and the kernel's further walls, as they stand in results: `namespaces+seccomp+landlock`."""
+        return "+".join((self.level, *self.walls))
 
     def share(self, control: socket.socket) -> None:
         """Let the judge at the other end of `control` use this zygote too; otherwise it is hung up on."""
@@ -173,7 +177,7 @@ class Sandbox:
             self._kill()
             return False
         self.level = "namespaces"
-        self.filtered = bool(event.get("seccomp"))
+        self.walls = tuple(wall for wall in WALLS if wall in event["walls"])
         return True
 
     def _choose(self, isolation: str) -> None:
@@ -229,7 +233,7 @@ class Sandbox:
                 "control": theirs.fileno(),
                 "nested": level == "namespaces",
                 "alone": level not in WITHOUT_BUBBLEWRAP,
-                "seccomp": level != "none",
+                "walls": level != "none",
                 "provided": self.provided,
             }
         )
@@ -267,7 +271,7 @@ class Sandbox:
             if event is not None:
                 raise RuntimeError(f"the sandbox could not import what it needs: {event.get('reason')}")
             raise NoIsolation(f"the sandbox did not start: {complaint}")
-        self.filtered = bool(event.get("seccomp"))
+        self.walls = tuple(wall for wall in WALLS if wall in event["walls"])
 
     def _bubblewrap(self, level: str, course: Path) -> list[str]:
         program = find_bubblewrap()

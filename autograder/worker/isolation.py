@@ -1,8 +1,8 @@
 """What a fork does to itself before it touches a student's code: namespaces, mounts, limits, filter.
 
 Order matters: drop root, enter new namespaces, mount private scratch space, set limits, give up every
-capability, and last install the system-call filter. Each step raises `OSError` if the host refuses it.
-Sources: namespaces(7), user_namespaces(7), capabilities(7), seccomp(2).
+capability, restrict paths, and last install the system-call filter. Each step raises `OSError` if the host
+refuses it. Sources: namespaces(7), user_namespaces(7), capabilities(7), landlock(7), seccomp(2).
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -146,7 +147,68 @@ def load_filter(program: bytes) -> None:
     )
 
 
-def become_init(limits: dict[str, int], program: bytes) -> None:
+LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
+ABI_VERSION, PATH_BENEATH = 1, 1
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
+ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | 1 << 14 | 1 << 15
+READABLE = """
+/usr /lib /lib32 /lib64 /bin /etc/ld.so.cache /etc/fonts /etc/localtime /etc/alternatives /proc
+""".split()
+
+
+class _Ruleset(ctypes.Structure):
+    """struct landlock_ruleset_attr."""
+
+    _fields_ = (("files", ctypes.c_uint64), ("ports", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+
+
+class _PathBeneath(ctypes.Structure):
+    """struct landlock_path_beneath_attr."""
+
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
+
+
+def landlock_version() -> int:
+    """The version of Landlock that this kernel speaks; 0 for none."""
+    return max(0, int(_libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, ABI_VERSION)))
+
+
+def restrict_paths(version: int, course: str) -> None:
+    """Landlock: read the system and `course`, write to scratch and devices, reach nothing else; for good.
+
+    Whatever the mounts and permissions say: a second wall. Later versions also forbid TCP, and signals and
+    abstract sockets to the outside. Source: landlock(7).
+    """
+    rights = (1 << (13, 14, 15, 15, 16)[min(version, 5) - 1]) - 1
+    ruleset = _Ruleset(rights, 3, 3)
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    handle = _libc.syscall(LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), size, 0)
+    _check(min(handle, 0), "landlock_create_ruleset")
+    try:
+        for path in (*READABLE, sys.prefix, sys.base_prefix, course):
+            _allow(handle, path, EXECUTE | READ_FILE | READ_DIR)
+        for path in (*SCRATCH, "/dev"):
+            _allow(handle, path, rights)
+        _check(_libc.syscall(LANDLOCK_RESTRICT_SELF, handle, 0), "landlock_restrict_self")
+    finally:
+        os.close(handle)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not os.path.isdir(path):
+                rights &= ON_FILES
+            rule = _PathBeneath(rights, descriptor)
+            added = _libc.syscall(LANDLOCK_ADD_RULE, ruleset, PATH_BENEATH, ctypes.byref(rule), 0)
+            _check(added, f"landlock_add_rule {path}")
+        finally:
+            os.close(descriptor)
+
+
+def become_init(limits: dict[str, int], program: bytes, landlock: int) -> None:
     """Everything above, in order. Returns only in the process that may run a student's code, as pid 1."""
     drop_root(limits["uid"])
     enter_namespaces()
@@ -157,13 +219,15 @@ def become_init(limits: dict[str, int], program: bytes) -> None:
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     mount_scratch(limits["scratch_bytes"])
     os.chdir("/home/student")
-    harden(limits, program)
+    harden(limits, program, landlock)
 
 
-def harden(limits: dict[str, int], program: bytes) -> None:
-    """The part that works without namespaces: limits, no capabilities, no new privileges, the filter."""
+def harden(limits: dict[str, int], program: bytes, landlock: int) -> None:
+    """The part that works without namespaces: limits, no capabilities, no new privileges, paths, the filter."""
     limit(limits)
     drop_capabilities()
+    if landlock:
+        restrict_paths(landlock, os.path.dirname(os.path.abspath(__file__)))
     if program:
         load_filter(program)
 

@@ -82,9 +82,10 @@ class Judge:
 
 
 class Zygote:
-    def __init__(self, settings: dict[str, Any], program: bytes) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        self.program = program  # the system-call filter; empty for none
+        self.program = system_call_filter() if settings["walls"] else b""
+        self.landlock = isolation.landlock_version() if settings["walls"] else 0
         self.judges: dict[int, Judge] = {}
         self.poller = select.poll()
         import notebook  # the imports that are worth forking for
@@ -101,7 +102,8 @@ class Zygote:
         judge = Judge(control)
         self.judges[control.fileno()] = judge
         self.poller.register(control, select.POLLIN)
-        judge.tell(event="ready", seconds=seconds, seccomp=bool(self.program))
+        walls = ["seccomp"] * bool(self.program) + ["landlock"] * bool(self.landlock)
+        judge.tell(event="ready", seconds=seconds, walls=walls)
 
     def serve(self, owner: socket.socket) -> None:
         """Until the first judge hangs up."""
@@ -163,9 +165,9 @@ class Zygote:
         if not self.settings["alone"]:
             os.setsid()
         if self.settings["nested"]:
-            isolation.become_init(limits, self.program)
+            isolation.become_init(limits, self.program, self.landlock)
         else:
-            isolation.harden(limits, self.program)
+            isolation.harden(limits, self.program, self.landlock)
         silence = os.open("/dev/null", os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
@@ -201,11 +203,10 @@ def main() -> None:
         if descriptor != settings["control"]:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-    program = system_call_filter() if settings["seccomp"] else b""
     start = time.perf_counter()
     control = socket.socket(fileno=settings["control"])
     try:
-        zygote = Zygote(settings, program)
+        zygote = Zygote(settings)
     except ImportError as error:
         control.sendall(json.dumps({"event": "failed", "reason": str(error)}).encode() + b"\n")
         raise

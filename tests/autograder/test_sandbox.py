@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import time
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_no_two_submissions_share_a_file(sandbox):
 def test_the_rest_of_the_file_system_cannot_be_written(sandbox):
     source = """
 import os
+import socket
 written = []
 for place in ["/", "/usr", "/etc", "/dev", "/opt/course", "/opt/course/ebmkit", "/home", "/proc/1"]:
     try:
@@ -71,6 +73,7 @@ def test_nothing_of_the_course_is_mounted(sandbox):
 def test_no_process_outside_the_submission_can_be_signalled_or_read(sandbox):
     source = """
 import os
+import socket
 found = []
 for name in os.listdir("/proc"):
     if name.isdigit():
@@ -97,7 +100,7 @@ except OSError: print("no socket")
 
 
 def test_system_calls_that_no_notebook_needs_are_refused(sandbox):
-    if not sandbox.filtered and not os.environ.get("EBM_REQUIRE_ALL"):
+    if "seccomp" not in sandbox.walls and not os.environ.get("EBM_REQUIRE_ALL"):
         pytest.skip("libseccomp is not installed")
     source = """
 import ctypes
@@ -105,6 +108,54 @@ libc = ctypes.CDLL(None, use_errno=True)
 print(libc.unshare(0x10000000), libc.ptrace(0, 0, 0, 0), libc.mount(b"a", b"/tmp", b"tmpfs", 0, None))
 """
     assert text(run(sandbox, source)) == "-1 -1 -1\n"
+
+
+def test_what_lies_outside_the_system_and_scratch_can_be_neither_listed_nor_written(sandbox):
+    if "landlock" not in sandbox.walls:
+        pytest.skip("this kernel has no Landlock")
+    source = """
+import os
+import socket
+def tried(action):
+    try: action(); return "done"
+    except OSError as error: return error.errno
+print(tried(lambda: os.listdir("/usr")), tried(lambda: os.listdir("/")), tried(lambda: os.listdir("/home")),
+      tried(lambda: open("/tmp/a", "w").close()), tried(lambda: os.mkdir("/usr/a")),
+      tried(lambda: open("/dev/null", "w").close()))
+"""
+    assert text(run(sandbox, source)) == "done 13 13 done 30 done\n"
+
+
+def test_a_judge_that_leaves_takes_its_submission_along_and_no_other_judges(request):
+    isolation = module.Sandbox()
+    request.addfinalizer(isolation.close)
+    if isolation.level != "namespaces":
+        pytest.skip("a zygote is shared only where every submission has namespaces of its own")
+    others = []
+    for _ in range(2):
+        ours, theirs = socket.socketpair()
+        isolation.share(theirs)
+        others.append(module.Sandbox(control=ours))
+        request.addfinalizer(others[-1].close)
+    assert others[0].description == isolation.description
+    mine, first, second = (judge.start() for judge in (isolation, *others))
+    for number, session in enumerate((mine, first, second)):
+        assert session.run_cell(f"x = {number}; print(x)", 5)["stdout"] == f"{number}\n"
+    others[0].close()
+    assert second.run_cell("print(x)", 5)["stdout"] == "2\n"
+    assert mine.run_cell("print(x)", 5)["stdout"] == "0\n"
+    isolation.close()
+    with pytest.raises(module.Dead):
+        second.run_cell("print(x)", 5)
+    assert others[1].start().run_cell("print(1)", 5)["stdout"] == "1\n"  # in a zygote of its own
+
+
+def test_a_judge_who_is_hung_up_on_starts_a_sandbox_of_its_own(request):
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    alone = module.Sandbox(control=ours)
+    request.addfinalizer(alone.close)
+    assert alone.start().run_cell("print(1)", 5)["stdout"] == "1\n"
 
 
 def test_a_submission_inherits_no_socket_but_its_own_channel(sandbox):

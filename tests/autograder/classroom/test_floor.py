@@ -7,7 +7,7 @@ from autograder.course import Course
 from autograder.sandbox import LEVELS, NoIsolation
 from autograder.store import Store
 
-ORDER = ["namespaces+seccomp", "namespaces", "bubblewrap", "user", "none"]
+ORDER = ["namespaces+seccomp+landlock", "namespaces+seccomp", "namespaces", "bubblewrap", "user", "none"]
 
 
 def demand(course: Course, level: str) -> None:
@@ -30,7 +30,10 @@ def test_what_is_stronger_than_the_floor_passes_and_what_is_weaker_does_not(reac
 def test_a_filter_that_is_demanded_is_not_made_up_for_by_namespaces():
     floor.require("namespaces+seccomp", "bubblewrap+seccomp")
     with pytest.raises(NoIsolation):
-        floor.require("namespaces", "bubblewrap+seccomp")
+        floor.require("namespaces+landlock", "bubblewrap+seccomp")
+    with pytest.raises(NoIsolation):
+        floor.require("namespaces+seccomp", "bubblewrap+seccomp+landlock")
+    floor.require("namespaces+seccomp+landlock", "bubblewrap+landlock")
 
 
 def test_the_levels_are_those_of_the_sandbox():
@@ -43,7 +46,7 @@ def test_without_a_setting_everything_is_accepted(empty_classroom):
 
 def test_a_floor_that_names_no_level_is_answered_with_those_there_are(empty_classroom):
     demand(empty_classroom.course, "docker")
-    with pytest.raises(ValueError, match=r"one of namespaces\+seccomp.*'docker'"):
+    with pytest.raises(ValueError, match=r"one of namespaces, bubblewrap.*'docker'"):
         floor.floor_of(empty_classroom.course)
 
 
