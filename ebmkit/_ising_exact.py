@@ -10,6 +10,7 @@ Bonds are `(n, m)` tensors: `horizontal[i, j]` joins (i, j) with (i, j+1), `vert
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -120,9 +121,15 @@ def _block_log_weights(row: _Row, start: int, stop: int) -> Tensor:
 
 def _configurations(m: int, like: Tensor) -> Tensor:
     """All states of m spins, the last fastest; `(2^m, m)`."""
-    place = torch.arange(m - 1, -1, -1, device=like.device)
-    bits = torch.arange(2**m, device=like.device)[:, None] >> place & 1
-    return 2.0 * bits.to(like.dtype) - 1.0
+    return _kept_configurations(m, like.dtype, like.device)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # or one made in inference mode would be of no use to a later gradient
+def _kept_configurations(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    place = torch.arange(m - 1, -1, -1, device=device)
+    bits = torch.arange(2**m, device=device)[:, None] >> place & 1
+    return 2.0 * bits.to(dtype) - 1.0
 
 
 def _multiply_axes(matrix: Tensor, front: Tensor, start: int, stop: int, m: int) -> Tensor:
@@ -134,8 +141,8 @@ def _multiply_axes(matrix: Tensor, front: Tensor, start: int, stop: int, m: int)
 
 def _times_bond(front: Tensor, bond: Tensor, i: int, j: int, m: int) -> Tensor:
     """The front times exp(bond·s_i·s_j)."""
-    sign = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=front.dtype, device=front.device)
-    weight = torch.exp(bond * sign).reshape(1, 2, 1, 2, 1)
+    spin = _configurations(1, front)
+    weight = torch.exp(bond * (spin * spin.T)).reshape(1, 2, 1, 2, 1)
     pairs = front.reshape(-1, 2, 2 ** (j - i - 1), 2, 2 ** (m - j - 1))
     in_graph = pairs.requires_grad or weight.requires_grad
     # The front is fresh from a matrix product: without a graph to feed, a wide one need not be copied again.
