@@ -16,7 +16,7 @@ from autograder.gradebook import Book, GradebookError, address, opened, shown_ad
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 def programs() -> Path | None:
