@@ -106,7 +106,8 @@ def judge(
         run.execute()
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
     finally:
-        run.hang_up()
+        if run.line is not None:
+            run.line.channel.close()  # the fork ends with everything else: no need to wait for it alone
         sandbox.end()
     notes = [
         *submission.notes,

@@ -25,7 +25,7 @@ from autograder.notebook_outputs import Handout, entries, graded_notebook
 from autograder.report import UNREADABLE, CheckResult, ExerciseResult, Report
 from autograder.sandbox import NoIsolation, Sandbox
 from autograder.store import Store, assignment_named, fingerprint, write_atomically
-from autograder.submission import Submission, Unreadable, parse
+from autograder.submission import Cell, Submission, Unreadable, parse
 
 PR_SET_PDEATHSIG = 1
 
@@ -41,7 +41,7 @@ class Lane:
         self.handout = Handout.of(course, self.assignment)
         self.store = Store(course, name)
         self.key = course.key()
-        warm_up(self.assignment)
+        warm_up(self.assignment, self.handout)
         self.sandbox = Sandbox(isolation, self.assignment.provides, control)
 
     def __enter__(self) -> "Lane":
@@ -100,9 +100,12 @@ class Lane:
         return [dataclasses.asdict(entry) for entry in entries(submission, judged, self.handout)]
 
 
-def warm_up(assignment: Assignment) -> None:
-    """Run a check of each exercise on the reference, so that no student's clock runs while we import."""
+def warm_up(assignment: Assignment, handout: Handout) -> None:
+    """Check the references and write a page, so that no student waits while we import: the sandbox does too."""
     import autograder.worker.materialize  # noqa: F401
+
+    cells = tuple(Cell(marked.kind, marked.source) for marked in handout.cells.values())
+    feedback.page("", Submission(cells), Judged(nothing(assignment, "", "")), handout, {})
 
     for exercise in assignment.exercises:
         for check in exercise.checks[:1]:
