@@ -987,6 +987,8 @@ def _(attempt: Attempt) -> None:
     calls = [with_means(rng, random_sizes(rng, k), 3) for k in (2, 4, 5)]
     calls += [with_means(rng, [3, 3, 3], 2), with_means(rng, [1, 1, 1], 1)]
     calls += [with_means(rng, [4, 3, 2], 3, 1000.0) for _ in range(2)]
+    for _, biases, _ in calls[-2:]:
+        biases[1][:] = rng.permutation([-2e4, 0.0, 2e4])  # whatever the rest: exp of it overflows
     attempt.compare(calls)
     means, biases, weights = with_means(rng, [3, 4, 2], 3)
     watched = attempt.call_many([(means, biases, weights)] * 2)

@@ -135,6 +135,11 @@ class Machine(NamedTuple):
         v, h = (bit_states(n) for n in self.W.shape)
         return _bit_laws(self.b + v @ self.W, h) @ _bit_laws(self.a + h @ self.W.T, v)
 
+    def step_law_through_means(self) -> Array:
+        """The same where the hidden units pass their means on and are not drawn: a mistake."""
+        v = bit_states(len(self.a))
+        return _bit_laws(self.a + sigmoid(self.b + v @ self.W) @ self.W.T, v)
+
 
 def _bit_laws(fields: Array, states: Array) -> Array:
     """Π_i p_i^x_i (1 - p_i)^(1 - x_i) of every row of fields and every state."""
@@ -166,16 +171,22 @@ def wandering_machine(rng: np.random.Generator) -> tuple[Machine, Array]:
 
 
 def telling_start(rng: np.random.Generator) -> tuple[Machine, Array]:
-    """A machine of three visible units and a start where each of three steps changes the law visibly."""
+    """A machine of three visible units and a start where each of three steps changes the law visibly.
+
+    So does drawing the hidden units in at least one of the steps.
+    """
     while True:
         theta = machine(rng, 3, 4, 1.6)
-        step = theta.step_law()
+        step, means = theta.step_law(), theta.step_law_through_means()
         states = bit_states(3)
         index = int(rng.integers(8))
         laws = [np.linalg.matrix_power(step, k)[index] for k in (1, 2, 3)]
         uniform = np.full(8, 1 / 8) @ step
         gaps = [abs((x - y) @ states).max() for x, y in itertools.combinations([*laws, uniform], 2)]
-        if min(gaps) > 0.09 and laws[0].min() > 0.002:
+        drawing = [
+            abs((np.linalg.matrix_power(means, k)[index] - laws[k - 1]) @ states).max() for k in (1, 2, 3)
+        ]
+        if min(gaps) > 0.09 and max(drawing) > 0.08 and laws[0].min() > 0.002:
             return theta, states[index]
 
 
@@ -680,7 +691,8 @@ def _(attempt: Attempt) -> None:
     rng = attempt.rng
     theta, _ = telling_start(rng)
     step, states = theta.step_law(), bit_states(3)
-    starts = rng.choice(8, 3, replace=False)
+    # Where drawing the hidden units matters most.
+    starts = abs(step - theta.step_law_through_means()).max(1).argsort()[-3:]
     others = np.setdiff1d(np.arange(8), starts)
     data = states[rng.choice(others, 6)]
 
