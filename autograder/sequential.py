@@ -9,8 +9,6 @@ at most β, so by the union bound P(correct code fails) ≤ α.
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from scipy.special import bdtr, bdtrc
-
 ALPHA = 1e-9
 """False-failure bound of one check: 10,000 students × 50 such checks fail anyone wrongly with p ≤ 0.0005."""
 
@@ -30,6 +28,8 @@ class Count:
     @property
     def p_value(self) -> float:
         """Twice the smaller exact binomial tail: super-uniform if the law is right."""
+        from scipy.special import bdtr, bdtrc  # here: whoever only reads checks starts without SciPy
+
         if self.probability <= 0.0 or self.probability >= 1.0:
             return 1.0 if self.hits == round(self.probability) * self.draws else 0.0
         at_most = bdtr(self.hits, self.draws, self.probability)
