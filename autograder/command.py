@@ -55,7 +55,7 @@ Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
 
 def main() -> NoReturn:
     """Run the command; a failure that the user can mend is one clear message, without a traceback."""
-    gc.set_threshold(20_000, 20)  # what is imported is no garbage, and most of what these commands make is kept
+    gc.set_threshold(20_000, 20)  # what is imported is no garbage: to look for some takes time
     # jsonschema's checker of IRIs, which no notebook needs: parsing its grammar takes a second of every command.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
