@@ -60,6 +60,7 @@ def main() -> NoReturn:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         code = app(standalone_mode=False)
+        gc.freeze()  # leave at once: nothing is left to be tidied
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, typer.Abort):
         _fail("stopped; what was graded is kept, and the next run goes on from there", 130)

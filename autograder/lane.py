@@ -7,6 +7,7 @@ gradebook. Jobs and answers are lines of JSON on standard input and output.
 import contextlib
 import ctypes
 import dataclasses
+import gc
 import hashlib
 import json
 import os
@@ -145,6 +146,7 @@ def nothing(assignment: Assignment, reason: str, isolation: str) -> Report:
 def serve(name: str, isolation: str, control: socket.socket | None = None) -> int:
     """Answer jobs until standard input ends; `control` leads to a zygote to share, if there is one."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    gc.set_threshold(20_000, 20)
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a check prints must not be taken for an answer
 
@@ -156,6 +158,7 @@ def serve(name: str, isolation: str, control: socket.socket | None = None) -> in
     except NoIsolation as error:
         say(event="refused", reason=str(error))
         return 1
+    gc.freeze()  # what is imported stays: no later collection need look at it
     with lane:
         say(event="ready", isolation=lane.sandbox.description, environment=lane.environment)
         for line in sys.stdin:
