@@ -149,6 +149,15 @@ def test_a_judge_that_leaves_takes_its_submission_along_and_no_other_judges(requ
     assert others[1].start().run_cell("print(1)", 5)["stdout"] == "1\n"  # in a zygote of its own
 
 
+def test_a_zygote_that_is_gone_between_two_submissions_is_replaced(request):
+    isolation, (ours, theirs) = module.Sandbox(), socket.socketpair()
+    isolation.share(theirs)
+    other = module.Sandbox(control=ours)
+    request.addfinalizer(other.close)
+    isolation.close()
+    assert other.start().run_cell("print(1)", 5)["stdout"] == "1\n"
+
+
 def test_a_judge_who_is_hung_up_on_starts_a_sandbox_of_its_own(request):
     ours, theirs = socket.socketpair()
     theirs.close()
