@@ -26,5 +26,5 @@ def grade(notebook: str | Path, assignment: str, isolation: str = "auto") -> Rep
 
     loaded = load_assignment(assignment)
     data = read_bytes(Path(notebook))
-    with Sandbox(isolation, loaded.provides) as sandbox:
+    with Sandbox(isolation, loaded.provides, loaded.imports) as sandbox:
         return judge(data, loaded, sandbox, Course.here().key()).report

@@ -118,11 +118,17 @@ class Exercise:
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """All exercises of one chapter, and the modules of ebmkit that its notebook may import while graded."""
+    """All exercises of one chapter.
+
+    While graded, a notebook may import the modules of ebmkit that `provides` names, and any other package. What
+    its own cells import besides NumPy and Matplotlib stands in `imports`: the sandbox imports that beforehand, so
+    that no submission waits for it, and nothing else, as whatever it holds makes every fork slower.
+    """
 
     name: str
     exercises: tuple[Exercise, ...]
     provides: tuple[str, ...] = ("chance", "data")
+    imports: tuple[str, ...] = ()
 
     def exercise(self, name: str) -> Exercise:
         return next(e for e in self.exercises if e.name == name)

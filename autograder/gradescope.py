@@ -25,6 +25,7 @@ from typing import Any
 import autograder
 from autograder import inbox
 from autograder.course import Course
+from autograder.exercise import Assignment
 from autograder.floor import floor_of, require
 from autograder.judge import judge
 from autograder.lane import nothing
@@ -151,7 +152,7 @@ def run(root: Path) -> Report:
     settings = json.loads((source / "settings.json").read_text())
     assignment = assignment_named(settings["assignment"])
     key = bytes.fromhex((source / "grading.key").read_text().strip())
-    with _sandbox(assignment.provides, root) as sandbox:
+    with _sandbox(assignment, root) as sandbox:
         require(sandbox.description, settings["floor"])
         try:
             data = inbox.read(notebook_in(root / "submission", assignment.name))
@@ -163,15 +164,15 @@ def run(root: Path) -> Report:
     return report
 
 
-def _sandbox(provides: tuple[str, ...], root: Path) -> Sandbox:
+def _sandbox(assignment: Assignment, root: Path) -> Sandbox:
     try:
-        return Sandbox("auto", provides)
+        return Sandbox("auto", assignment.provides, assignment.imports)
     except NoIsolation as error:
         print(f"{error}\nStudent code runs as another user of this container instead.")
     for folder in (root / "source", root / "results"):
         if folder.stat().st_mode & 0o077 or folder.stat().st_uid != 0:
             raise NotPrivate(f"{folder} must be closed to everybody but root (chmod 700)")
-    return Sandbox("user", provides)
+    return Sandbox("user", assignment.provides, assignment.imports)
 
 
 def notebook_in(folder: Path, name: str) -> Path:

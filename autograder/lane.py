@@ -43,7 +43,7 @@ class Lane:
         self.store = Store(course, name)
         self.key = course.key()
         warm_up(self.assignment, self.handout)
-        self.sandbox = Sandbox(isolation, self.assignment.provides, control)
+        self.sandbox = Sandbox(isolation, self.assignment.provides, self.assignment.imports, control)
 
     def __enter__(self) -> "Lane":
         return self

@@ -76,16 +76,23 @@ def find_bubblewrap() -> str | None:
 class Sandbox:
     """One zygote and the way to it. Use as a context manager; one submission at a time.
 
+    Of ebmkit, submissions find the modules in `provided` alone; the zygote imports `imports` beforehand.
+
     Where every submission has namespaces of its own, a zygote can serve several judges: `share` is for its owner,
     and another judge gives the socket's other end as `control`. If it does not serve, that judge starts its own.
     """
 
     def __init__(
-        self, isolation: str = "auto", provided: tuple[str, ...] = (), control: socket.socket | None = None
+        self,
+        isolation: str = "auto",
+        provided: tuple[str, ...] = (),
+        imports: tuple[str, ...] = (),
+        control: socket.socket | None = None,
     ) -> None:
         if isolation not in ("auto", *LEVELS):
             raise ValueError(f"isolation must be auto, {', '.join(LEVELS)}; got {isolation!r}")
         self.provided = provided
+        self.imports = imports
         self._uids = itertools.cycle(range(61000, 62000))
         self._home = tempfile.TemporaryDirectory(prefix="ebm-sandbox-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -234,7 +241,7 @@ class Sandbox:
                 "nested": level == "namespaces",
                 "alone": level not in WITHOUT_BUBBLEWRAP,
                 "walls": level != "none",
-                "provided": self.provided,
+                "imports": self.imports,
             }
         )
         if level == "user":

@@ -1151,5 +1151,4 @@ def pass_in_torch(means, biases, weights):
 assignment = Assignment(
     "boltzmann_machines",
     (energies, conditionals, gibbs_step, log_likelihood, dbm_energy, mean_field_pass),
-    provides=("data", "chance"),
 )

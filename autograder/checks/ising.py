@@ -1456,5 +1456,4 @@ def log_ratio_by_differences(image, other, coupling):
 assignment = Assignment(
     "ising",
     (energy, conditional, gibbs_sweep, denoise, map_estimate, log_ratio),
-    provides=("data", "chance"),
 )

@@ -875,5 +875,4 @@ def gradient_by_loops(log_p, weights, data):
 assignment = Assignment(
     "product_of_experts",
     (product_of_gaussians, and_or, log_product, sample_product, weight_gradient),
-    provides=("data", "chance"),
 )

@@ -173,11 +173,16 @@ def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
         return _array(value.array, blobs, "tensor")
     if isinstance(value, np.generic | np.ndarray):
         return _array(np.asarray(value), blobs, "array" if isinstance(value, np.ndarray) else "scalar")
-    if kind.__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
+    if is_tensor(value):
         return _array(value.detach().cpu().resolve_conj().resolve_neg().numpy(), blobs, "tensor")
     if isinstance(value, Foreign):
         return {"!": "foreign", "type": value.type_name}
     return {"!": "foreign", "type": kind.__name__[:80]}
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is torch's tensor, or says so; torch need not be imported."""
+    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
 
 
 def _array(array: np.ndarray, blobs: list[bytes], tag: str) -> Any:

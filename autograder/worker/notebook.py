@@ -18,7 +18,6 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -291,7 +290,8 @@ def _wait(child: int, line: socket.socket) -> str:
 def seed_everything(seed: int) -> None:
     """So that code which uses global generators gets the same numbers for the same submission."""
     np.random.seed(seed % 2**32)
-    torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed looks for every kind of device
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed looks for every kind of device
 
 
 def answer_calls(shell: Shell, line: socket.socket) -> int:
@@ -332,6 +332,6 @@ def _answer(shell: Shell, request: dict[str, Any]) -> list[dict[str, Any]]:
             break
         outcome = {"value": value, "seconds": time.perf_counter() - start}
         if request.get("arguments"):
-            outcome["arguments"] = [a for a in arguments if isinstance(a, np.ndarray | torch.Tensor)]
+            outcome["arguments"] = [a for a in arguments if isinstance(a, np.ndarray) or codec.is_tensor(a)]
         outcomes.append(outcome)
     return outcomes

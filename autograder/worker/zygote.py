@@ -91,8 +91,8 @@ class Zygote:
         gc.disable()  # nothing that is imported is garbage; to look for some takes a sixth of the time
         import notebook  # the imports that are worth forking for
 
-        for name in settings["provided"]:  # compiled once, not in every fork
-            importlib.import_module(f"ebmkit.{name}")
+        for name in settings["imports"]:
+            importlib.import_module(name)
         self.notebook = notebook
         self.shell = notebook.make_shell()
         gc.collect()
