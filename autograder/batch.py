@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import selectors
 import socket
@@ -26,7 +27,7 @@ from autograder import inbox
 from autograder.course import Course
 from autograder.exercise import Assignment
 from autograder.floor import floor_of, require
-from autograder.gradebook import Book, GradebookError
+from autograder.gradebook import Book, GradebookError, Graded
 from autograder.notebook_outputs import Entry, Handout
 from autograder.report import UNGRADED
 from autograder.sandbox import NoIsolation, Sandbox
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 2
 JOB_SECONDS = 2700.0
 """A lane that has not answered by then is taken for hung; the judge's own limits end every submission earlier."""
+
+TOGETHER_SECONDS = 0.5
+"""Verdicts that come within this time are written to the gradebook in one transaction."""
 
 
 class NothingToGrade(RuntimeError):
@@ -95,16 +99,16 @@ class LaneProcess:
         )
         assert self.process.stdout is not None
         self.output = self.process.stdout.fileno()
-        self.job: Job | None = None
+        self.jobs: deque[Job] = deque()
         self.deadline = time.monotonic() + JOB_SECONDS
         self.ready = False
         self._heard = b""
 
     def give(self, job: Job) -> None:
         assert self.process.stdin is not None
-        self.job = job
-        self.deadline = time.monotonic() + JOB_SECONDS
-        job.attempts += 1
+        if not self.jobs:
+            self.deadline = time.monotonic() + JOB_SECONDS
+        self.jobs.append(job)
         with contextlib.suppress(OSError):  # a dead lane shows when it is read, and the job is tried again
             self.process.stdin.write(job.to_json().encode() + b"\n")
             self.process.stdin.flush()
@@ -116,6 +120,11 @@ class LaneProcess:
             return None
         *lines, self._heard = (self._heard + data).split(b"\n")
         return [json.loads(line) for line in lines]
+
+    def done(self) -> Job:
+        """The job that was just answered; the next one's time begins."""
+        self.deadline = time.monotonic() + JOB_SECONDS
+        return self.jobs.popleft()
 
     def last_words(self) -> str:
         self._words.seek(0)
@@ -200,16 +209,22 @@ class Lanes:
         """Each job with its answer, in the order they are done."""
         waiting = deque(jobs)
         left = len(jobs)
+        answers: list[tuple[Job, dict[str, Any]]] = []
         while left:
             for lane in self._lanes:
-                if lane.ready and lane.job is None and waiting:
+                # One to work on, and while there are plenty one to go on with, so that no lane waits for us.
+                while lane.ready and waiting and len(lane.jobs) < 1 + (len(waiting) > len(self._lanes)):
                     lane.give(waiting.popleft())
+            yield from answers  # while the lanes are at work again
+            answers = []
             for job, message in self._messages():
-                if message["event"] == "died" and job.attempts < ATTEMPTS:
+                job.attempts += message["event"] == "died"
+                if message["event"] == "returned" or (message["event"] == "died" and job.attempts < ATTEMPTS):
                     waiting.appendleft(job)
                     continue
                 left -= 1
-                yield job, message
+                answers.append((job, message))
+        yield from answers
 
     def _add(self) -> None:
         lane = self._start()
@@ -218,7 +233,7 @@ class Lanes:
 
     def _messages(self) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Answers to jobs, once at least one lane has said something or died."""
-        for lane in [lane for lane in self._lanes if time.monotonic() > lane.deadline and lane.job]:
+        for lane in [lane for lane in self._lanes if time.monotonic() > lane.deadline and lane.jobs]:
             yield from self._bury(lane)
         for event, _ in self._selector.select(1.0):
             lane = event.data
@@ -232,8 +247,7 @@ class Lanes:
                 if message["event"] == "ready":
                     self._welcome(lane, message["isolation"])
                     continue
-                job, lane.job = lane.job, None
-                yield job, message
+                yield lane.done(), message
 
     def _welcome(self, lane: LaneProcess, isolation: str) -> None:
         self.isolation = self.isolation or isolation
@@ -245,7 +259,7 @@ class Lanes:
             list(self._bury(lane))
 
     def _bury(self, lane: LaneProcess) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """Replace a dead lane; its job, if any, is answered with its death."""
+        """Replace a dead lane; the job it was at is answered with its death, and what it had yet to do returned."""
         self._selector.unregister(lane.output)
         self._lanes.remove(lane)
         words = lane.last_words()
@@ -255,9 +269,11 @@ class Lanes:
             if self._never_ready > 3:
                 raise LaneFailure(f"a lane of the grader could not start: {words}")
         self._add()
-        if lane.job is not None:
+        for job in list(lane.jobs)[:0:-1]:
+            yield job, {"event": "returned"}
+        if lane.jobs:
             reason = f"the grader's process died {ATTEMPTS} times on this submission ({words})"
-            yield lane.job, {"event": "died", "reason": reason}
+            yield lane.jobs[0], {"event": "died", "reason": reason}
 
 
 def grade(
@@ -289,8 +305,11 @@ def grade(
         reached = lanes.wait_until_ready()
         require(reached, floor)
         environment = fingerprint(assignment, reached, course.key())
-        for job, message in lanes.run(run.jobs(wanted, environment)):
-            run.take(job, message)
+        try:
+            for job, message in lanes.run(run.jobs(wanted, environment)):
+                run.take(job, message)
+        finally:
+            run.settle()
         book.penalize(name)
     return sorted(run.rows, key=lambda row: row.student)
 
@@ -342,6 +361,8 @@ class _Run:
         self.rows: list[Row] = []
         self.maximum = 0.0
         self.by_hand = 0.0
+        self.unsettled: list[tuple[str, Graded, Row]] = []  # each with its verdict's key
+        self.settled = -math.inf
 
     def jobs(self, students: list[str], environment: bytes) -> list[Job]:
         """What is still to be done; who is done already goes straight into the rows."""
@@ -383,23 +404,47 @@ class _Run:
         return True
 
     def take(self, job: Job, message: dict[str, Any]) -> None:
-        """Write the gradebook for everyone whose verdict this is."""
+        """Hear the verdict of everyone whose it is, and write the gradebook unless it was written just now."""
         for target in job.targets:
             student = target["student"]
-            reason = message.get("reason", "")
             if message["event"] == "done":
-                entries = [Entry(**entry) for entry in message["students"][student]]
+                when = inbox.timestamp(self.course, student, self.name)
+                entries = tuple(Entry(**entry) for entry in message["students"][student])
+                notes = (*target["notes"], *message["notes"])
+                row = Row(student, message["status"], message["score"], self.maximum, notes)
+                self.unsettled.append((job.key, Graded(student, when, entries), row))
+            else:
+                self._fail(student, message["reason"])
+        if time.monotonic() > self.settled + TOGETHER_SECONDS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what was heard into the gradebook, all at once; where that fails, one by one."""
+        together, self.unsettled = self.unsettled, []
+        written = len(together) > 1 and not self._refusal([graded for _, graded, _ in together])
+        for key, graded, row in together:
+            reason = "" if written else self._refusal([graded])
+            if not reason:
                 try:
-                    when = inbox.timestamp(self.course, student, self.name)
-                    self.book.record(self.name, student, when, entries)
-                    self.store.record(student, job.key)
-                except (GradebookError, OSError) as error:
+                    self.store.record(graded.student, key)
+                except OSError as error:
                     reason = str(error)
             if reason:
-                self._add(Row(student, UNGRADED, None, self.maximum, (reason,)))
+                self._fail(graded.student, reason)
             else:
-                notes = (*target["notes"], *message["notes"])
-                self._add(Row(student, message["status"], message["score"], self.maximum, notes))
+                self._add(row)
+        self.settled = time.monotonic()
+
+    def _refusal(self, graded: list[Graded]) -> str:
+        """Why the gradebook did not take these; empty if it did."""
+        try:
+            self.book.record(self.name, graded)
+        except (GradebookError, OSError) as error:
+            return str(error)
+        return ""
+
+    def _fail(self, student: str, reason: str) -> None:
+        self._add(Row(student, UNGRADED, None, self.maximum, (reason,)))
 
     def _add(self, row: Row) -> None:
         row = dataclasses.replace(row, by_hand=self.by_hand)

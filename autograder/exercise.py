@@ -339,6 +339,8 @@ def shape_complaint(value: Any, expected: Any) -> str:
         return next((c for v, e in zip(value, expected) if (c := shape_complaint(v, e))), "")
     if isinstance(expected, str):
         return "" if isinstance(value, str) else f"your function returned {describe(value)}; expected text"
+    if type(value) is float and isinstance(expected, float):
+        return "your function returned NaN" if math.isnan(value) and not math.isnan(expected) else ""
     target = numpy_of(expected)
     wanted = "a number" if target.ndim == 0 else f"an array of shape {target.shape}"
     try:
@@ -388,6 +390,9 @@ def close(value: Any, expected: Any, rtol: float, atol: float) -> bool:
         return all(close(v, e, rtol, atol) for v, e in zip(value, expected))
     if isinstance(expected, str):
         return bool(value == expected)
+    if type(value) is float and isinstance(expected, float):  # what most answers are, forty times as fast
+        near = abs(value - expected) <= atol + rtol * abs(expected) < math.inf
+        return bool(near or value == expected or (math.isnan(value) and math.isnan(expected)))
     found, target = numpy_of(value), numpy_of(expected)
     return bool(np.allclose(found.reshape(target.shape), target, rtol=rtol, atol=atol, equal_nan=True))
 

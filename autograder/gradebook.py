@@ -33,6 +33,15 @@ class Person:
     lms_user_id: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Graded:
+    """What the gradebook is told of one student's submission; `timestamp` is empty if nobody knows it."""
+
+    student: str
+    timestamp: str
+    entries: tuple[Entry, ...]
+
+
 class GradebookError(RuntimeError):
     """The gradebook could not be read or written; the message says why."""
 
@@ -159,10 +168,17 @@ class Book:
                 found.setdefault(comment.name, {})["comment"] = comment.manual_comment
         return found
 
-    def record(self, assignment: str, student: str, timestamp: str, entries: Iterable[Entry]) -> None:
-        """Write one student's scores and comments, all or none."""
-        with self._reported("written"), self._one_transaction():
-            self._record(assignment, student, timestamp, {entry.grade_id: entry for entry in entries})
+    def record(self, assignment: str, graded: Iterable[Graded]) -> None:
+        """Write scores and comments of some students, all or none."""
+        graded = list(graded)
+        with self._reported("written"), self._one_transaction() as session:
+            for one in graded:
+                self._book.update_or_create_student(one.student)
+            session.flush()
+            submissions = [self._submission(assignment, one) for one in graded]
+            session.flush()
+            for submission, one in zip(submissions, graded):
+                _fill(submission, {entry.grade_id: entry for entry in one.entries})
 
     @contextlib.contextmanager
     def _reported(self, what: str) -> Iterator[None]:
@@ -178,36 +194,26 @@ class Book:
             raise GradebookError(reason) from None
 
     @contextlib.contextmanager
-    def _one_transaction(self) -> Iterator[None]:
-        """nbgrader commits after each of its steps; here it is once, after all: whole, and three times as fast."""
+    def _one_transaction(self) -> Iterator[Any]:
+        """nbgrader commits after each of its steps; here it is once, after all: whole, and many times as fast."""
         session = self._book.db()
-        session.commit = session.flush
+        session.commit = lambda: None
         logging.getLogger("tornado.application").addFilter(_silent)  # where nbgrader puts its tracebacks
         try:
-            yield
+            with session.no_autoflush:
+                yield session
         finally:
             del session.commit
             logging.getLogger("tornado.application").removeFilter(_silent)
         session.commit()
 
-    def _record(self, assignment: str, student: str, timestamp: str, entries: dict[str, Entry]) -> None:
-        self._book.update_or_create_student(student)
-        when = _when(timestamp)
+    def _submission(self, assignment: str, graded: Graded) -> Any:
+        when = _when(graded.timestamp)
         with warnings.catch_warnings():  # nbgrader adds a submission in an order that SQLAlchemy remarks on
             warnings.simplefilter("ignore")
-            submission = self._book.update_or_create_submission(
-                assignment, student, **({"timestamp": when} if when else {})
+            return self._book.update_or_create_submission(
+                assignment, graded.student, **({"timestamp": when} if when else {})
             )
-        for notebook in submission.notebooks:
-            for grade in notebook.grades:
-                entry = entries.get(grade.name)
-                if entry is not None:
-                    grade.auto_score = entry.score
-                    grade.needs_manual_grade = grade.manual_score is not None or entry.score is None
-            for comment in notebook.comments:
-                entry = entries.get(comment.name)
-                if entry is not None:
-                    comment.auto_comment = entry.comment or None
 
     def penalize(self, assignment: str) -> None:
         """Set everyone's penalty for late work, as nbgrader's `AssignLatePenalties` is configured to."""
@@ -261,6 +267,20 @@ class Book:
                 }
                 for submission in self._book.assignment_submissions(assignment)
             }
+
+
+def _fill(submission: Any, entries: dict[str, Entry]) -> None:
+    """The automatic scores and comments of a submission, as nbgrader's database has them."""
+    for notebook in submission.notebooks:
+        for grade in notebook.grades:
+            entry = entries.get(grade.name)
+            if entry is not None:
+                grade.auto_score = entry.score
+                grade.needs_manual_grade = grade.manual_score is not None or entry.score is None
+        for comment in notebook.comments:
+            entry = entries.get(comment.name)
+            if entry is not None:
+                comment.auto_comment = entry.comment or None
 
 
 def _silent(_record: logging.LogRecord) -> bool:

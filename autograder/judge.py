@@ -108,7 +108,7 @@ def judge(
     finally:
         if run.line is not None:
             run.line.channel.close()  # the fork ends with everything else: no need to wait for it alone
-        sandbox.end()
+        sandbox.dismiss()
     notes = [
         *submission.notes,
         *reading.missing(submission, [e.name for e in assignment.exercises]),

@@ -99,6 +99,7 @@ class Sandbox:
         self._log: IO[bytes] | None = None
         self._control: socket.socket | None = None
         self._session: Session | None = None
+        self._ending = False  # a submission is dismissed, and the zygote has not said yet that it is gone
         self._number = 0
         self._heard = b""
         self.walls: tuple[str, ...] = ()
@@ -146,14 +147,21 @@ class Sandbox:
         self._session = Session(ours, self)
         return self._session
 
+    def dismiss(self) -> None:
+        """Have the running submission ended, if there is one, without waiting for it."""
+        session, self._session = self._session, None
+        if session is not None and self._control is not None:
+            session.channel.close()
+            self._ending = True
+            with contextlib.suppress(OSError):
+                self._control.sendall(json.dumps({"do": "end", "number": self._number}).encode() + b"\n")
+
     def end(self) -> str:
         """End the running submission, if any; returns the zygote's word on why it ended."""
-        session, self._session = self._session, None
-        if session is None or self._control is None:
+        self.dismiss()
+        if not self._ending:
             return ""
-        session.channel.close()
-        with contextlib.suppress(OSError):
-            self._control.sendall(json.dumps({"do": "end", "number": self._number}).encode() + b"\n")
+        self._ending = False
         while event := self._event(10.0):
             if event.get("number") == self._number:
                 return str(event.get("reason", ""))
@@ -351,6 +359,7 @@ class Sandbox:
 
     def _kill(self) -> None:
         self._session = None
+        self._ending = False
         self._heard = b""
         if self._control is not None:
             self._control.close()

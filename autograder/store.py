@@ -133,10 +133,13 @@ class Store:
             return None
 
     def save(self, key: str, judged: Judged) -> None:
-        """Keep a verdict; its `.json` is written last, so a verdict that is there is whole."""
+        """Keep a verdict; its `.json` is written last, so a verdict that is there is whole.
+
+        If the machine stops before they reach the disk, `load` finds them damaged, and the verdict is made again.
+        """
         outputs = [dataclasses.asdict(output) for output in bounded(judged.outputs)]
-        write_atomically(self.folder / f"{key}.outputs", json.dumps(outputs).encode())
-        write_atomically(self.folder / f"{key}.json", judged.report.to_json().encode())
+        write_atomically(self.folder / f"{key}.outputs", json.dumps(outputs).encode(), durable=False)
+        write_atomically(self.folder / f"{key}.json", judged.report.to_json().encode(), durable=False)
 
     def recorded(self, student: str) -> str:
         """The key of the verdict that stands in gradebook and feedback for `student`; empty if none does."""

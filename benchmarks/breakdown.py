@@ -85,7 +85,7 @@ def measure(name: str, count: int) -> dict[str, Any]:
     """Mean milliseconds of each part."""
     from autograder import inbox, lane, sandbox
     from autograder.course import Course
-    from autograder.gradebook import Book
+    from autograder.gradebook import Book, Graded
     from autograder.notebook_outputs import Entry
 
     course = Course.here()
@@ -111,7 +111,7 @@ def measure(name: str, count: int) -> dict[str, Any]:
             if judged.report.score != sum(e.points for e in grader.assignment.exercises):
                 raise SystemExit(f"a right notebook got {judged.report.score:g}")
             entries = grader.write(student, data, judged, [], {})
-            book.record(name, student, "", [Entry(**entry) for entry in entries])
+            book.record(name, [Graded(student, "", tuple(Entry(**entry) for entry in entries))])
         wall = time.perf_counter() - start
         processor = processor_seconds() - processor
     inside = sum(spent[part] for part in list(spent) if part not in ("judge",) and "write" not in part)

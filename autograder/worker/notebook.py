@@ -9,6 +9,7 @@ import gc
 import io
 import math
 import os
+import random
 import select
 import signal
 import socket
@@ -289,6 +290,7 @@ def _wait(child: int, line: socket.socket) -> str:
 
 def seed_everything(seed: int) -> None:
     """So that code which uses global generators gets the same numbers for the same submission."""
+    random.seed(seed)
     np.random.seed(seed % 2**32)
     if torch := sys.modules.get("torch"):
         torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed looks for every kind of device

@@ -1,12 +1,14 @@
 """An assignment whose cells and checks cost next to nothing: what is left is the price of grading itself."""
 
 import inspect
+from typing import TYPE_CHECKING
 
-import nbformat
 import numpy as np
-from nbformat import NotebookNode
 
 from autograder.exercise import Assignment, Attempt, Exercise
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 DRAWS = 20
 POINTS = 20
@@ -89,8 +91,10 @@ def _assertion(function, arguments) -> str:
     return f"assert np.isclose({function.__name__}({shown}), {float(function(*arguments))!r})"
 
 
-def solved_notebook() -> NotebookNode:
+def solved_notebook() -> "NotebookNode":
     """The solution with nbgrader's metadata, as `autograder.percent.nbgrader_notebook` gives one."""
+    import nbformat
+
     cells = [nbformat.v4.new_code_cell("import numpy as np", id="plain-00")]
     rng = np.random.default_rng(1)
     for function, draw in CALLS.items():
@@ -104,7 +108,9 @@ def solved_notebook() -> NotebookNode:
     return notebook
 
 
-def _cell(grade_id: str, source: str, solution: bool) -> NotebookNode:
+def _cell(grade_id: str, source: str, solution: bool) -> "NotebookNode":
+    import nbformat
+
     marks = {"schema_version": 3, "grade_id": grade_id, "solution": solution, "grade": not solution}
     marks |= {"locked": not solution, "task": False} | ({} if solution else {"points": float(POINTS)})
     return nbformat.v4.new_code_cell(source, id=grade_id, metadata={"nbgrader": marks})

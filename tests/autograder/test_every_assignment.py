@@ -4,8 +4,10 @@
 A correct sampler fails a check by chance with probability at most 1e-9, so all of this fails by chance below 1e-5.
 """
 
+import ast
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -78,11 +80,20 @@ def test_points_add_to_90_and_every_exercise_has_alternatives_mistakes_and_hints
         assert assignment.name not in assignment.provides
 
 
+@pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
+def test_the_sandbox_imports_beforehand_what_the_notebook_imports(assignment: Assignment) -> None:
+    tree = ast.parse((percent.SOLUTIONS / f"{assignment.name}.py").read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {name for name in imported if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert set(assignment.imports) == imported - {"numpy", "matplotlib.pyplot"}
+
+
 @pytest.fixture(scope="module", params=ASSIGNMENTS.values(), ids=list(ASSIGNMENTS))
 def classroom(request: pytest.FixtureRequest) -> Iterator[tuple[Assignment, Sandbox]]:
     """Each assignment in turn, with a sandbox that provides what its notebook may import."""
     try:
-        with Sandbox(provided=request.param.provides) as sandbox:
+        with Sandbox("auto", request.param.provides, request.param.imports) as sandbox:
             yield request.param, sandbox
     except NoIsolation as error:
         if os.environ.get("EBM_REQUIRE_ALL"):

@@ -102,7 +102,7 @@ def test_samples_are_written_where_nbgrader_looks_for_submissions(tmp_path):
 @pytest.fixture(scope="module")
 def sandbox():
     try:
-        with Sandbox(provided=ASSIGNMENT.provides) as opened:
+        with Sandbox("auto", ASSIGNMENT.provides, ASSIGNMENT.imports) as opened:
             yield opened
     except NoIsolation as error:
         if os.environ.get("EBM_REQUIRE_ALL"):

@@ -311,13 +311,32 @@ def test_the_judge_can_see_whether_arguments_were_changed(sandbox):
 def test_the_same_seed_gives_unseeded_code_the_same_numbers(sandbox):
     session = sandbox.start()
     session.run_cell(
-        "import numpy as np, torch\ndef f(): return np.random.random() + float(torch.rand(()))", 5
+        "import random, numpy as np, torch\n"
+        "def f(): return np.random.random() + float(torch.rand(())) + random.random()",
+        5,
     )
     drawn = []
     for seed in (1, 1, 2):
         with session.check(5, seed) as line:
             drawn.append(float(line.call("f", [((), {})])[0]["value"]))
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_every_submission_starts_from_the_same_random_numbers(sandbox):
+    draw = "import random, numpy as np; print(random.random(), np.random.random())"
+    assert text(run(sandbox, draw)) == text(run(sandbox, draw))
+
+
+def test_who_is_dismissed_is_gone_before_the_next_one_begins(sandbox):
+    alive = "import os; print(len([p for p in os.listdir('/proc') if p.isdigit()]))"
+    alone = text(run(sandbox, alive))
+    session = sandbox.start()
+    session.run_cell("import os, time; os.fork() or time.sleep(600)", 1)
+    assert text(session.run_cell(alive, 10)) == f"{int(alone) + 1}\n"
+    sandbox.dismiss()
+    assert text(run(sandbox, alive)) == alone
+    assert sandbox.end() == "stopped"
+    assert sandbox.end() == ""
 
 
 def test_a_process_that_ends_itself_is_dead_and_the_sandbox_lives_on(sandbox):

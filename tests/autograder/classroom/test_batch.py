@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from nbgrader.api import InvalidEntry
 
+from autograder import batch
 from autograder.batch import NothingToGrade
+from autograder.gradebook import Book
 from autograder.lane import Lane
 from autograder.sandbox import NoIsolation
 from autograder.store import Busy, Lock, Store
@@ -262,6 +265,44 @@ def test_a_submission_that_kills_two_lanes_is_ungraded_and_the_others_are_graded
     rows = classroom.grade()
     assert {name: row.status for name, row in rows.items()} == {"ada": "ungraded", "bob": "graded"}
     assert "died 2 times" in rows["ada"].notes[0]
+
+
+@pytest.mark.parametrize(("kills", "ungraded"), [(1, set()), (2, {"student0"})])
+def test_what_a_killed_lane_had_yet_to_do_is_done_by_the_next(classroom, right, sabotage, kills, ungraded):
+    for number in range(5):
+        classroom.submit(f"student{number}", right | {"toy-01": f"import numpy as np  # {number}"})
+    sabotage(f"kill {kills}")
+    rows = classroom.grade()
+    assert {name for name, row in rows.items() if row.status == "ungraded"} == ungraded
+    assert {row.score for name, row in rows.items() if name not in ungraded} == {80}
+
+
+def test_who_the_gradebook_refuses_costs_nobody_else_of_the_same_transaction(classroom, right, monkeypatch):
+    for number in range(5):
+        classroom.submit(f"student{number}", right | {"toy-01": f"import numpy as np  # {number}"})
+    add, sizes, write = Book._submission, [], Book.record
+
+    def refuse(book, assignment, graded):
+        if graded.student == "student3":
+            raise InvalidEntry("nobody knows student3")
+        return add(book, assignment, graded)
+
+    def record(book, assignment, graded):
+        sizes.append(len(graded))
+        write(book, assignment, graded)
+
+    monkeypatch.setattr(Book, "_submission", refuse)
+    monkeypatch.setattr(Book, "record", record)
+    monkeypatch.setattr(batch, "TOGETHER_SECONDS", 1000.0)
+    rows = classroom.grade()
+    assert sizes[:2] == [1, 4], "the first is written at once, those that soon follow it together"
+    assert {name for name, row in rows.items() if row.status == "ungraded"} == {"student3"}
+    assert "nobody knows student3" in rows["student3"].notes[0]
+    with classroom.book() as book:
+        written = {
+            submission.student_id: submission.score for submission in book.assignment_submissions("toy")
+        }
+    assert written == dict.fromkeys(("student0", "student1", "student2", "student4"), 80)
 
 
 def command(*arguments: str) -> list[str]:

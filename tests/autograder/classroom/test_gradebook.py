@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from autograder.gradebook import Book, GradebookError
+from autograder.gradebook import Book, GradebookError, Graded
 from autograder.notebook_outputs import Entry, NotReleased
 from autograder.store import assignment_named
 
@@ -59,9 +59,11 @@ def test_the_time_of_handing_in_is_recorded_and_nonsense_is_not(classroom, right
 
 def test_a_record_is_written_whole_or_not_at_all(classroom):
     with Book(classroom.course) as book:
-        book.record("toy", "ada", "", [Entry("double-tests", 1.0)])
+        book.record("toy", [Graded("ada", "", (Entry("double-tests", 1.0),))])
         with pytest.raises(GradebookError, match="could not be written"):
-            book.record("toy", "ada", "", [Entry("add-tests", 2.0), Entry("double-tests", object())])
+            book.record(
+                "toy", [Graded("ada", "", (Entry("add-tests", 2.0), Entry("double-tests", object())))]
+            )
     entries = classroom.entries("ada")
     assert entries.auto == {"double-tests": 1.0, "add-tests": None, "why": None}
 

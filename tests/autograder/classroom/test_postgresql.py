@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autograder.export import export_canvas
-from autograder.gradebook import Book, GradebookError, address, opened, shown_address
+from autograder.gradebook import Book, GradebookError, Graded, address, opened, shown_address
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
 
@@ -136,9 +136,11 @@ def test_a_record_is_written_whole_or_not_at_all(on_server):
     from autograder.notebook_outputs import Entry
 
     with Book(on_server.course) as book:
-        book.record("toy", "ada", "", [Entry("double-tests", 1.0)])
+        book.record("toy", [Graded("ada", "", (Entry("double-tests", 1.0),))])
         with pytest.raises(GradebookError, match="could not be written"):
-            book.record("toy", "bob", "", [Entry("add-tests", 2.0), Entry("double-tests", object())])
+            book.record(
+                "toy", [Graded("bob", "", (Entry("add-tests", 2.0), Entry("double-tests", object())))]
+            )
         assert book.scores("toy") == {"ada": {"double-tests": 1.0, "add-tests": 0.0, "why": 0.0}}
 
 
