@@ -497,6 +497,7 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     # Huge pages for the C library's heap: a fork copies far fewer page-table entries, in half the time.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "MPLCONFIGDIR": "/tmp/matplotlib",
     "IPYTHONDIR": "/tmp/ipython",
     "PYTHONHASHSEED": "0",

@@ -1173,5 +1173,5 @@ def loss_point_by_point(energy, parameters, data, negatives, alpha):
 assignment = Assignment(
     "contrastive_divergence",
     (exact_gradient, cd_gradient, pcd_step, train, contrastive_loss),
-    imports=("torch", "ebmkit.data"),
+    imports=("matplotlib.pyplot", "torch", "ebmkit.data"),
 )

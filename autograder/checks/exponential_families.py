@@ -930,5 +930,5 @@ assignment = Assignment(
         maximum_entropy,
         fisher_information,
     ),
-    imports=("torch",),
+    imports=("matplotlib.pyplot", "torch"),
 )

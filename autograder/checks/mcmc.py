@@ -1735,5 +1735,5 @@ assignment = Assignment(
         effective_sample_size,
         annealed_importance_sampling,
     ),
-    imports=("torch",),
+    imports=("matplotlib.pyplot", "torch"),
 )

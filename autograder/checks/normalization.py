@@ -961,5 +961,5 @@ def ratios_by_torch(f, x, y):
 assignment = Assignment(
     "normalization",
     (log_sum_exp, log_normalizers, volumes, flow_log_prob, enumerate_log_z, log_ratios),
-    imports=("torch",),
+    imports=("matplotlib.pyplot", "torch"),
 )

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
 import signal
 import sys
 import tempfile
@@ -288,8 +289,21 @@ def kill_all(find: Callable[[], list[int]], pid: int) -> None:
                 os.kill(other, signal.SIGKILL)
         if is_reaped(pid) and not alive:
             return
-        time.sleep(0.001)
+        _wait(pid, 0.01)
     raise OSError("some processes of a submission could not be killed")
+
+
+def _wait(pid: int, seconds: float) -> None:
+    """Until `pid` has ended, or so long."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:  # reaped already: what it left behind needs a moment
+        time.sleep(0.001)
+        return
+    try:
+        select.select([descriptor], [], [], seconds)
+    finally:
+        os.close(descriptor)
 
 
 def is_reaped(pid: int) -> bool:

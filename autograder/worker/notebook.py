@@ -117,8 +117,8 @@ class Shell(InteractiveShell):
         self.user_ns["_exit_code"] = done.returncode
 
 
-def make_shell() -> Shell:
-    """The shell every submission starts from, with the inline figure machinery already warm."""
+def make_shell(figures: bool) -> Shell:
+    """The shell every submission starts from, warm; so is the drawing of figures, where there will be some."""
     from traitlets.config import Config
 
     config = Config()
@@ -127,18 +127,29 @@ def make_shell() -> Shell:
     config.InteractiveShell.display_pub_class = Publisher
     config.InlineBackend.print_figure_kwargs = {"bbox_inches": None}  # "tight" draws every figure twice
     shell: Shell = Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
-    shell.run_cell("%matplotlib inline", store_history=False)
-    shell.run_cell(
-        "import numpy, matplotlib.pyplot\n"
-        "numpy.random.default_rng(0).random(2)\n"
-        "_ = matplotlib.pyplot.figure()\n"
-        "matplotlib.pyplot.imshow(numpy.eye(2)); matplotlib.pyplot.title('$x$')\n"
-        "matplotlib.pyplot.show(); del _",
-        store_history=False,
-    )
+    for cell in (WARMING, *([DRAWING] if figures else [])):
+        shell.run_cell(cell, store_history=False)
     shell.reset(new_session=False)
-    shell.run_cell("%matplotlib inline", store_history=False)
+    if figures:
+        shell.run_cell("%matplotlib inline", store_history=False)
     return shell
+
+
+WARMING = """
+import numpy
+def draw(n):
+    return numpy.random.default_rng(0).random(n)
+print(draw(2))
+draw(2)
+"""
+
+DRAWING = """
+%matplotlib inline
+import matplotlib.pyplot, numpy
+_ = matplotlib.pyplot.figure()
+matplotlib.pyplot.imshow(numpy.eye(2)); matplotlib.pyplot.title("$x$")
+matplotlib.pyplot.show(); del _
+"""
 
 
 def run_cell(shell: Shell, source: str, seconds: float) -> dict[str, Any]:

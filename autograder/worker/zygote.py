@@ -94,7 +94,7 @@ class Zygote:
         for name in settings["imports"]:
             importlib.import_module(name)
         self.notebook = notebook
-        self.shell = notebook.make_shell()
+        self.shell = notebook.make_shell(figures="matplotlib.pyplot" in settings["imports"])
         gc.collect()
         gc.freeze()  # or the first collection in every fork would copy every page that holds an object
         gc.enable()
@@ -109,9 +109,11 @@ class Zygote:
 
     def serve(self, owner: socket.socket) -> None:
         """Until the first judge hangs up."""
+        watched = 0.0
         while True:
+            left = max(0.0, watched + WATCH_SECONDS - time.monotonic())
             busy = any(judge.submission for judge in self.judges.values())
-            for descriptor, _event in self.poller.poll(WATCH_SECONDS * 1000 if busy else None):
+            for descriptor, _event in self.poller.poll(left * 1000 if busy else None):
                 judge = self.judges[descriptor]
                 try:
                     self.hear(judge)
@@ -121,7 +123,9 @@ class Zygote:
                             other.end("judge left")
                         return
                     self.dismiss(judge)
-            self.watch()
+            if time.monotonic() >= watched + WATCH_SECONDS:
+                self.watch()
+                watched = time.monotonic()
 
     def hear(self, judge: Judge) -> None:
         data, descriptors, _flags, _address = socket.recv_fds(judge.control, 4096, 1)

@@ -74,7 +74,8 @@ def exercise(function, draw) -> Exercise:
     return made
 
 
-assignment = Assignment("plain", tuple(exercise(function, draw) for function, draw in CALLS.items()))
+exercises = tuple(exercise(function, draw) for function, draw in CALLS.items())
+assignment = Assignment("plain", exercises, imports=())
 
 
 def hidden_asserts() -> dict[str, str]:
