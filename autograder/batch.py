@@ -82,10 +82,10 @@ class Job:
 
 
 class LaneProcess:
-    """A lane, seen from the command; on `control` it shares a sandbox."""
+    """A lane, seen from the command: on `control` it shares a sandbox, in `scratch` it leaves what we remove."""
 
     def __init__(
-        self, course: Course, name: str, isolation: str, control: socket.socket | None = None
+        self, course: Course, name: str, isolation: str, scratch: str, control: socket.socket | None = None
     ) -> None:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115
         shared = (control.fileno(),) if control is not None else ()
@@ -94,7 +94,7 @@ class LaneProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
-            env=os.environ | {"EBM_COURSE": str(course.root)},
+            env=os.environ | {"EBM_COURSE": str(course.root), "TMPDIR": scratch},
             pass_fds=shared,
         )
         assert self.process.stdout is not None
@@ -172,10 +172,11 @@ class Lanes:
 
     def __init__(self, course: Course, assignment: Assignment, isolation: str, count: int) -> None:
         self._shared = SharedSandbox(isolation, assignment)
+        self._scratch = tempfile.TemporaryDirectory(prefix="ebm-lanes-")
 
         def start() -> LaneProcess:
             with self._shared.connect() as control:
-                return LaneProcess(course, assignment.name, isolation, control)
+                return LaneProcess(course, assignment.name, isolation, self._scratch.name, control)
 
         self._start = start
         self._selector = selectors.DefaultSelector()
@@ -193,6 +194,7 @@ class Lanes:
             lane.end()
         self._shared.close()
         self._selector.close()
+        self._scratch.cleanup()
 
     @property
     def processes(self) -> list[int]:

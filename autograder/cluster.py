@@ -304,7 +304,7 @@ class Bench:
         self._scratch = tempfile.TemporaryDirectory(prefix="lane-", dir=get_worker().local_directory)
         self.course = Course(Path(self._scratch.name))
         self._lay_out(dict(order.files))
-        self.lane = LaneProcess(self.course, order.assignment, order.isolation)
+        self.lane = LaneProcess(self.course, order.assignment, order.isolation, self._scratch.name)
         message = self._heard()
         self.about = message | {"host": socket.gethostname()}
         if message["event"] == "ready":

@@ -94,7 +94,7 @@ class Sandbox:
         self.provided = provided
         self.imports = imports
         self._uids = itertools.cycle(range(61000, 62000))
-        self._home = tempfile.TemporaryDirectory(prefix="ebm-sandbox-")
+        self._home: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._control: socket.socket | None = None
@@ -105,7 +105,6 @@ class Sandbox:
         self.walls: tuple[str, ...] = ()
         self.level = "none"
         try:
-            self._stock(Path(self._home.name))
             if control is None or not self._adopt(control):
                 self._choose(isolation)
         except BaseException:
@@ -171,7 +170,8 @@ class Sandbox:
     def close(self) -> None:
         """Kill everything and remove the sandbox's folder."""
         self._kill()
-        self._home.cleanup()
+        if self._home is not None:
+            self._home.cleanup()
 
     def _is_there(self) -> bool:
         """Whether the zygote lives; its end of the control socket closes with it."""
@@ -219,9 +219,14 @@ class Sandbox:
             "you trust, say --isolation=none."
         )
 
-    def _stock(self, home: Path) -> None:
+    def _stocked(self) -> Path:
         """The folder that is mounted into the sandbox: the worker, and of ebmkit only what is provided."""
-        course = home / "course"
+        if self._home is None:
+            self._home = tempfile.TemporaryDirectory(prefix="ebm-sandbox-")
+            self._stock(Path(self._home.name) / "course")
+        return Path(self._home.name) / "course"
+
+    def _stock(self, course: Path) -> None:
         course.mkdir()
         for name in ("codec", "isolation", "materialize", "notebook", "zygote"):
             shutil.copy(WORKER / f"{name}.py", course)
@@ -242,7 +247,7 @@ class Sandbox:
         self._kill()
         self.level = level
         ours, theirs = socket.socketpair()
-        course = Path(self._home.name) / "course"
+        course = self._stocked()
         settings = json.dumps(
             {
                 "control": theirs.fileno(),
@@ -255,7 +260,7 @@ class Sandbox:
         if level == "user":
             if os.getuid() != 0:
                 raise NoIsolation("only root can run student code as another user")
-            for path in (Path(self._home.name), *Path(self._home.name).rglob("*")):
+            for path in (course.parent, *course.parent.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
         if level in WITHOUT_BUBBLEWRAP:
             command = [sys.executable, "-I", str(course / "zygote.py"), settings]

@@ -376,9 +376,10 @@ def test_an_unknown_level_of_isolation_is_named():
 
 def test_closing_a_sandbox_leaves_no_process_and_no_folder():
     opened = Sandbox()
-    process, home = opened._process, opened._home.name
+    process, home = opened._process, opened._home
     opened.start()
     opened.close()
     assert process is not None
+    assert home is not None
     assert process.poll() is not None
-    assert not os.path.exists(home)
+    assert not os.path.exists(home.name)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -331,6 +332,26 @@ def test_a_killed_command_loses_nothing_and_the_next_one_goes_on(classroom, righ
     assert {row.score for row in rows.values()} == {80}
     assert {name for name, row in rows.items() if not row.fresh} == done
     assert all(classroom.entries(name).score["add-tests"] == 40 for name in rows)
+
+
+@pytest.mark.parametrize("isolation", ["none", pytest.param("auto", marks=pytest.mark.sandbox)])
+def test_grading_leaves_nothing_in_the_temporary_folder(
+    classroom, right, sabotage, tmp_path, monkeypatch, isolation
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    classroom.submit("ada", right)
+    classroom.submit("bob", right | {"double": NAN})
+    sabotage("kill 1")
+    try:
+        assert classroom.grade(isolation=isolation)["ada"].score == 80
+    except NoIsolation as error:
+        if os.environ.get("EBM_REQUIRE_ALL"):
+            raise
+        pytest.skip(f"no isolation on this machine: {error}")
+    assert list(scratch.iterdir()) == []
 
 
 def test_lanes_end_with_a_killed_command(classroom, right):
