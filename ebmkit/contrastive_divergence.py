@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ebmkit import enumeration
+from ebmkit import chance, enumeration
 from ebmkit.boltzmann_machines import DBM, RBM
 from ebmkit.chance import Generator, bernoulli, bits, normal, uniform
 from ebmkit.energy import EnergyModel
@@ -361,6 +361,7 @@ def _epoch(
             wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
             rate = _descend(model, gradient.parameters, optimizer, wanted)
             progress.learner_state, progress.step = gradient.state, progress.step + 1
+            del gradient  # its memory is warm: the next gradient shall have it
         _finite_norm(dict(model.named_parameters()), "")
     except DivergenceError as error:
         model.load_state_dict(good)
@@ -403,7 +404,8 @@ def _finite_norm(tensors: Mapping[str, Tensor], what: str) -> float:
     """The norm of all tensors together; raises where one is not finite, naming it."""
     total = 0.0
     for name, tensor in tensors.items():
-        norm = torch.linalg.vector_norm(tensor.detach()).item()
+        flat = tensor.detach().flatten()
+        norm = math.sqrt(torch.dot(flat, flat).item())
         if not math.isfinite(norm):
             bad = tensor[~tensor.isfinite()]
             value = bad[0].item() if bad.numel() else f"finite, but its norm is {norm}"
@@ -643,17 +645,45 @@ def _rbm_pcd(
     model: RBM, data: Tensor, chains: Tensor, k: int, generator: Generator
 ) -> tuple[dict[str, Tensor], Tensor]:
     both = torch.cat([data, chains])
-    p = model.hidden_probability(both)
-    v = model.sample_visible(bits(p[len(data) :], generator), generator)
+    share = _share(both, len(data))
+    p, h, total = _hidden_layer(model, both, share, len(data), generator)
+    v = model.sample_visible(h, generator)
     for _ in range(k - 1):
         v = model.gibbs_step(v, generator)
-    return _rbm_gradient(model, both, p, len(data)), v
+    return _rbm_products(model, both, p, share, total), v
+
+
+def _hidden_layer(
+    model: RBM, v: Tensor, share: Tensor, n_data: int, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities times `share`, bits for the rows after the data, and the sum of the former over rows."""
+    kernels = chance.compiled(v, generator)
+    if kernels is None:
+        p = model.hidden_probability(v)
+        h = bits(p[n_data:], generator)
+        p *= share[:, None]
+        return p, h, p.sum(0)
+    p = model._input(v)
+    h, total = torch.empty_like(p[n_data:]), torch.empty_like(p[0])
+    arrays = (tensor.detach().numpy() for tensor in (p, model.b, share, h, total))
+    kernels.hidden_layer(*arrays, chance.stream(kernels, generator))
+    return p, h, total
 
 
 def _rbm_gradient(model: RBM, v: Tensor, p: Tensor, n_data: int) -> dict[str, Tensor]:
     """Chain averages minus data averages of (v p, v, p), the first `n_data` rows data; overwrites p."""
-    share = p.new_full((len(v), 1), 1 / (len(v) - n_data))
+    share = _share(p, n_data)
+    p *= share[:, None]
+    return _rbm_products(model, v, p, share, p.sum(0))
+
+
+def _share(v: Tensor, n_data: int) -> Tensor:
+    """What a row of `v` counts for in the gradient: -1/n_data, or one over the number of chains after the data."""
+    share = v.new_full((len(v),), 1 / (len(v) - n_data))
     share[:n_data] = -1 / n_data
-    p *= share
-    gradients = {"W": v.T @ p, "a": (v.T @ share)[:, 0], "b": p.sum(0)}
+    return share
+
+
+def _rbm_products(model: RBM, v: Tensor, p: Tensor, share: Tensor, total: Tensor) -> dict[str, Tensor]:
+    gradients = {"W": v.T @ p, "a": share @ v, "b": total}
     return {name: g for name, g in gradients.items() if getattr(model, name).requires_grad}

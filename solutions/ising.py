@@ -53,6 +53,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ebmkit.data import slide_image
+
 # %% [markdown]
 # ## The model
 #
@@ -71,7 +73,7 @@ import numpy as np
 # `np.asarray(labels, dtype=float)`.
 
 # %%
-noisy_slide = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]])
+truth, noisy_slide = (picture.numpy().astype(int) for picture in slide_image())
 print("the lecture's picture, as seen:")
 print(noisy_slide)
 

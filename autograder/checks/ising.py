@@ -1456,4 +1456,5 @@ def log_ratio_by_differences(image, other, coupling):
 assignment = Assignment(
     "ising",
     (energy, conditional, gibbs_sweep, denoise, map_estimate, log_ratio),
+    imports=("matplotlib.pyplot", "ebmkit.data"),
 )
