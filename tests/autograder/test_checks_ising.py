@@ -1,5 +1,6 @@
 """The hidden checks of the Ising assignment: right answers pass, mistakes fail and are named."""
 
+import itertools
 import re
 
 import matplotlib
@@ -117,6 +118,14 @@ def test_the_chain_has_forgotten_its_start_when_the_check_says_so(seed):
         for _ in range(posterior.mixing_sweeps):
             law = law @ sweep
         assert 0.5 * np.abs(law - posterior.probabilities).sum() < 1e-13
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_never_holds_the_mixing_bound_up(seed):
+    """Or the search for the sweep after which all is forgotten would not end."""
+    posterior = hidden.random_posterior(np.random.default_rng(seed))
+    bounds = list(itertools.islice(posterior.distances(hidden.ORDERS), 120))
+    assert 0 <= bounds[-1] < 1e-40
 
 
 def test_a_pixel_that_never_moves_is_as_improbable_as_the_check_says():
