@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ebmkit.chance import Generator, bits, normal
+from ebmkit.chance import Generator, bits, logistic_bits, normal
 from ebmkit.energy import EnergyModel
 
 _MOST_SUMMED_UNITS = 25
@@ -85,12 +85,13 @@ class RBM(EnergyModel):
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
         """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`."""
-        return bits(self.hidden_probability(v), generator)
+        return logistic_bits(self._input(v), self.b, generator)
 
     @torch.no_grad()
     def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
         """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`."""
-        return bits(self.visible_probability(h), generator)
+        _check_layer(h, self.W, 1, "h")
+        return logistic_bits(h @ self.W.T, self.a, generator)
 
     def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
         """One block Gibbs step v → h → v'; leaves p(v) invariant and is reversible; the shape of v."""

@@ -43,6 +43,18 @@ def bits(probability: Tensor, generator: Generator) -> Tensor:
     return torch.lt(u, like, out=u)
 
 
+def logistic_bits(log_odds: Tensor, bias: Tensor, generator: Generator) -> Tensor:
+    """The draws of `bits` with probability σ(log_odds + bias); overwrites `log_odds (..., n)`, `bias` is `(n,)`."""
+    log_odds, bias = log_odds.detach(), bias.detach()
+    kernels = compiled(log_odds, generator)
+    if kernels is None:
+        return bits(log_odds.add_(bias).sigmoid_(), generator)
+    drawn = torch.empty_like(log_odds)
+    field, into = (x.view(-1, len(bias)).numpy() for x in (log_odds, drawn))
+    kernels.draw_layer(field, bias.numpy(), into, stream(kernels, generator))
+    return drawn
+
+
 def compiled(like: Tensor, generator: Generator) -> ModuleType | None:
     """The kernels that can draw as many bits as `like` has, or None where torch is to draw them."""
     fits = like.is_cpu and like.dtype == torch.float32 and like.is_contiguous()

@@ -349,6 +349,7 @@ def _epoch(
 ) -> dict[str, float]:
     """One pass over the data in a fresh order; restores the model where it diverges."""
     good = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    parameters = dict(model.named_parameters())
     order = uniform(torch.empty(len(data), device=data.device), generator).argsort(stable=True)
     norms, rate = [], math.nan
     try:
@@ -359,10 +360,10 @@ def _epoch(
             gradient = learner(model, batch, state=progress.learner_state, generator=generator)
             norms.append(_finite_norm(gradient.parameters, "the gradient of "))
             wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
-            rate = _descend(model, gradient.parameters, optimizer, wanted)
+            rate = _descend(parameters, gradient.parameters, optimizer, wanted)
             progress.learner_state, progress.step = gradient.state, progress.step + 1
             del gradient  # its memory is warm: the next gradient shall have it
-        _finite_norm(dict(model.named_parameters()), "")
+        _finite_norm(parameters, "")
     except DivergenceError as error:
         model.load_state_dict(good)
         diverged = DivergenceError(
@@ -381,7 +382,7 @@ def _epoch(
 
 @torch.no_grad()
 def _descend(
-    model: EnergyModel,
+    parameters: Mapping[str, Tensor],
     gradients: dict[str, Tensor],
     optimizer: torch.optim.Optimizer | None,
     rate: float | None,
@@ -390,9 +391,9 @@ def _descend(
     if optimizer is None:
         assert rate is not None  # fit has set the default
         for name, gradient in gradients.items():
-            model.get_parameter(name).sub_(gradient, alpha=rate)
+            parameters[name].sub_(gradient, alpha=rate)
         return rate
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters.items():
         parameter.grad = gradients.get(name)
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] if rate is None else rate
@@ -405,6 +406,7 @@ def _finite_norm(tensors: Mapping[str, Tensor], what: str) -> float:
     total = 0.0
     for name, tensor in tensors.items():
         flat = tensor.detach().flatten()
+        flat = flat.float() if flat.dtype.itemsize < 4 else flat  # whose squares a float16 cannot hold
         norm = math.sqrt(torch.dot(flat, flat).item())
         if not math.isfinite(norm):
             bad = tensor[~tensor.isfinite()]
@@ -645,7 +647,7 @@ def _rbm_pcd(
     model: RBM, data: Tensor, chains: Tensor, k: int, generator: Generator
 ) -> tuple[dict[str, Tensor], Tensor]:
     both = torch.cat([data, chains])
-    share = _share(both, len(data))
+    share = _share(len(data), len(chains), both.dtype, both.device)
     p, h, total = _hidden_layer(model, both, share, len(data), generator)
     v = model.sample_visible(h, generator)
     for _ in range(k - 1):
@@ -664,24 +666,25 @@ def _hidden_layer(
         p *= share[:, None]
         return p, h, p.sum(0)
     p = model._input(v)
-    h, total = torch.empty_like(p[n_data:]), torch.empty_like(p[0])
-    arrays = (tensor.detach().numpy() for tensor in (p, model.b, share, h, total))
-    kernels.hidden_layer(*arrays, chance.stream(kernels, generator))
+    h, total = p.new_empty(len(p) - n_data, p.shape[1]), p.new_empty(p.shape[1])
+    field, bias, drawn = p.numpy(), model.b.detach().numpy(), h.numpy()
+    words = chance.stream(kernels, generator)
+    kernels.draw_layer(field, bias, drawn, words, share.numpy(), total.numpy())
     return p, h, total
 
 
 def _rbm_gradient(model: RBM, v: Tensor, p: Tensor, n_data: int) -> dict[str, Tensor]:
     """Chain averages minus data averages of (v p, v, p), the first `n_data` rows data; overwrites p."""
-    share = _share(p, n_data)
+    share = _share(n_data, len(v) - n_data, p.dtype, p.device)
     p *= share[:, None]
     return _rbm_products(model, v, p, share, p.sum(0))
 
 
-def _share(v: Tensor, n_data: int) -> Tensor:
-    """What a row of `v` counts for in the gradient: -1/n_data, or one over the number of chains after the data."""
-    share = v.new_full((len(v),), 1 / (len(v) - n_data))
-    share[:n_data] = -1 / n_data
-    return share
+@functools.lru_cache(maxsize=8)
+def _share(n_data: int, n_chains: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What each row counts for in the gradient: -1/n_data for data, 1/n_chains for the chains after them."""
+    shares = [-1 / n_data] * n_data + [1 / n_chains] * n_chains
+    return torch.tensor(shares, dtype=dtype, device=device)
 
 
 def _rbm_products(model: RBM, v: Tensor, p: Tensor, share: Tensor, total: Tensor) -> dict[str, Tensor]:
