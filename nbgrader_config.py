@@ -24,5 +24,6 @@ c.Autograde.autograde_preprocessors = [
     "autograder.preprocessor.JudgeNotebook",
     "autograder.preprocessor.SaveVerdict",
     "nbgrader.preprocessors.AssignLatePenalties",
+    "autograder.preprocessor.WriteFeedback",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]

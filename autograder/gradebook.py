@@ -245,6 +245,12 @@ class Book:
                 if submission.late_submission_penalty
             }
 
+    def penalty(self, assignment: str, student: str) -> float:
+        """What late work costs this student."""
+        with self._reported("read"):
+            submission = self._book.find_submission(assignment, student)
+            return float(submission.late_submission_penalty or 0.0)
+
     def max_score(self, assignment: str) -> float:
         """The points there are, those given by hand included."""
         with self._reported("read"):

@@ -1,12 +1,14 @@
 """`nbgrader autograde` and formgrader's button, with our judge in place of a kernel.
 
     c.Autograde.autograde_preprocessors = [
-        "autograder.preprocessor.JudgeNotebook", "autograder.preprocessor.SaveVerdict", …]
+        "autograder.preprocessor.JudgeNotebook", "autograder.preprocessor.SaveVerdict",
+        "nbgrader.preprocessors.AssignLatePenalties", "autograder.preprocessor.WriteFeedback", …]
 
 The verdict is that of `autograder grade`: it depends on the submitted file's own bytes, and is kept and shared.
 """
 
 import atexit
+import dataclasses
 from typing import Any
 
 import nbformat
@@ -17,9 +19,11 @@ from autograder import feedback, inbox
 from autograder.course import Course
 from autograder.floor import NO_FLOOR, floor_of, require
 from autograder.gradebook import Book
+from autograder.judge import Judged
 from autograder.lane import Lane, cells_of, with_notes
-from autograder.notebook_outputs import entries, graded_notebook
+from autograder.notebook_outputs import Handout, entries, graded_notebook
 from autograder.store import fingerprint, result_key
+from autograder.submission import Submission
 
 _lanes: dict[tuple[str, str, str], Lane] = {}
 
@@ -41,6 +45,17 @@ def close_lanes() -> None:
         lane.sandbox.close()
 
 
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What one step hands to the next; `comments` are ours, by cell."""
+
+    course: Course
+    submission: Submission
+    judged: Judged
+    handout: Handout
+    comments: dict[str, str | None]
+
+
 class JudgeNotebook(NbGraderPreprocessor):
     """Judges the submitted notebook in the sandbox and puts outputs and scores where nbgrader reads them."""
 
@@ -58,12 +73,13 @@ class JudgeNotebook(NbGraderPreprocessor):
         environment = fingerprint(lane.assignment, lane.sandbox.description, lane.key)
         judged = with_notes(lane.verdict(result_key(environment, data), data), found.notes)
         submission = cells_of(data)
-        with Book(course) as book:
-            by_hand = book.by_hand(name, student)
-        feedback.write(course, student, submission, judged, lane.handout, by_hand)
-        resources["autograder"] = {
-            entry.grade_id: entry.comment or None for entry in entries(submission, judged, lane.handout)
-        }
+        resources["autograder"] = Verdict(
+            course,
+            submission,
+            judged,
+            lane.handout,
+            {entry.grade_id: entry.comment or None for entry in entries(submission, judged, lane.handout)},
+        )
         return nbformat.from_dict(graded_notebook(submission, judged, lane.handout)), resources
 
 
@@ -79,7 +95,23 @@ class SaveVerdict(SaveAutoGrades):
                 place["notebook"], place["assignment"], place["student"]
             )
             for comment in notebook.comments:
-                if comment.name in resources["autograder"]:
-                    comment.auto_comment = resources["autograder"][comment.name]
+                comments = resources["autograder"].comments
+                if comment.name in comments:
+                    comment.auto_comment = comments[comment.name]
             self.gradebook.db.commit()
+        return nb, resources
+
+
+class WriteFeedback(NbGraderPreprocessor):
+    """Writes the student's page, with what was given by hand and what late work costs."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Write it; the notebook stays as it is."""
+        student, name = resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
+        graded: Verdict = resources["autograder"]
+        with Book(graded.course) as book:
+            by_hand, penalty = book.by_hand(name, student), book.penalty(name, student)
+        feedback.write(
+            graded.course, student, graded.submission, graded.judged, graded.handout, by_hand, penalty
+        )
         return nb, resources

@@ -78,11 +78,13 @@ def test_nbgrader_agrees(late):
     config.CourseDirectory.assignment_id = "toy"
     config.JudgeNotebook.isolation = "none"
     api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
+    late.course.folder("feedback", "hour", "toy", "toy.html").unlink()
     for student in ("early", "hour", "day"):
         answer = api.autograde("toy", student, force=True)
         assert answer["success"], answer.get("log")
     close_lanes()
     assert penalties(late) == ours
+    assert "less 10 for handing in late" in late.page("hour"), "the page does not know what late work costs"
 
 
 def test_the_exported_total_counts_the_penalty(late):
