@@ -409,14 +409,18 @@ class _Run:
         """Hear the verdict of everyone whose it is, and write the gradebook unless it was written just now."""
         for target in job.targets:
             student = target["student"]
-            if message["event"] == "done":
-                when = inbox.timestamp(self.course, student, self.name)
-                entries = tuple(Entry(**entry) for entry in message["students"][student])
-                notes = (*target["notes"], *message["notes"])
-                row = Row(student, message["status"], message["score"], self.maximum, notes)
-                self.unsettled.append((job.key, Graded(student, when, entries), row))
-            else:
+            if message["event"] != "done":
                 self._fail(student, message["reason"])
+                continue
+            try:
+                when = inbox.timestamp(self.course, student, self.name)
+            except OSError as error:
+                self._fail(student, str(error))
+                continue
+            entries = tuple(Entry(**entry) for entry in message["students"][student])
+            notes = (*target["notes"], *message["notes"])
+            row = Row(student, message["status"], message["score"], self.maximum, notes)
+            self.unsettled.append((job.key, Graded(student, when, entries), row))
         if time.monotonic() > self.settled + TOGETHER_SECONDS:
             self.settle()
 

@@ -319,7 +319,7 @@ def local(args: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _copied(value: Any) -> Any:
-    """A deep copy; `copy.deepcopy` takes five times as long for a list of numbers."""
+    """A deep copy; `copy.deepcopy` takes twice as long for a list of numbers."""
     if type(value) in (float, int, bool, str):
         return value
     if type(value) in (list, tuple):
@@ -399,7 +399,7 @@ def close(value: Any, expected: Any, rtol: float, atol: float) -> bool:
         return all(close(v, e, rtol, atol) for v, e in zip(value, expected))
     if isinstance(expected, str):
         return bool(value == expected)
-    if type(value) is float and isinstance(expected, float):  # what most answers are, forty times as fast
+    if type(value) is float and isinstance(expected, float):  # what most answers are, many times as fast
         near = abs(value - expected) <= atol + rtol * abs(expected) < math.inf
         return bool(near or value == expected or (math.isnan(value) and math.isnan(expected)))
     found, target = numpy_of(value), numpy_of(expected)
