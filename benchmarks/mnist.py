@@ -31,8 +31,9 @@ from torch import Tensor
 from ebmkit.annealing import anneal, log_mean_weight, reverse_anneal, weight_ess
 from ebmkit.boltzmann_machines import DBM, RBM
 from ebmkit.chance import bits
-from ebmkit.contrastive_divergence import Learner, cd, fit, pcd, pretrain
+from ebmkit.contrastive_divergence import Gradient, Learner, cd, fit, pcd, pretrain
 from ebmkit.data import mnist
+from ebmkit.energy import EnergyModel
 
 RESULTS = Path(__file__).parent / "results" / "mnist.json"
 SALAKHUTDINOV_MURRAY = [
@@ -52,6 +53,7 @@ class Recipe:
     epochs: int
     rate: float
     pretraining_epochs: int = 0
+    weight_cost: float = 0.0
 
 
 RECIPES = {
@@ -59,7 +61,9 @@ RECIPES = {
     "rbm-25-cd10": Recipe((784, 25), functools.partial(cd, k=10), epochs=20, rate=0.1),
     "rbm-25-pcd1": Recipe((784, 25), pcd, epochs=20, rate=0.1),
     "rbm-500-pcd": Recipe((784, 500), pcd, epochs=400, rate=0.1),
-    "dbm-500-1000": Recipe((784, 500, 1000), pcd, epochs=100, rate=0.01, pretraining_epochs=20),
+    "dbm-500-1000": Recipe(
+        (784, 500, 1000), pcd, epochs=60, rate=0.005, pretraining_epochs=20, weight_cost=2e-4
+    ),
 }
 
 
@@ -83,7 +87,7 @@ def train(name: str, recipe: Recipe, seed: int, images: Tensor, runs: Path) -> t
         histories = pretrain(
             model,
             images,
-            cd,
+            costly(cd, recipe.weight_cost),
             n_epochs=recipe.pretraining_epochs,
             learning_rate=falling(0.05, recipe.pretraining_epochs * updates),
             checkpoint=runs / f"{name}-{seed}.pretraining",
@@ -94,7 +98,7 @@ def train(name: str, recipe: Recipe, seed: int, images: Tensor, runs: Path) -> t
     history = fit(
         model,
         images,
-        recipe.learner,
+        costly(recipe.learner, recipe.weight_cost),
         n_epochs=recipe.epochs,
         learning_rate=falling(recipe.rate, recipe.epochs * updates),
         checkpoint=runs / f"{name}-{seed}",
@@ -102,6 +106,21 @@ def train(name: str, recipe: Recipe, seed: int, images: Tensor, runs: Path) -> t
         **options,
     )
     return model, math.fsum([*spent, *history["seconds"]])
+
+
+def costly(learner: Learner, cost: float) -> Learner:
+    """The learner with the gradient of cost · |W|² / 2 for every weight W added to its own."""
+    if cost == 0:
+        return learner
+
+    def with_cost(model: EnergyModel, data: Tensor, **options: Any) -> Gradient:
+        gradient = learner(model, data, **options)
+        for name, g in gradient.parameters.items():
+            if g.dim() == 2:
+                g.add_(model.get_parameter(name).detach(), alpha=cost)
+        return gradient
+
+    return with_cost
 
 
 def falling(rate: float, updates: int) -> Any:
@@ -230,6 +249,7 @@ def main() -> None:
                 "sizes": recipe.sizes,
                 "epochs": recipe.epochs,
                 "rate": recipe.rate,
+                "weight_cost": recipe.weight_cost,
                 "training_processor_seconds": seconds,
                 **evaluate(model, seed, train_bits, test_bits),
                 "hardware": machine,

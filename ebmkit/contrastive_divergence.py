@@ -486,8 +486,9 @@ def pretrain(
     """Layerwise pre-training of a DBM: one RBM a pair of layers, each trained on the means of the layer below.
 
     An inner layer will hear from both sides, so the bottom RBM sees its data twice, the top one its hidden units
-    twice, and the weights of those between are halved. `data (n, sizes[0])`; `options` go to `fit`;
-    `checkpoint` names one file for each pair by adding its number. Returns a history for each pair.
+    twice, and the weights of those between are halved. Weights and biases start where the model has them.
+    `data (n, sizes[0])`; `options` go to `fit`; `checkpoint` names one file for each pair by adding its number.
+    Returns a history for each pair.
     Source: Salakhutdinov & Hinton (2009), section 3.1.
     """
     pairs, x, histories = len(model.sizes) - 1, data, []
@@ -517,6 +518,8 @@ class _Doubled(EnergyModel):
         W: Tensor = model.weights[l]
         self.rbm = RBM(*W.shape, scale=0.0, dtype=W.dtype, device=W.device)
         self.rbm.W.data.copy_(W)
+        self.rbm.a.data.copy_(model.biases[l])
+        self.rbm.b.data.copy_(model.biases[l + 1])
         self.event_shape, self.below, self.above = self.rbm.event_shape, below, above
 
     def energy(self, v: Tensor) -> Tensor:

@@ -431,21 +431,23 @@ def test_the_doubled_top_rbm_hears_its_hidden_units_twice():
     pair = learning._Doubled(dbm((3, 3, 2)), 1, below=1, above=2)
     pair.gibbs_step(bit_states(3), Rounding())
     up, down = Rounding.asked
-    W, h = pair.rbm.W, (up > 0.5).double()
-    torch.testing.assert_close(up, (bit_states(3) @ W).sigmoid(), **EXACT)
-    torch.testing.assert_close(down, (2 * h @ W.T).sigmoid(), **EXACT)
+    rbm, h = pair.rbm, (up > 0.5).double()
+    torch.testing.assert_close(up, (rbm.b + bit_states(3) @ rbm.W).sigmoid(), **EXACT)
+    torch.testing.assert_close(down, (rbm.a + 2 * h @ rbm.W.T).sigmoid(), **EXACT)
 
 
 def test_pretraining_halves_the_weights_of_inner_pairs_and_averages_the_biases_that_meet():
     model = dbm((4, 3, 2, 3))
     before = [W.detach().clone() for W in model.weights]
+    biases = [b.detach().clone() for b in model.biases]
     histories = pretrain(model, BITS, generator=generator(), n_epochs=0)
     assert histories == [{}, {}, {}]
     for W, start, share in zip(model.weights, before, (1.0, 0.5, 1.0)):
         torch.testing.assert_close(W, share * start, **EXACT)
-    assert all((b == 0).all() for b in model.biases)
+    for b, start in zip(model.biases, biases):
+        torch.testing.assert_close(b, start, **EXACT)
     pretrain(model, BITS, generator=generator(), n_epochs=1)
-    assert all((b != 0).any() for b in model.biases)
+    assert all((b != start).any() for b, start in zip(model.biases, biases))
 
 
 def test_the_energy_penalty_adds_the_gradient_of_the_squared_energies():
