@@ -1,13 +1,16 @@
-"""A toy assignment and a shared sandbox: what most tests of the autograder stand on."""
+"""A toy assignment, a shared sandbox, solved notebooks: what most tests of the autograder stand on."""
 
+import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from autograder.exercise import Assignment, Attempt, Count, Exercise
+from autograder.exercise import Assignment, Attempt, Count, Exercise, Function, LocalAttempt, Wrong
+from autograder.samples import solution_notebook
 from autograder.sandbox import NoIsolation, Sandbox
 
 
@@ -78,3 +81,60 @@ def sandbox() -> Iterator[Sandbox]:
         if os.environ.get("EBM_REQUIRE_ALL"):
             raise
         pytest.skip(f"no isolation on this machine: {error}")
+
+
+@functools.cache
+def complaints_about(exercise: Exercise, function: Function, seed: int = 0) -> dict[str, str]:
+    """What each hidden check that `function` fails says of it; a check that breaks raises."""
+    said = {}
+    for check in exercise.checks:
+        try:
+            LocalAttempt.passes(exercise, check, function, seed)
+        except Wrong as wrong:
+            said[check.name] = str(wrong)
+    return said
+
+
+@pytest.fixture(scope="session")
+def complaints() -> Callable[..., dict[str, str]]:
+    """A function from an exercise, an answer and a seed to what the failed checks say, by check."""
+    return complaints_about
+
+
+class Solved(NamedTuple):
+    """A solved notebook that ran from top to bottom, figures included."""
+
+    imports: dict[str, Any]
+    """The names after the first code cell, which imports."""
+    before: dict[str, dict[str, Any]]
+    """The names before each cell that nbgrader knows, by its id: an exercise, or `EXERCISE-tests`."""
+    sources: dict[str, str]
+    """The sources of those cells."""
+    names: dict[str, Any]
+    """The names at the end."""
+
+
+@functools.cache
+def run_solved(assignment: str) -> Solved:
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    before: dict[str, dict[str, Any]] = {}
+    sources: dict[str, str] = {}
+    names: dict[str, Any] = {}
+    imports: dict[str, Any] = {}
+    for cell in json.loads(solution_notebook(assignment))["cells"]:
+        if cell["cell_type"] == "code":
+            source = "".join(cell["source"])
+            if marks := cell["metadata"].get("nbgrader"):
+                before[marks["grade_id"]], sources[marks["grade_id"]] = dict(names), source
+            exec(compile(source, f"{assignment}: {cell['id']}", "exec"), names)
+            imports = imports or dict(names)
+    plt.close("all")
+    return Solved(imports, before, sources, names)
+
+
+@pytest.fixture(scope="session")
+def solved() -> Callable[[str], Solved]:
+    """A function from an assignment's name to its solved notebook, run once in a session."""
+    return run_solved

@@ -1,56 +1,15 @@
-"""The exponential families assignment: its checks grade themselves, and its references agree with the library.
+"""The exponential families assignment: its references agree with the library, and its inputs are what they say."""
 
-All checks compare numbers, so a verdict depends on chance only through the inputs. Drawn seeds are fixed.
-"""
-
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from autograder import percent, samples
 from autograder.checks import exponential_families as checks
-from autograder.exercise import LocalAttempt, Wrong
 from autograder.worker.codec import Source
 from autograder.worker.materialize import materialize
 from ebmkit import exponential_families as library
-
-EXERCISES = checks.assignment.exercises
-EXERCISE_NAMES = [exercise.name for exercise in EXERCISES]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda *a: None,
-        lambda *a: math.nan,
-        lambda *a: "0",
-        lambda *a: (None, None),
-        lambda *a: ("0", "0"),
-        lambda *a: (np.zeros((2, 0, 5)), [[0, 1], [1]]),
-        lambda *a: [[0, 1], [1]],
-        lambda *a: (x for x in a),
-        lambda *a: {"value": 1.0},
-        lambda *a: np.full((3, 3), 1e300),
-        lambda *a: torch.zeros(2, 2, dtype=torch.complex64),
-    ],
-)
-def test_answers_of_any_other_kind_are_wrong_and_break_no_check(exercise, answer):
-    for check in exercise.checks:
-        with pytest.raises(Wrong):
-            LocalAttempt.passes(exercise, check, answer, 0)
-
-
-def failed_checks(exercise, function, seed):
-    for check in exercise.checks:
-        try:
-            LocalAttempt.passes(exercise, check, function, seed)
-        except Wrong:
-            yield check.name
-
 
 # --- The references and the library agree
 
@@ -139,45 +98,3 @@ def test_means_near_an_extreme_need_a_large_tilt_and_are_known_to_the_error_that
         p = checks.maximum_entropy_of(values, mean)
         assert math.log(p[0] / p[1]) > 3
         assert np.abs(checks.maximum_entropy_of(values, mean * (1 + 1e-12)) - p).max() < checks.ERROR / 1000
-
-
-# --- The notebook
-
-
-def test_the_solution_passes_the_notebook_s_own_tests_and_the_worked_examples_hold():
-    namespace = run_notebook(json.loads(samples.solution_notebook("exponential_families")))
-    assert set(EXERCISE_NAMES) <= set(namespace)
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
-def test_every_alternative_passes_the_notebook_s_own_tests(exercise):
-    cells = percent.read("exponential_families").cells
-    setup = next(c.source for c in cells if c.cell_type == "code")
-    visible = next(c.source for c in cells if c.metadata.get("tests") == exercise.name)
-    for alternative in exercise.alternatives:
-        namespace: dict[str, object] = {}
-        for source in (setup, exercise.source(alternative), visible):
-            exec(compile(source, alternative.__name__, "exec"), namespace)
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=EXERCISE_NAMES)
-def test_mistakes_stand_alone_in_the_notebook(exercise):
-    setup = next(c.source for c in percent.read("exponential_families").cells if c.cell_type == "code")
-    for mistake in exercise.mistakes:
-        namespace: dict[str, object] = {}
-        exec(setup, namespace)
-        exec(exercise.source(mistake.function), namespace)
-        in_notebook = frozenset(failed_checks(exercise, namespace[exercise.name], 1))
-        assert in_notebook == frozenset(failed_checks(exercise, mistake.function, 1))
-        assert in_notebook
-
-
-def run_notebook(tree):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    namespace: dict[str, object] = {}
-    for cell in tree["cells"]:
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), "cell", "exec"), namespace)
-    return namespace

@@ -7,13 +7,16 @@ A correct sampler fails a check by chance with probability at most 1e-9, so all 
 import ast
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import torch
 
 from autograder import percent
-from autograder.exercise import Assignment, Exercise, Function, LocalAttempt, Wrong
+from autograder.exercise import Assignment, Exercise
 from autograder.judge import available_assignments, judge, load_assignment
 from autograder.report import Report
 from autograder.samples import notebook_with, solution_notebook, unsolved_notebook
@@ -26,6 +29,29 @@ EXERCISES = [(a, e) for a in ASSIGNMENTS.values() for e in a.exercises]
 by_exercise = pytest.mark.parametrize(
     ("assignment", "exercise"), EXERCISES, ids=[f"{a.name}-{e.name}" for a, e in EXERCISES]
 )
+by_assignment = pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
+
+NONSENSE = {
+    "none": lambda *a: None,
+    "nan": lambda *a: float("nan"),
+    "text": lambda *a: "0",
+    "empty": lambda *a: np.zeros((2, 0, 5)),
+    "ragged": lambda *a: [[0, 1], [1]],
+    "generator": lambda *a: (x for x in a),
+    "huge": lambda *a: np.full((3, 3), 1e300),
+    "complex": lambda *a: torch.zeros(2, 2, dtype=torch.complex64),
+    "dictionary": lambda *a: {"value": 1.0},
+    "dictionary of an argument": lambda *a: {"labels": a[0]},
+    "two nones": lambda *a: (None, None),
+    "two texts": lambda *a: ("0", "0"),
+    "empty and ragged": lambda *a: (np.zeros((2, 0, 5)), [[0, 1], [1]]),
+    "an argument thrice": lambda *a: (a[0],) * 3,
+    "an argument twice and none": lambda *a: (a[0], a[0], None),
+    "four nans": lambda *a: (np.nan,) * 4,
+    "nans like an argument": lambda *a: np.full(np.shape(a[0]), np.nan),
+    "twos like an argument": lambda *a: np.full(np.shape(a[0]), 2),
+    "raises": lambda *a: 1 / 0,
+}
 
 
 @pytest.mark.slow
@@ -37,23 +63,15 @@ def test_right_code_passes_on_every_seed_and_every_mistake_fails_and_is_named(
     assert table.holds, str(table)
 
 
-def failed_checks(exercise: Exercise, function: Function) -> frozenset[str]:
-    failed = set()
-    for check in exercise.checks:
-        try:
-            LocalAttempt.passes(exercise, check, function, seed=0)
-        except Wrong:
-            failed.add(check.name)
-    return frozenset(failed)
-
-
 @by_exercise
 def test_right_code_passes_every_check_and_every_mistake_fails_one(
-    assignment: Assignment, exercise: Exercise
+    assignment: Assignment, exercise: Exercise, complaints
 ) -> None:
     for function in (exercise.reference, *exercise.alternatives):
-        assert failed_checks(exercise, function) == frozenset(), function.__name__
-    failed = {mistake.name: failed_checks(exercise, mistake.function) for mistake in exercise.mistakes}
+        assert complaints(exercise, function) == {}, function.__name__
+    failed = {
+        mistake.name: frozenset(complaints(exercise, mistake.function)) for mistake in exercise.mistakes
+    }
     assert all(failed.values()), failed
     assert frozenset.union(*failed.values()) == {check.name for check in exercise.checks}
     if (
@@ -64,7 +82,100 @@ def test_right_code_passes_every_check_and_every_mistake_fails_one(
         )
 
 
-@pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
+@by_exercise
+@pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_fails_every_check_and_breaks_none(
+    assignment: Assignment, exercise: Exercise, answer, complaints
+) -> None:
+    assert complaints(exercise, answer).keys() == {check.name for check in exercise.checks}
+
+
+@by_exercise
+def test_complaints_about_mistakes_hold_no_value_that_was_drawn_or_expected(
+    assignment: Assignment, exercise: Exercise, complaints
+) -> None:
+    said = {text for mistake in exercise.mistakes for text in complaints(exercise, mistake.function).values()}
+    goal = re.compile(r"(\d\.\d) that the text states")
+    text = "".join(c.source for c in percent.read(assignment.name).cells if c.cell_type == "markdown")
+    assert all(number in text for complaint in said for number in goal.findall(complaint))
+    assert [c for c in said if re.search(r"\d\.\d|\[|e-\d", goal.sub("", c))] == []
+
+
+# --- Answers in their notebook
+
+
+@by_assignment
+def test_the_solved_notebook_runs_from_top_to_bottom_and_defines_every_exercise(
+    assignment: Assignment, solved
+) -> None:
+    assert {exercise.name for exercise in assignment.exercises} <= solved(assignment.name).names.keys()
+
+
+@by_assignment
+def test_exercises_have_the_names_and_the_order_of_the_notebook_and_say_what_to_write(
+    assignment: Assignment,
+) -> None:
+    cells = [cell for cell in percent.read(assignment.name).cells if "exercise" in cell.metadata]
+    assert [cell.metadata.exercise for cell in cells] == [exercise.name for exercise in assignment.exercises]
+    for cell in cells:
+        assert f"def {cell.metadata.exercise}(" in cell.source
+        assert '"""' in cell.source
+
+
+@by_exercise
+def test_the_notebook_s_solution_passes_every_check(
+    assignment: Assignment, exercise: Exercise, solved, complaints
+) -> None:
+    answer = solved(assignment.name).names[exercise.name]
+    assert [complaints(exercise, answer, seed) for seed in range(5)] == [{}] * 5
+
+
+@by_exercise
+def test_mistakes_and_alternatives_need_nothing_of_the_notebook_but_its_imports(
+    assignment: Assignment, exercise: Exercise, solved, complaints
+) -> None:
+    """Their sources stand in students' notebooks, whose other cells may hold anything."""
+    for function in [*exercise.alternatives, *(mistake.function for mistake in exercise.mistakes)]:
+        names = dict(solved(assignment.name).imports)
+        exec(exercise.source(function), names)
+        assert complaints(exercise, names[exercise.name]) == complaints(exercise, function), function.__name__
+
+
+@by_exercise
+def test_visible_tests_pass_whatever_is_right(assignment: Assignment, exercise: Exercise, solved) -> None:
+    notebook = solved(assignment.name)
+    visible = notebook.sources[f"{exercise.name}-tests"]
+    exec(visible, notebook.before[exercise.name] | {exercise.name: exercise.reference})
+    for alternative in exercise.alternatives:
+        names = dict(notebook.before[exercise.name])
+        exec(exercise.source(alternative), names)
+        exec(compile(visible, alternative.__name__, "exec"), names)
+
+
+@by_exercise
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (lambda *a: None, "{}.* returned None"),
+        (lambda *a: np.zeros((7, 7, 7)), r"got .*(7|ndarray)|must return the tuple"),
+    ],
+    ids=["missing return", "wrong shape"],
+)
+def test_visible_tests_catch_a_missing_return_and_a_wrong_shape_with_a_message(
+    assignment: Assignment, exercise: Exercise, answer, complaint: str, solved
+) -> None:
+    notebook = solved(assignment.name)
+    with pytest.raises(AssertionError, match=complaint.format(exercise.name)):
+        exec(
+            notebook.sources[f"{exercise.name}-tests"],
+            notebook.before[exercise.name] | {exercise.name: answer},
+        )
+
+
+# --- The assignment as a whole
+
+
+@by_assignment
 def test_points_add_to_90_and_every_exercise_has_alternatives_mistakes_and_hints(
     assignment: Assignment,
 ) -> None:
@@ -80,7 +191,7 @@ def test_points_add_to_90_and_every_exercise_has_alternatives_mistakes_and_hints
         assert assignment.name not in assignment.provides
 
 
-@pytest.mark.parametrize("assignment", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
+@by_assignment
 def test_the_sandbox_imports_beforehand_what_the_notebook_imports(assignment: Assignment) -> None:
     tree = ast.parse((percent.SOLUTIONS / f"{assignment.name}.py").read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
