@@ -49,6 +49,7 @@ lint: install ## formatting, lint, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/python -m pytest -q -n 0 tests/book/test_pages.py::test_the_code_of_every_page_passes_the_linter
 
 format: install ## rewrite files in the house format
 	$(BIN)/ruff format .
