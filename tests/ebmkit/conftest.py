@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from ebmkit import chance
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 import enumerate_chance
@@ -22,3 +24,13 @@ def transition_matrix() -> Callable[[enumerate_chance.Step, Tensor], Tensor]:
 def outcome_probabilities() -> Callable[[enumerate_chance.Step, Tensor, Tensor], Tensor]:
     """`outcome_probabilities(step, start, outcomes)`: the exact law of where one step from `start` ends."""
     return enumerate_chance.outcome_probabilities
+
+
+@pytest.fixture(params=["numba", "torch"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Draws compiled where they can be, and then all of them left to torch."""
+    if request.param == "torch":
+        monkeypatch.setattr(chance, "_kernels", lambda: None)
+    else:
+        pytest.importorskip("numba")
+    return str(request.param)

@@ -486,16 +486,6 @@ def test_the_compiled_exact_sum_leaves_the_number_of_torchs_threads_alone():
         torch.set_num_threads(before)
 
 
-@pytest.fixture(params=["numba", "torch"])
-def engine(request, monkeypatch):
-    """Draws compiled where they can be, and then all of them left to torch."""
-    if request.param == "torch":
-        monkeypatch.setattr(chance, "_kernels", lambda: None)
-    else:
-        pytest.importorskip("numba")
-    return request.param
-
-
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bits_are_0_or_1_with_the_given_probability(dtype):

@@ -81,15 +81,6 @@ def wide_rbm():
     return randomised(RBM(2048, 3), scale=0.1)
 
 
-@pytest.fixture(params=["numba", "torch"])
-def engine(request, monkeypatch):
-    """Draws compiled where they can be, and then all of them left to torch."""
-    if request.param == "torch":
-        monkeypatch.setattr(chance, "_kernels", lambda: None)
-    else:
-        pytest.importorskip("numba")
-
-
 def langevin_replay(model, data, **options):
     return replay(model, data, k=3, kernel=Langevin(model, 0.1), buffer_size=40, **options)
 
