@@ -1,11 +1,13 @@
 """The judge: right is right however it is written, wrong is told why, and faults are nobody's zero."""
 
 import dataclasses
+import math
 import time
 
 import numpy as np
 import pytest
 
+from autograder import exercise
 from autograder.exercise import Assignment, Exercise, LocalAttempt, Wrong
 from autograder.judge import judge, load_assignment, seed_for
 from autograder.report import UNREADABLE, Report
@@ -185,3 +187,22 @@ def test_alternatives_pass_and_mistakes_fail_in_this_process_too(toy):
             LocalAttempt.passes(exercise, check, function, seed=3)
         with pytest.raises(Wrong):
             LocalAttempt.passes(exercise, check, exercise.mistakes[0].function, seed=3)
+
+
+SPECIAL = [0.0, 1.0, 1.0 + 5e-7, 1.1, -1.0, 1e300, math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("expected", SPECIAL)
+@pytest.mark.parametrize("value", SPECIAL)
+def test_two_numbers_are_as_close_as_two_arrays(value, expected):
+    as_arrays = exercise.close(np.array(value), np.array(expected), 1e-6, 1e-9)
+    assert exercise.close(value, expected, 1e-6, 1e-9) == as_arrays
+    complaint = exercise.shape_complaint(np.array(value), np.array(expected))
+    assert exercise.shape_complaint(value, expected) == complaint
+
+
+def test_the_reference_gets_copies_however_deep_the_arrays_lie():
+    inside = np.zeros(2)
+    ((first, [second]),) = exercise.local([(inside, [inside])])
+    first[0] = second[1] = 1.0
+    assert (inside == 0).all()
