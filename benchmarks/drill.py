@@ -3,7 +3,7 @@
     python benchmarks/drill.py [--submissions 10000] [--lane-kills 100] [--command-kills 20]
 
 Every submission of the toy assignment is different and right. Lanes and the command itself are killed (SIGKILL)
-when randomly chosen numbers of submissions are done; a command that was killed is started again, until one ends
+when randomly chosen numbers of submissions are done, in the first two thirds of the class; a command that was killed is started again, until one ends
 by itself with nothing left. Then, by name and exactly:
 
     nothing lost         everyone has full points in the gradebook, a verdict, a graded notebook and a feedback page
@@ -39,8 +39,9 @@ from autograder.store import Store, assignment_named
 ROOT = Path(__file__).parent.parent
 CLASSROOM = ROOT / "tests" / "autograder" / "classroom"
 FULL = 80
-POLL_SECONDS = 0.1
-STALLED_LOOKS = 3000
+POLL_SECONDS = 0.02
+STALLED_LOOKS = 15_000
+LONGEST_DELAY = 0.05
 
 
 def toy_classroom(root: Path) -> Any:
@@ -105,7 +106,8 @@ class Drill:
                 )
 
     def _moment(self) -> int:
-        return self.random.randrange(1, self.count)
+        """When to kill: early enough that work is left to do, however fast the machine."""
+        return self.random.randrange(1, 2 * self.count // 3)
 
     def _run(self, kills: list[tuple[int, str]]) -> int:
         environment = os.environ | {"TOY_LOG": str(self.log), "TMPDIR": str(self.temporary)}
@@ -121,21 +123,27 @@ class Drill:
                 running.kill()
                 raise SystemExit(f"nothing was graded in {idle} looks, {done} are done")
             self._note_memory(running.pid, done)
-            if kills and kills[0][0] <= done and lanes(running.pid):
-                _, what = kills.pop(0)
-                time.sleep(self.random.uniform(0, 0.3))  # at any point of a submission's grading
-                self._kill(what, running.pid)
+            if kills and kills[0][0] <= done:
+                time.sleep(self.random.uniform(0, LONGEST_DELAY))  # at any point of a submission's grading
+                if self._kill(kills[0][1], running.pid):
+                    kills.pop(0)
         return running.wait()
 
-    def _kill(self, what: str, command: int) -> None:
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
+    def _kill(self, what: str, command: int) -> bool:
+        """Whether there was something to kill: not while the command starts its lanes, or has ended."""
+        try:
             alive = lanes(command)
             victims = alive if what == "command" else [self.random.choice(alive)]
             names = [identity(pid) for pid in victims]
+            if not names:
+                return False
             os.kill(command if what == "command" else victims[0], signal.SIGKILL)
-            self.killed["lane"] += names  # lanes die with their command
-            if what == "command":
-                self.killed["command"].append(str(command))
+        except (ProcessLookupError, IndexError):
+            return False
+        self.killed["lane"] += names  # lanes die with their command
+        if what == "command":
+            self.killed["command"].append(str(command))
+        return True
 
     def _note_memory(self, command: int, done: int) -> None:
         """What the grader's processes hold, each time another tenth of the class is done."""

@@ -14,7 +14,7 @@ DRILL = Path(__file__).parents[3] / "benchmarks" / "drill.py"
 @pytest.mark.sandbox
 def test_a_class_is_graded_once_and_wholly_though_lanes_and_commands_are_killed(sandbox, tmp_path):
     output = tmp_path / "drill.json"
-    options = ["--submissions", "150", "--lane-kills", "4", "--command-kills", "2", "--seed", "1"]
+    options = ["--submissions", "300", "--lane-kills", "4", "--command-kills", "2", "--seed", "1"]
     done = subprocess.run(
         [sys.executable, str(DRILL), *options, "--output", str(output)],
         capture_output=True,
