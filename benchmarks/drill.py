@@ -3,8 +3,8 @@
     python benchmarks/drill.py [--submissions 10000] [--lane-kills 100] [--command-kills 20]
 
 Every submission of the toy assignment is different and right. Lanes and the command itself are killed (SIGKILL)
-when randomly chosen numbers of submissions are done, in the first two thirds of the class; a command that was killed is started again, until one ends
-by itself with nothing left. Then, by name and exactly:
+when randomly chosen numbers of submissions are done, in the first two thirds of the class; a command that was
+killed is started again, until one ends by itself with nothing left. Then, by name and exactly:
 
     nothing lost         everyone has full points in the gradebook, a verdict, a graded notebook and a feedback page
     nothing twice        no verdict that was kept was written again, and a verdict was begun more than once only
