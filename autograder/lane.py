@@ -92,9 +92,7 @@ class Lane:
         name = self.assignment.name
         notebook = graded_notebook(submission, judged, self.handout)
         folder = self.course.folder("autograded", student, name)
-        write_atomically(
-            folder / f"{name}.ipynb", json.dumps(notebook, indent=1).encode() + b"\n", durable=False
-        )
+        write_atomically(folder / f"{name}.ipynb", json.dumps(notebook).encode() + b"\n", durable=False)
         if when := inbox.timestamp(self.course, student, name):
             write_atomically(folder / "timestamp.txt", when.encode(), durable=False)
         feedback.write(self.course, student, submission, judged, self.handout, by_hand)

@@ -30,10 +30,9 @@ from torch import Tensor
 
 from ebmkit.annealing import anneal, log_mean_weight, reverse_anneal, weight_ess
 from ebmkit.boltzmann_machines import DBM, RBM
-from ebmkit.chance import bits
-from ebmkit.contrastive_divergence import Gradient, Learner, cd, fit, pcd, pretrain
+from ebmkit.chance import Generator, bits
+from ebmkit.contrastive_divergence import Learner, cd, fit, pcd
 from ebmkit.data import mnist
-from ebmkit.energy import EnergyModel
 
 RESULTS = Path(__file__).parent / "results" / "mnist.json"
 SALAKHUTDINOV_MURRAY = [
@@ -52,8 +51,8 @@ class Recipe:
     learner: Learner
     epochs: int
     rate: float
-    pretraining_epochs: int = 0
-    weight_cost: float = 0.0
+    first: str = ""
+    """The recipe of the machine whose layers a deep one begins with."""
 
 
 RECIPES = {
@@ -62,7 +61,7 @@ RECIPES = {
     "rbm-25-pcd1": Recipe((784, 25), pcd, epochs=20, rate=0.1),
     "rbm-500-pcd": Recipe((784, 500), pcd, epochs=400, rate=0.1),
     "dbm-500-1000": Recipe(
-        (784, 500, 1000), pcd, epochs=60, rate=0.005, pretraining_epochs=20, weight_cost=2e-4
+        (784, 500, 1000), functools.partial(pcd, k=5), epochs=60, rate=0.01, first="rbm-500-pcd"
     ),
 }
 
@@ -70,61 +69,46 @@ RECIPES = {
 def train(name: str, recipe: Recipe, seed: int, images: Tensor, runs: Path) -> tuple[RBM | DBM, float]:
     """The trained machine and the processor's seconds it took, over all interruptions."""
     generator = torch.Generator().manual_seed(seed)
-    make = (
-        functools.partial(RBM, *recipe.sizes)
-        if len(recipe.sizes) == 2
-        else functools.partial(DBM, recipe.sizes)
-    )
-    model: RBM | DBM = make(generator=generator)
-    with torch.no_grad():
-        means = images.mean(0).clamp(1e-3, 1 - 1e-3)
-        bias = model.a if isinstance(model, RBM) else model.biases[0]
-        bias.copy_(means.logit())
-    updates = -(-len(images) // 100)
-    options: dict[str, Any] = {"generator": generator, "transform": bits}
-    spent = []
-    if recipe.pretraining_epochs:
-        histories = pretrain(
-            model,
-            images,
-            costly(cd, recipe.weight_cost),
-            n_epochs=recipe.pretraining_epochs,
-            learning_rate=falling(0.05, recipe.pretraining_epochs * updates),
-            checkpoint=runs / f"{name}-{seed}.pretraining",
-            **clocked(f"{name} seed {seed} pre-training", recipe.pretraining_epochs),
-            **options,
-        )
-        spent += [second for history in histories for second in history["seconds"]]
+    model, before = (deepened if recipe.first else fresh)(recipe, seed, images, runs, generator)
+    updates = recipe.epochs * -(-len(images) // 100)
     history = fit(
         model,
         images,
-        costly(recipe.learner, recipe.weight_cost),
+        recipe.learner,
         n_epochs=recipe.epochs,
-        learning_rate=falling(recipe.rate, recipe.epochs * updates),
+        learning_rate=lambda step: recipe.rate * (1 - step / updates),
+        generator=generator,
+        transform=bits,
         checkpoint=runs / f"{name}-{seed}",
         **clocked(f"{name} seed {seed}", recipe.epochs),
-        **options,
     )
-    return model, math.fsum([*spent, *history["seconds"]])
+    return model, math.fsum([before, *history["seconds"]])
 
 
-def costly(learner: Learner, cost: float) -> Learner:
-    """The learner with the gradient of cost · |W|² / 2 for every weight W added to its own."""
-    if cost == 0:
-        return learner
-
-    def with_cost(model: EnergyModel, data: Tensor, **options: Any) -> Gradient:
-        gradient = learner(model, data, **options)
-        for name, g in gradient.parameters.items():
-            if g.dim() == 2:
-                g.add_(model.get_parameter(name).detach(), alpha=cost)
-        return gradient
-
-    return with_cost
+def fresh(recipe: Recipe, _seed: int, images: Tensor, _runs: Path, generator: Generator) -> tuple[RBM, float]:
+    """A machine with small weights, whose pixels are as often on as the images'."""
+    model = RBM(*recipe.sizes, generator=generator)
+    with torch.no_grad():
+        model.a.copy_(images.mean(0).clamp(1e-3, 1 - 1e-3).logit())
+    return model, 0.0
 
 
-def falling(rate: float, updates: int) -> Any:
-    return lambda step: rate * (1 - step / updates)
+def deepened(
+    recipe: Recipe, seed: int, images: Tensor, runs: Path, generator: Generator
+) -> tuple[DBM, float]:
+    """A deep machine that begins as a trained shallow one, its second layer hardly felt, and what that one cost.
+
+    With no weights above, the deep machine is the shallow one and its bound is tight: training begins where the
+    shallow one ended.
+    """
+    rbm, seconds = train(recipe.first, RECIPES[recipe.first], seed, images, runs)
+    assert isinstance(rbm, RBM)
+    model = DBM(recipe.sizes, generator=generator)
+    with torch.no_grad():
+        model.weights[0].copy_(rbm.W)
+        model.biases[0].copy_(rbm.a)
+        model.biases[1].copy_(rbm.b - model.weights[1].sum(1) / 2)  # the units above are on half of the time
+    return model, seconds
 
 
 def clocked(title: str, epochs: int) -> dict[str, Any]:
@@ -249,7 +233,7 @@ def main() -> None:
                 "sizes": recipe.sizes,
                 "epochs": recipe.epochs,
                 "rate": recipe.rate,
-                "weight_cost": recipe.weight_cost,
+                "begins_as": recipe.first,
                 "training_processor_seconds": seconds,
                 **evaluate(model, seed, train_bits, test_bits),
                 "hardware": machine,

@@ -28,6 +28,8 @@ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 c
 )
 NATIVE = {np.dtype(name): name for name in DTYPES}
 LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DTYPES}
+PLAIN = frozenset({type(None), bool, int, float, str})
+"""What JSON carries as it is; most of what crosses, so it is asked for first, and quickly."""
 
 
 class ProtocolError(Exception):
@@ -156,10 +158,10 @@ def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
     if depth > MAX_DEPTH:
         return {"!": "foreign", "type": "a structure nested too deeply"}
     kind = type(value)
-    if value is None or kind is bool or kind is str or kind is float:
+    if kind is int and not -(2**63) <= value < 2**64:
+        return {"!": "foreign", "type": "int beyond 64 bits"}
+    if kind in PLAIN:
         return value
-    if kind is int:
-        return value if -(2**63) <= value < 2**64 else {"!": "foreign", "type": "int beyond 64 bits"}
     if kind is list or kind is tuple:
         return {"!": kind.__name__, "v": [_flatten(v, blobs, depth + 1) for v in value]}
     if kind is dict:
@@ -171,7 +173,7 @@ def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
         return {"!": "rng", "seed": value.seed, "kind": value.kind}
     if kind is Tensor:
         return _array(value.array, blobs, "tensor")
-    if isinstance(value, np.generic | np.ndarray):
+    if isinstance(value, (np.generic, np.ndarray)):
         return _array(np.asarray(value), blobs, "array" if isinstance(value, np.ndarray) else "scalar")
     if is_tensor(value):
         return _array(value.detach().cpu().resolve_conj().resolve_neg().numpy(), blobs, "tensor")
@@ -205,7 +207,7 @@ class _Reader:
     def build(self, tree: Any, depth: int) -> Any:
         if depth > MAX_DEPTH + 1:
             raise ProtocolError("the value is nested too deeply")
-        if tree is None or isinstance(tree, bool | int | float | str):
+        if type(tree) in PLAIN:
             return tree
         if not isinstance(tree, dict):
             raise ProtocolError("a list stands where a value should")

@@ -13,6 +13,8 @@ except ImportError:  # inside the sandbox, where the worker's files lie side by 
 
 def materialize(value: Any) -> Any:
     """`value` with every placeholder of the protocol built."""
+    if type(value) in codec.PLAIN:
+        return value
     if isinstance(value, codec.Tensor):
         import torch  # only where it is needed: the judge of a NumPy assignment starts without it
 
@@ -28,7 +30,7 @@ def materialize(value: Any) -> Any:
 
         values = {k: materialize(v) for k, v in value.values.items()}
         return eval(value.expression, {"np": np, "torch": torch, "math": math, **values})
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return type(value)(materialize(v) for v in value)
     if isinstance(value, dict):
         return {k: materialize(v) for k, v in value.items()}

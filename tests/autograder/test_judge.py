@@ -190,6 +190,18 @@ def test_alternatives_pass_and_mistakes_fail_in_this_process_too(toy):
 
 
 SPECIAL = [0.0, 1.0, 1.0 + 5e-7, 1.1, -1.0, 1e300, math.inf, -math.inf, math.nan]
+SPECIAL += [
+    1,
+    True,
+    False,
+    10**7,
+    10**7 + 1,
+    -(2**63),
+    2**63 - 1,
+    2**64 - 1,
+    np.float64(1.1),
+    np.float64("nan"),
+]
 
 
 @pytest.mark.parametrize("expected", SPECIAL)
