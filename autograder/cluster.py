@@ -301,7 +301,9 @@ class Bench:
 
         self.order = order
         self.since = time.monotonic()
-        self._scratch = tempfile.TemporaryDirectory(prefix="lane-", dir=get_worker().local_directory)
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix=f"lane-{order.run}-", dir=get_worker().local_directory
+        )
         self.course = Course(Path(self._scratch.name))
         self._lay_out(dict(order.files))
         self.lane = LaneProcess(self.course, order.assignment, order.isolation, self._scratch.name)

@@ -5,6 +5,7 @@ Everything heavy is imported by the command that needs it, so that `autograder -
 
 import errno
 import gc
+import importlib.util
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -56,8 +57,7 @@ Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
 def main() -> NoReturn:
     """Run the command; a failure that the user can mend is one clear message, without a traceback."""
     gc.set_threshold(20_000, 20)  # what is imported is no garbage: to look for some takes time
-    # jsonschema's checker of IRIs, which no notebook needs: parsing its grammar takes a second of every command.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    _leave_out_imports()
     try:
         code = app(standalone_mode=False)
         gc.freeze()  # leave at once: nothing is left to be tidied
@@ -66,6 +66,16 @@ def main() -> NoReturn:
         _fail("stopped; what was graded is kept, and the next run goes on from there", 130)
     except Exception as error:
         _explain(error)
+
+
+def _leave_out_imports() -> None:
+    """Of the libraries below us, what no command needs and what would take most of a short command's time."""
+    # jsonschema's checker of IRIs: parsing its grammar takes a second.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    # nbgrader's package imports its extensions of Jupyter's server; its modules are there without them.
+    nbgrader = importlib.util.find_spec("nbgrader")
+    if nbgrader is not None:
+        sys.modules.setdefault("nbgrader", importlib.util.module_from_spec(nbgrader))
 
 
 def _explain(error: Exception) -> NoReturn:

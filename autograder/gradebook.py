@@ -6,6 +6,7 @@ the automatic score, and it wins.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import sqlite3
@@ -217,24 +218,29 @@ class Book:
 
     def penalize(self, assignment: str) -> None:
         """Set everyone's penalty for late work, as nbgrader's `AssignLatePenalties` is configured to."""
-        from nbgrader.preprocessors import AssignLatePenalties
-
-        penalties = AssignLatePenalties(config=settings(self._course))
-        penalties.init_plugin()
         with self._reported("written"):
             for submission in self._book.assignment_submissions(assignment):
                 late = submission.total_seconds_late
                 for notebook in submission.notebooks:
                     penalty = None
                     if late > 0:
-                        penalty = penalties.plugin_inst.late_submission_penalty(
+                        penalty = self._penalties.plugin_inst.late_submission_penalty(
                             submission.student_id, notebook.score, late
                         )
                     if penalty is not None:
-                        penalty = penalties._check_late_penalty(notebook, penalty)
+                        penalty = self._penalties._check_late_penalty(notebook, penalty)
                     if notebook.late_submission_penalty != penalty:
                         notebook.late_submission_penalty = penalty
             self._book.db.commit()
+
+    @functools.cached_property
+    def _penalties(self) -> Any:
+        """nbgrader's plugin; imported once somebody is late."""
+        from nbgrader.preprocessors import AssignLatePenalties
+
+        penalties = AssignLatePenalties(config=settings(self._course))
+        penalties.init_plugin()
+        return penalties
 
     def penalties(self, assignment: str) -> dict[str, float]:
         """For each student who has one, the penalty for late work."""

@@ -96,7 +96,7 @@ class Lane:
         if when := inbox.timestamp(self.course, student, name):
             write_atomically(folder / "timestamp.txt", when.encode(), durable=False)
         feedback.write(self.course, student, submission, judged, self.handout, by_hand)
-        return [dataclasses.asdict(entry) for entry in entries(submission, judged, self.handout)]
+        return [vars(entry) for entry in entries(submission, judged, self.handout)]
 
 
 def warm_up(assignment: Assignment, handout: Handout) -> None:

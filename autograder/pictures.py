@@ -39,7 +39,7 @@ class Picture:
 
     @classmethod
     def from_data(cls, data: Any) -> "Picture | None":
-        """What `dataclasses.asdict` made, read back; None where there is no picture."""
+        """Its fields as JSON keeps them, read back; None where there is no picture."""
         if not data:
             return None
         plain: dict[str, Any] = {

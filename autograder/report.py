@@ -64,7 +64,7 @@ class Report:
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` reads it back."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
+        return json.dumps(self, default=vars, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Report":

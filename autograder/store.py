@@ -137,8 +137,8 @@ class Store:
 
         If the machine stops before they reach the disk, `load` finds them damaged, and the verdict is made again.
         """
-        outputs = [dataclasses.asdict(output) for output in bounded(judged.outputs)]
-        write_atomically(self.folder / f"{key}.outputs", json.dumps(outputs).encode(), durable=False)
+        outputs = json.dumps(bounded(judged.outputs), default=vars)
+        write_atomically(self.folder / f"{key}.outputs", outputs.encode(), durable=False)
         write_atomically(self.folder / f"{key}.json", judged.report.to_json().encode(), durable=False)
 
     def recorded(self, student: str) -> str:

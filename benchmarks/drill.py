@@ -29,8 +29,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from autograder.gradebook import Book
 from autograder.release import publish
@@ -44,17 +45,31 @@ STALLED_LOOKS = 15_000
 LONGEST_DELAY = 0.05
 
 
-def toy_classroom(root: Path) -> Any:
-    """A course with the toy assignment of the tests, released."""
-    os.environ |= {"EBM_CHECKS": str(CLASSROOM / "checks"), "EBM_COURSE": str(root)}
-    spec = importlib.util.spec_from_file_location("classroom", CLASSROOM / "conftest.py")
+def of_the_tests(name: str) -> Any:
+    """A module of the classroom's tests."""
+    spec = importlib.util.spec_from_file_location(f"classroom_{name}", CLASSROOM / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def toy_classroom(root: Path) -> Any:
+    """A course with the toy assignment of the tests, released."""
+    os.environ |= {"EBM_CHECKS": str(CLASSROOM / "checks"), "EBM_COURSE": str(root)}
+    module = of_the_tests("conftest")
     room = module.Classroom(root)
     publish(room.course, assignment_named("toy"), module.toy_notebook())
     return room
+
+
+class Begun(NamedTuple):
+    """A verdict is begun: by which process, in which folder, and how many others that process began since."""
+
+    process: str
+    place: str
+    since: int
 
 
 class Drill:
@@ -71,9 +86,11 @@ class Drill:
         self.command = [sys.executable, "-m", "autograder.command", "grade", "toy", "--isolation", isolation]
         self.temporary = root / "tmp"
         self.temporary.mkdir()
+        self.environment = {"TOY_LOG": str(self.log), "TMPDIR": str(self.temporary)}
         self.killed: dict[str, list[str]] = {"lane": [], "command": []}
         self.kept: dict[str, tuple[int, int]] = {}
         self.memory: list[dict[str, float]] = []
+        self.seconds = 0.0
         self.wrong: list[str] = []
         self.runs = 0
 
@@ -89,28 +106,32 @@ class Drill:
                 },
             )
 
-    def run_until_done(self, lane_kills: int, command_kills: int) -> None:
+    def run_until_done(self, wanted: dict[str, int]) -> None:
         """Grade, killing at random points, until a command ends with nothing left to do."""
-        kills = [(self._moment(), "lane") for _ in range(lane_kills)]
-        kills += [(self._moment(), "command") for _ in range(command_kills)]
-        kills.sort()
+        kills = sorted((self._moment(), what) for what, count in wanted.items() for _ in range(count))
+        start = time.perf_counter()
         while True:
             self.runs += 1
             code = self._run(kills)
             self._look_at_verdicts()
             if code == 0:
-                return
-            if code not in (3, -signal.SIGKILL):
-                raise SystemExit(
-                    f"the command ended with {code}:\n{(self.root / 'said').read_text()[-2000:]}"
-                )
+                break
+            said = (self.root / "said").read_text()
+            if not self._may_end(code, said):
+                raise SystemExit(f"the command ended with {code}:\n{said[-2000:]}")
+        self.seconds = time.perf_counter() - start
+        self.wrong += [f"a {what} was not killed at {moment} verdicts" for moment, what in kills]
+
+    def _may_end(self, code: int, said: str) -> bool:
+        """Whether that is how a command may end before all is done: with something ungraded, or killed."""
+        return code in (3, -signal.SIGKILL)
 
     def _moment(self) -> int:
         """When to kill: early enough that work is left to do, however fast the machine."""
         return self.random.randrange(1, 2 * self.count // 3)
 
     def _run(self, kills: list[tuple[int, str]]) -> int:
-        environment = os.environ | {"TOY_LOG": str(self.log), "TMPDIR": str(self.temporary)}
+        environment = os.environ | self.environment
         with (self.root / "said").open("wb") as said:
             running = subprocess.Popen(self.command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
         before, idle = -1, 0
@@ -122,12 +143,16 @@ class Drill:
             if idle > STALLED_LOOKS:
                 running.kill()
                 raise SystemExit(f"nothing was graded in {idle} looks, {done} are done")
+            self._attend()
             self._note_memory(running.pid, done)
             if kills and kills[0][0] <= done:
                 time.sleep(self.random.uniform(0, LONGEST_DELAY))  # at any point of a submission's grading
                 if self._kill(kills[0][1], running.pid):
                     kills.pop(0)
         return running.wait()
+
+    def _attend(self) -> None:
+        """What the surroundings do meanwhile."""
 
     def _kill(self, what: str, command: int) -> bool:
         """Whether there was something to kill: not while the command starts its lanes, or has ended."""
@@ -150,15 +175,14 @@ class Drill:
         if done < (len(self.memory) + 1) * self.count / 10:
             return
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
-            here = lanes(command)
-            self.memory.append(
-                {
-                    "done": done,
-                    "command_peak_mib": peak(command),
-                    "largest_lane_peak_mib": max([peak(pid) for pid in here], default=0.0),
-                    "all_processes_mib": round(sum(share(pid) for pid in [command, *below(command)]), 1),
-                }
-            )
+            self.memory.append({"done": done} | self._memory(command))
+
+    def _memory(self, command: int) -> dict[str, float]:
+        return {
+            "command_peak_mib": peak(command),
+            "largest_lane_peak_mib": max([peak(pid) for pid in lanes(command)], default=0.0),
+            "all_processes_mib": round(sum(share(pid) for pid in [command, *below(command)]), 1),
+        }
 
     def _look_at_verdicts(self) -> None:
         """A verdict that was kept is never written again."""
@@ -173,21 +197,32 @@ class Drill:
 
     def begun_again(self) -> int:
         """How many verdicts were begun more than once; complains where no kill was the reason."""
-        begun: dict[str, list[str]] = defaultdict(list)
-        last: dict[str, str] = {}
-        for line in self.log.read_text().splitlines():
-            verdict, process = line.split()
-            begun[verdict].append(process)
-            last[process] = verdict
+        twice = self._begun_twice()
+        for verdict, before, _ in twice:
+            if before.since != 0 or before.process not in self.killed["lane"]:
+                self.wrong.append(f"{verdict} was begun again though {before.process} was not killed at it")
+        return len(twice)
+
+    def _begun_twice(self) -> list[tuple[str, "Begun", "Begun"]]:
+        """Each verdict that was begun again: as it was begun before, and as it was then."""
+        begun: dict[str, list[Begun]] = defaultdict(list)
+        later: dict[str, int] = defaultdict(int)
+        for line in reversed(self.log.read_text().splitlines()):
+            verdict, process, place = line.split()
+            begun[verdict].insert(0, Begun(process, place, later[process]))
+            later[process] += 1
         if len(begun) != self.count:
             self.wrong.append(f"{len(begun)} verdicts were begun, not {self.count}")
-        again = 0
-        for verdict, processes in begun.items():
-            for process in processes[:-1]:
-                again += 1
-                if last[process] != verdict or process not in self.killed["lane"]:
-                    self.wrong.append(f"{verdict} was begun again though {process} was not killed at it")
-        return again
+        return [(verdict, *pair) for verdict, all_ in begun.items() for pair in pairwise(all_)]
+
+    def kills(self) -> dict[str, int]:
+        """How often what was killed."""
+        with_command = self.lanes_with_command
+        return {
+            "lanes_killed": len(self.killed["lane"]),
+            "of_them_with_their_command": with_command,
+            "commands_killed": len(self.killed["command"]),
+        }
 
     def look_for_losses(self) -> None:
         """Everyone must have everything."""
@@ -260,15 +295,10 @@ def processes_of(root: Path) -> Iterator[int]:
                 yield int(entry)
 
 
-def drill(
-    root: Path, submissions: int, lane_kills: int, command_kills: int, isolation: str, seed: int
-) -> Any:
+def drill(one: Drill, kills: dict[str, int]) -> dict[str, Any]:
     """Run the drill in an empty folder; raises `SystemExit` if a promise does not hold."""
-    one = Drill(root, submissions, isolation, seed)
     one.hand_in()
-    start = time.perf_counter()
-    one.run_until_done(lane_kills, command_kills)
-    seconds = time.perf_counter() - start
+    one.run_until_done(kills)
     memory = list(one.memory)
     again = one.begun_again()
     lines = len(one.log.read_text().splitlines())
@@ -280,47 +310,50 @@ def drill(
     one.look_for_losses()
     one.look_for_processes()
     if one.wrong:
-        raise SystemExit("\n".join([f"{len(one.wrong)} promises broken:", *one.wrong[:20]]))
+        raise SystemExit("\n".join([f"{len(one.wrong)} promises broken in {one.root}:", *one.wrong[:20]]))
     return {
-        "submissions": submissions,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "submissions": one.count,
         "isolation": one.store.load_report(one.store.recorded("student00000")).isolation,
-        "lanes_killed": len(one.killed["lane"]),
-        "of_them_with_their_command": len(one.killed["lane"]) - lane_kills,
-        "commands_killed": len(one.killed["command"]),
+        **one.kills(),
         "runs": one.runs,
         "lost": 0,
         "kept_verdicts_written_again": 0,
         "begun_again_after_a_kill_at_work": again,
-        "seconds": round(seconds, 1),
-        "submissions_per_second_with_restarts": round(submissions / seconds, 1),
+        "seconds": round(one.seconds, 1),
+        "submissions_per_second_with_restarts": round(one.count / one.seconds, 1),
         "seconds_of_a_run_with_nothing_to_do": round(idle, 1),
         "memory": memory,
     }
 
 
-def main() -> None:
+def options_of(description: str | None, output: str, **kills: int) -> argparse.ArgumentParser:
+    """What can be chosen, with how often what is killed unless chosen otherwise."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--submissions", type=int, default=10_000)
-    parser.add_argument("--lane-kills", type=int, default=100)
-    parser.add_argument("--command-kills", type=int, default=20)
+    for what, count in kills.items():
+        parser.add_argument(f"--{what}-kills", type=int, default=count)
     parser.add_argument("--isolation", default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "drill.json")
-    options = parser.parse_args()
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / output)
+    return parser
+
+
+def keep(result: dict[str, Any], output: Path) -> None:
+    text = json.dumps(result, indent=1) + "\n"
+    output.write_text(text)
+    print(text)
+
+
+def main() -> None:
+    options = options_of(__doc__, "drill.json", lane=100, command=20).parse_args()
     root = Path(tempfile.mkdtemp(prefix="drill-"))
-    result = {"cores": os.cpu_count(), "python": platform.python_version()} | drill(
-        root,
-        options.submissions,
-        options.lane_kills,
-        options.command_kills,
-        options.isolation,
-        options.seed,
-    )
+    one = Drill(root, options.submissions, options.isolation, options.seed)
+    keep(drill(one, {"lane": options.lane_kills, "command": options.command_kills}), options.output)
     shutil.rmtree(root)
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Grading on a Dask cluster: the same verdicts, whatever dies."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,39 +23,54 @@ START_SECONDS = 180
 
 
 class Machines:
-    """A scheduler and two workers, as processes of this machine; workers that die are started again by Dask."""
+    """A scheduler and workers, as processes of this machine; workers that die are started again by their nannies."""
 
     def __init__(self, folder: Path, workers: int = 2, **environment: str) -> None:
         self.file = folder / "scheduler.json"
         self.folder = folder
         self.environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"} | environment
-        self.running: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self.start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show"
-        )
+        self.scheduler = self.schedule("0")
         wait_for(self.file.exists)
         self.address = json.loads(self.file.read_text())["address"]
-        self.nannies = [
-            self.start("dask_worker", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder))
-            for _ in range(workers)
-        ]
+        self.nannies = [self.work() for _ in range(workers)]
+
+    def schedule(self, port: str) -> subprocess.Popen[bytes]:
+        where = ("--host", "127.0.0.1", "--port", port)
+        return self.start("dask_scheduler", *where, "--no-dashboard", "--no-show")
+
+    def work(self) -> subprocess.Popen[bytes]:
+        where = ("--local-directory", str(self.folder))
+        return self.start("dask_worker", "--nthreads", "1", "--no-dashboard", *where)
 
     def start(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.{program}", "--scheduler-file", str(self.file)]
         with (self.folder / f"{program}.log").open("ab") as log:
-            process = subprocess.Popen([*command, *arguments], env=self.environment, stdout=log, stderr=log)
-        self.running.append(process)
-        return process
+            return subprocess.Popen(
+                [*command, *arguments], env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def mend(self) -> None:
+        """Start again what has ended, as a service manager would: when nothing of it is left."""
+        if self.scheduler.poll() is not None:
+            self.scheduler = self.schedule(self.address.rpartition(":")[2])
+        for place, nanny in enumerate(self.nannies):
+            if nanny.poll() is not None:
+                self.sweep(nanny)
+                self.nannies[place] = self.work()
+
+    def sweep(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        for process in self.running:
+        running = [self.scheduler, *self.nannies]
+        for process in running:
             process.terminate()
-        for process in self.running:
-            try:
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self.sweep(process)
+            process.wait()
 
 
 def wait_for(there: Callable[[], object]) -> None:

@@ -44,12 +44,13 @@ def _(attempt: Attempt) -> None:
 
 
 def record(attempt: Attempt) -> None:
-    """Note in the file named by `TOY_LOG` which verdict is being made, by its inputs, and by which process."""
+    """Note in the file named by `TOY_LOG` which verdict is made, by its inputs, by which process, and where."""
     if (path := os.environ.get("TOY_LOG")) and not isinstance(attempt, LocalAttempt):
         inputs = attempt.rng.bit_generator.state["state"]["state"]
         started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
         with open(path, "ab", buffering=0) as file:
-            file.write(f"{inputs:x} {os.getpid()}.{started}\n".encode())
+            course = Path(os.environ["EBM_COURSE"]).name
+            file.write(f"{inputs:x} {os.getpid()}.{started} {course}\n".encode())
 
 
 def sabotage(attempt: Attempt) -> None:
