@@ -91,6 +91,7 @@ class Drill:
         self.kept: dict[str, tuple[int, int]] = {}
         self.memory: list[dict[str, float]] = []
         self.seconds = 0.0
+        self.with_command = 0
         self.wrong: list[str] = []
         self.runs = 0
 
@@ -168,6 +169,7 @@ class Drill:
         self.killed["lane"] += names  # lanes die with their command
         if what == "command":
             self.killed["command"].append(str(command))
+            self.with_command += len(names)
         return True
 
     def _note_memory(self, command: int, done: int) -> None:
@@ -203,12 +205,15 @@ class Drill:
                 self.wrong.append(f"{verdict} was begun again though {before.process} was not killed at it")
         return len(twice)
 
+    def _log(self) -> list[list[str]]:
+        """Verdict, process and folder, each time that a verdict was begun."""
+        return [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
     def _begun_twice(self) -> list[tuple[str, "Begun", "Begun"]]:
         """Each verdict that was begun again: as it was begun before, and as it was then."""
         begun: dict[str, list[Begun]] = defaultdict(list)
         later: dict[str, int] = defaultdict(int)
-        for line in reversed(self.log.read_text().splitlines()):
-            verdict, process, place = line.split()
+        for verdict, process, place in reversed(self._log()):
             begun[verdict].insert(0, Begun(process, place, later[process]))
             later[process] += 1
         if len(begun) != self.count:
@@ -217,10 +222,9 @@ class Drill:
 
     def kills(self) -> dict[str, int]:
         """How often what was killed."""
-        with_command = self.lanes_with_command
         return {
             "lanes_killed": len(self.killed["lane"]),
-            "of_them_with_their_command": with_command,
+            "of_them_with_their_command": self.with_command,
             "commands_killed": len(self.killed["command"]),
         }
 
@@ -258,7 +262,8 @@ def lanes(command: int) -> list[int]:
 
 def below(pid: int) -> list[int]:
     """A process's descendants."""
-    children = [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for thread in threads for child in read(str(thread)).split()]
     return children + [one for child in children for one in below(child)]
 
 
@@ -301,9 +306,9 @@ def drill(one: Drill, kills: dict[str, int]) -> dict[str, Any]:
     one.run_until_done(kills)
     memory = list(one.memory)
     again = one.begun_again()
-    lines = len(one.log.read_text().splitlines())
+    lines = one._log()
     start = time.perf_counter()
-    if one._run([]) != 0 or len(one.log.read_text().splitlines()) != lines:
+    if one._run([]) != 0 or one._log() != lines:
         one.wrong.append("one more run found something to do")
     idle = time.perf_counter() - start
     one._look_at_verdicts()
