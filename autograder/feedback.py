@@ -16,11 +16,10 @@ from autograder import inbox
 from autograder.course import Course
 from autograder.judge import CellOutput, Judged
 from autograder.notebook_outputs import NO_RESPONSE, Handout, Marked, checked_png, points, tests_of
+from autograder.pages import template
 from autograder.report import UNREADABLE, CheckResult, ExerciseResult
 from autograder.store import Store, assignment_named, write_atomically
 from autograder.submission import Cell, Submission
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,18 +70,9 @@ class Shown:
     title: str
 
 
-def write(
-    course: Course,
-    student: str,
-    submission: Submission,
-    judged: Judged,
-    handout: Handout,
-    by_hand: dict[str, Any],
-    penalty: float = 0.0,
-) -> Path:
+def write(course: Course, student: str, assignment: str, html: str) -> Path:
     """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`."""
-    path = course.folder("feedback", student, handout.assignment, f"{handout.assignment}.html")
-    html = page(student, submission, judged, handout, by_hand, penalty)
+    path = course.folder("feedback", student, assignment, f"{assignment}.html")
     write_atomically(path, html.encode("utf-8", "replace"), durable=False)
     return path
 
@@ -99,7 +89,7 @@ def page(
     parts = list(_parts(submission, judged, handout, by_hand))
     known = [part for part in parts if part.score is not None]
     earned = points(sum(part.score or 0.0 for part in known))
-    html: str = _template().render(
+    html: str = template("feedback.html").render(
         student=student,
         assignment=handout.assignment.replace("_", " "),
         report=judged.report,
@@ -168,23 +158,6 @@ def _cells(submission: Submission, judged: Judged, handout: Handout) -> Iterator
 
 
 @functools.cache
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["points"] = lambda value: f"{points(value):g}"
-    environment.filters["drawn"] = lambda picture: Markup(picture.svg)
-    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    return environment.get_template("feedback.html")
-
-
-@functools.cache
 def _formatter() -> Any:
     from pygments.formatters.html import HtmlFormatter  # type: ignore[import-untyped]
 
@@ -243,4 +216,5 @@ def regenerate(
             data, notes = b"", ()
         penalty = (penalties or {}).get(student, 0.0)
         judged = with_notes(judged, notes)
-        yield write(course, student, cells_of(data), judged, handout, by_hand(student), penalty)
+        html = page(student, cells_of(data), judged, handout, by_hand(student), penalty)
+        yield write(course, student, name, html)

@@ -95,7 +95,8 @@ class Lane:
         write_atomically(folder / f"{name}.ipynb", json.dumps(notebook).encode() + b"\n", durable=False)
         if when := inbox.timestamp(self.course, student, name):
             write_atomically(folder / "timestamp.txt", when.encode(), durable=False)
-        feedback.write(self.course, student, submission, judged, self.handout, by_hand)
+        html = feedback.page(student, submission, judged, self.handout, by_hand)
+        feedback.write(self.course, student, name, html)
         return [vars(entry) for entry in entries(submission, judged, self.handout)]
 
 

@@ -12,12 +12,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from autograder import inbox
 from autograder.course import Course
-from autograder.feedback import TEMPLATES
 from autograder.notebook_outputs import points
+from autograder.pages import template
 from autograder.progress import printable
 from autograder.report import UNREADABLE, CheckResult, ExerciseResult, Report
 from autograder.store import Store, assignment_named, fingerprint, result_key, write_atomically
@@ -274,23 +273,3 @@ def page(found: Overview) -> str:
     """The page as HTML."""
     html: str = template("overview.html").render(found=found, listed=LISTED, low=LOW, enough=ENOUGH)
     return html
-
-
-@functools.cache
-def template(name: str) -> Any:
-    """A page for instructors; every value on it is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: f"{value:.1f}".removesuffix(".0")
-    environment.filters["percent"] = lambda value: f"{100 * value:.0f}%"
-    environment.filters["correlation"] = lambda value: "–" if value is None else f"{value:.2f}"
-    environment.filters["time"] = lambda value: f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
-    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    return environment.get_template(name)

@@ -111,7 +111,6 @@ class WriteFeedback(NbGraderPreprocessor):
         graded: Verdict = resources["autograder"]
         with Book(graded.course) as book:
             by_hand, penalty = book.by_hand(name, student), book.penalty(name, student)
-        feedback.write(
-            graded.course, student, graded.submission, graded.judged, graded.handout, by_hand, penalty
-        )
+        html = feedback.page(student, graded.submission, graded.judged, graded.handout, by_hand, penalty)
+        feedback.write(graded.course, student, name, html)
         return nb, resources

@@ -22,7 +22,7 @@ from autograder import inbox, submission
 from autograder.course import Course
 from autograder.exercise import Assignment
 from autograder.notebook_outputs import Handout
-from autograder.overview import template
+from autograder.pages import template
 from autograder.percent import MARKS
 from autograder.progress import printable
 from autograder.store import assignment_named, write_atomically
