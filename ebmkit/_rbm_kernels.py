@@ -2,11 +2,17 @@
 
     word = a + b + count,   a ← b ^ (b >> 9),   b ← 9 c,   c ← rotl(c, 21) + word;   bit = [⌊word / 2^8⌋ 2^-24 < p]
 
-One thread: the draws are few beside the matrix products between them. Source: Doty-Humphrey's SFC (PractRand).
+`hidden_side` and `visible_side` are an update of `contrastive_divergence.fit` between its matrix products: PARTS
+threads, each with a stream of its own, so that their number never changes the result.
+Source: Doty-Humphrey's SFC (PractRand).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
-from numba import njit
+import torch
+from numba import config, get_num_threads, njit, prange, set_num_threads
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
@@ -16,10 +22,19 @@ BLOCK = 64
 """Generators that advance together: they fill the vector registers."""
 STREAM = 3 * BLOCK
 """Words of random state a call needs: a, b and c of BLOCK generators; their common count starts at 0."""
+PARTS = 2
+"""Parts of a layer that are worked on side by side."""
 _U32, _I32, _F32 = np.uint32, np.int32, np.float32
 # Rows of the workspace, one flat array: at constant distances, so that the compiler sees they are apart.
 _A, _B, _C, _WORD = (row * BLOCK for row in range(4))
 _ONE, _ZERO, _GRID = _F32(1), _F32(0), _F32(2.0**-24)
+_PARALLEL = {
+    "parallel": True,
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc"},
+}
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -36,10 +51,12 @@ def draw_layer(
     stream: Words,
     share: Array | None = None,
     total: Array | None = None,
+    more: Array | None = None,
 ) -> None:
     """Turns `field (rows, n)` into p = σ(field + bias) in place, and draws `bits` for its last rows from p.
 
-    With `share (rows,)`, p is then multiplied by it, and its rows are summed into `total (n,)`.
+    With `share (rows,)`, p is then multiplied by it, and its rows are summed into `total (n,)`; with
+    `more (rows, n)`, the other half of a sum, p = σ(field + more + bias).
     """
     work, count = _workspace(stream), _U32(0)
     first = len(field) - len(bits)
@@ -47,6 +64,9 @@ def draw_layer(
         total[:] = _ZERO
     for i in range(len(field)):
         row = field[i]
+        if more is not None:
+            for j in range(len(row)):
+                row[j] += more[i, j]
         for j in range(len(row)):
             row[j] = _sigmoid(row[j] + bias[j])
         if i >= first:
@@ -55,6 +75,89 @@ def draw_layer(
             for j in range(len(row)):
                 row[j] *= share[i]
                 total[j] += row[j]
+
+
+@njit(**_PARALLEL)  # type: ignore[untyped-decorator]
+def hidden_side(
+    fields: Array, bias: Array, bits: Array, streams: Words, share: Array, totals: Array
+) -> None:
+    """`draw_layer` of `fields (2, rows, n)`, whose sum is the field, into `fields[0]`; a part takes half the rows.
+
+    Each part has its row of `streams (PARTS, STREAM)` and of `totals (PARTS, n)`.
+    """
+    rows = fields.shape[1]
+    first = rows - len(bits)
+    for t in prange(PARTS):
+        low, high = t * rows // PARTS, (t + 1) * rows // PARTS
+        drawn = bits[max(low - first, 0) : max(high - first, 0)]
+        field, more = fields[0, low:high], fields[1, low:high]
+        draw_layer(field, bias, drawn, streams[t], share[low:high], totals[t], more)
+
+
+@njit(**_PARALLEL)  # type: ignore[untyped-decorator]
+def visible_side(
+    W: Array,
+    a: Array,
+    b: Array,
+    gradient_W: Array,
+    gradient_a: Array,
+    totals: Array,
+    rate: float,
+    v: Array,
+    share: Array,
+    field: Array,
+    streams: Words,
+    data: Array,
+    rows: NDArray[np.int64],
+) -> float:
+    """Ends an update: parameters descend, chains move, `data[rows]` comes in; returns the gradient's squared norm.
+
+    A part has half of the visible units: `W (PARTS, m, n)` and `gradient_W`, `a (PARTS, m)` and `gradient_a`, which
+    is filled in; `v (PARTS, rows + chains, m)`; `field (PARTS, chains, m)`, the chains' field without a.
+    """
+    n, m = len(rows), v.shape[2]
+    norms = np.zeros(PARTS + 1)
+    for t in prange(PARTS):
+        _weighted_sum(v[t], share, gradient_a[t])
+        draw_layer(field[t], a[t], v[t, n:], streams[t])
+        norms[t] = _descend(a[t], gradient_a[t], _F32(rate))
+        for i in range(m):
+            norms[t] += _descend(W[t, i], gradient_W[t, i], _F32(rate))
+        for i in range(t * n // PARTS, (t + 1) * n // PARTS):  # whole rows: they lie far apart in memory
+            for u in range(PARTS):
+                v[u, i] = data[rows[i], u * m : (u + 1) * m]
+    totals[0] += totals[1]
+    norms[PARTS] = _descend(b, totals[0], _F32(rate))
+    return float(norms.sum())
+
+
+@contextmanager
+def threads() -> Iterator[None]:
+    """Within it the kernels use as many threads as torch, and after it torch as many as before."""
+    for_torch, for_numba = torch.get_num_threads(), get_num_threads()
+    set_num_threads(min(for_torch, config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        set_num_threads(for_numba)
+        torch.set_num_threads(for_torch)  # numba's OpenMP sets its own number for the process when it starts
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _descend(parameter: Array, gradient: Array, rate: np.float32) -> np.float32:
+    square = _ZERO
+    for j in range(len(parameter)):
+        square += gradient[j] * gradient[j]
+        parameter[j] -= rate * gradient[j]
+    return square
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _weighted_sum(rows: Array, weight: Array, total: Array) -> None:
+    total[:] = _ZERO
+    for i in range(len(rows)):
+        for j in range(len(total)):
+            total[j] += weight[i] * rows[i, j]
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]

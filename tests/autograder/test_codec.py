@@ -192,7 +192,7 @@ def test_a_late_frame_and_a_closed_line_are_told_apart():
         start = time.monotonic()
         with pytest.raises(codec.Late):
             codec.receive(right, start + 0.1)
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 10
         left.close()
         with pytest.raises(codec.Closed):
             codec.receive(right, time.monotonic() + 1)

@@ -115,7 +115,7 @@ def test_an_infinite_loop_costs_its_checks_and_bounded_time(sandbox, toy, notebo
     start = time.monotonic()
     report = grade(sandbox, quick, notebook("def double(x):\n    while True: pass"))
     assert "took more than" in messages(report)[0]
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 30
 
 
 def test_a_cell_that_kills_or_starves_the_process_costs_only_itself(sandbox, toy, notebook):

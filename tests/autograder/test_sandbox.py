@@ -211,7 +211,7 @@ while True: pass
     start = time.monotonic()
     with pytest.raises(Dead, match="late"):
         run(sandbox, source, seconds=0.3)
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 20
 
 
 def test_memory_of_all_processes_together_is_bounded(sandbox):
