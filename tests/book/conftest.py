@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,18 @@ class Browser:
             "buttons.find((button) => button.textContent === arguments[0]).click()",
             label,
         )
+
+    def play_and_pause(self, count: Callable[["Browser"], int]) -> None:
+        """Play until three steps are counted, then pause: nothing may move after that."""
+        self.click("Play")
+        end = time.monotonic() + 30
+        while count(self) < 3 and time.monotonic() < end:
+            time.sleep(0.05)
+        self.click("Pause")
+        paused = count(self)
+        assert paused >= 3
+        time.sleep(0.4)
+        assert count(self) == paused
 
     def readout(self) -> str:
         """What the page's interactive figure says in words."""

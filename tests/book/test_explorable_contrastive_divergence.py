@@ -99,13 +99,7 @@ def test_buttons_keyboard_and_restart_work(page: Any) -> None:
     page.press("r")
     assert updates(page) == 0
     assert page.run("return explorables.contrastive_divergence.current.machines.cd.W") == first
-    page.click("Play")
-    time.sleep(1.2)
-    page.click("Pause")
-    count = updates(page)
-    assert count >= 3
-    time.sleep(0.4)
-    assert updates(page) == count
+    page.play_and_pause(updates)
 
 
 def test_a_link_restores_the_state_and_nonsense_falls_back(page: Any) -> None:

@@ -198,13 +198,7 @@ def test_buttons_keyboard_and_restart_move_the_chains(page: Any) -> None:
     assert moved != first
     page.press("r")
     assert (steps(page), page.run(POSITIONS)) == (0, first)
-    page.click("Play")
-    time.sleep(1)
-    page.click("Pause")
-    count = steps(page)
-    assert count >= 3
-    time.sleep(0.4)
-    assert steps(page) == count
+    page.play_and_pause(steps)
 
 
 def test_a_link_restores_the_state_and_nonsense_falls_back(page: Any) -> None:
