@@ -91,10 +91,10 @@ class Cluster:
     def wait_until_ready(self) -> str:
         """The isolation that the first worker reached; every other must reach the same."""
         self._start(answer, self._order, None, {})
-        answered = self._next()
+        answered = None
         while answered is None:
             answered = self._next()
-        message, _ = _outcome(answered)
+        _, message, _ = answered
         if message["event"] != "ready":
             raise ClusterFailure(f"a worker of the cluster cannot grade: {message['reason']}")
         self.isolation = message["isolation"]
@@ -115,11 +115,11 @@ class Cluster:
                     flying[self._start(answer, self._order, job, self._brought(job))] = job
                 except (inbox.Rejected, OSError) as error:
                     yield job, {"event": "fault", "reason": str(error)}
-            future = self._next()
-            if future is None:
+            answered = self._next()
+            if answered is None:
                 continue
-            job = flying.pop(future.key)
-            message, files = _outcome(future)
+            call, message, files = answered
+            job = flying.pop(call)
             if message["event"] == "dropped":
                 self._look(at_once=True)
             if message["event"] == "other":
@@ -151,16 +151,28 @@ class Cluster:
         with warnings.catch_warnings():  # a notebook of twenty megabytes is no mistake
             warnings.simplefilter("ignore")
             future = self._client.submit(*call, key=f"grade-{uuid.uuid4().hex}", pure=False)
-        future.add_done_callback(self._done.put)
+        self._await(future)
         return str(future.key)
 
-    def _next(self) -> Any:
-        """A future that is done; None after a while without one. Raises `ClusterFailure` where there is no hope."""
+    def _await(self, future: Any) -> None:
+        future.add_done_callback(self._done.put)
+
+    def _next(self) -> tuple[str, dict[str, Any], Files] | None:
+        """A call that was answered, and the answer; None if none is here after a while.
+
+        Raises `ClusterFailure` where there is no hope.
+        """
         try:
-            return self._done.get(timeout=1.0)
+            future = self._done.get(timeout=1.0)
         except queue.Empty:
             self._look()
             return None
+        outcome = _outcome(future)
+        if outcome is None:
+            self._look(at_once=True)
+            self._await(future)
+            return None
+        return str(future.key), *outcome
 
     def _look(self, at_once: bool = False) -> None:
         """See, once a second, that the scheduler is there and how many threads it has."""
@@ -214,15 +226,22 @@ def _connected(address: str) -> Any:
         ) from None
 
 
-def _outcome(future: Any) -> tuple[dict[str, Any], Files]:
-    """What a worker answered, or how it came that none did."""
-    from distributed import KilledWorker
+def _outcome(future: Any) -> tuple[dict[str, Any], Files] | None:
+    """What a worker answered, or how it came that none did; None if the answer was lost on its way.
 
-    if future.status == "finished":
-        message, files = future.result(timeout=CONNECT_SECONDS)
-        return message, files
-    if future.status != "error":
+    That is where a worker dies before its answer was fetched: the scheduler has the job done again.
+    """
+    from distributed import CancelledError, KilledWorker
+
+    status = future.status
+    if status == "cancelled":
         return {"event": "dropped", "reason": "the cluster dropped the job; grade again"}, {}
+    if status != "error":
+        try:
+            message, files = future.result(timeout=CONNECT_SECONDS)
+            return message, files
+        except (OSError, CancelledError):
+            return None
     error = future.exception(timeout=CONNECT_SECONDS)
     if isinstance(error, KilledWorker):
         reason = "the cluster's workers died again and again on this submission"
