@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ START_SECONDS = 180
 
 
 class Machines:
-    """A scheduler and workers, as processes of this machine; workers that die are started again by their nannies."""
+    """A scheduler and workers, as processes of this machine; what dies of a worker, its nanny starts again."""
 
     def __init__(self, folder: Path, workers: int = 2, **environment: str) -> None:
         self.file = folder / "scheduler.json"
@@ -249,24 +250,70 @@ def test_workers_with_other_checks_are_refused(classroom, right, tmp_path):
     assert not Store(classroom.course, "toy").students()
 
 
-def test_lanes_whose_command_is_gone_end_by_themselves(classroom, right, tmp_path, monkeypatch):
+@pytest.fixture
+def one_worker(classroom, tmp_path) -> Iterator[Any]:
+    """A cluster within this process."""
     from distributed import LocalCluster
 
-    classroom.submit("ada", right)
-    monkeypatch.setattr(cluster, "IDLE_SECONDS", 0.4)
-    monkeypatch.setattr(cluster.Cluster, "__exit__", lambda self, *_: self._client.close())
-    cluster._watch_idle_lanes.cache_clear()
-    local = LocalCluster(
+    with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
         processes=False,
         dashboard_address=":0",
         local_directory=str(tmp_path / "dask"),
-    )
-    with local:
-        rows = grade(classroom.course, "toy", isolation="none", dask=local.scheduler_address)
-        assert rows[0].score == 80
-        wait_for(lambda: not list((tmp_path / "dask").rglob("lane-*")))
+    ) as local:
+        yield local
+
+
+def lose_answers(monkeypatch, then: Callable[[Any], None]) -> list[str]:
+    """Each answer is lost when it is fetched for the first time; returns whose it was."""
+    from distributed import Future
+    from distributed.comm import CommClosedError
+
+    lost: list[str] = []
+    fetch = Future.result
+
+    def lose(future: Any, timeout: float) -> Any:
+        if future.key in lost:
+            return fetch(future, timeout)
+        lost.append(future.key)
+        then(future)
+        raise CommClosedError("Stream is closed")
+
+    monkeypatch.setattr(Future, "result", lose)
+    return lost
+
+
+def test_an_answer_that_is_lost_on_its_way_is_fetched_again_and_not_made_again(
+    classroom, right, one_worker, tmp_path, monkeypatch
+):
+    classroom.submit("ada", right)
+    log = tmp_path / "begun.log"
+    monkeypatch.setenv("TOY_LOG", str(log))
+    lost = lose_answers(monkeypatch, lambda future: None)
+    rows = grade(classroom.course, "toy", isolation="none", dask=one_worker.scheduler_address)
+    assert rows[0].score == 80
+    assert len(lost) == 2, "the lane's first word, and the verdict"
+    assert len(log.read_text().splitlines()) == 1
+
+
+def test_an_answer_that_is_lost_with_the_scheduler_is_told_in_one_line(
+    classroom, right, one_worker, monkeypatch
+):
+    classroom.submit("ada", right)
+    lose_answers(monkeypatch, lambda future: future.client.close())
+    with pytest.raises(ClusterFailure, match=r"the Dask scheduler at .+ is gone .*run the same command"):
+        grade(classroom.course, "toy", isolation="none", dask=one_worker.scheduler_address)
+
+
+def test_lanes_whose_command_is_gone_end_by_themselves(classroom, right, one_worker, tmp_path, monkeypatch):
+    classroom.submit("ada", right)
+    monkeypatch.setattr(cluster, "IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(cluster.Cluster, "__exit__", lambda self, *_: self._client.close())
+    cluster._watch_idle_lanes.cache_clear()
+    rows = grade(classroom.course, "toy", isolation="none", dask=one_worker.scheduler_address)
+    assert rows[0].score == 80
+    wait_for(lambda: not list((tmp_path / "dask").rglob("lane-*")))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "tcp://127.0.0.1:9", "nonsense://", ""])
