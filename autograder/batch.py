@@ -144,10 +144,11 @@ class LaneProcess:
 class SharedSandbox:
     """The sandbox of all lanes: it imports once for all, while they start."""
 
-    def __init__(self, isolation: str, assignment: Assignment) -> None:
+    def __init__(self, isolation: str, assignment: Assignment, lanes: int) -> None:
         # The thread must outlive the sandbox, which dies with its parent: with the thread, as the kernel counts.
         self._thread = ThreadPoolExecutor(1)
-        self._sandbox = self._thread.submit(Sandbox, isolation, assignment.provides, assignment.imports)
+        arguments = (isolation, assignment.provides, assignment.imports, None, lanes)
+        self._sandbox = self._thread.submit(Sandbox, *arguments)
 
     def connect(self) -> socket.socket:
         """The lane's end of a control socket; if the sandbox fails or can't be shared, it is hung up on."""
@@ -171,7 +172,7 @@ class Lanes:
     """Some lanes and the jobs before them. Use as a context manager."""
 
     def __init__(self, course: Course, assignment: Assignment, isolation: str, count: int) -> None:
-        self._shared = SharedSandbox(isolation, assignment)
+        self._shared = SharedSandbox(isolation, assignment, count)
         self._scratch = tempfile.TemporaryDirectory(prefix="ebm-lanes-")
 
         def start() -> LaneProcess:

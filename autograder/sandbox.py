@@ -9,7 +9,7 @@ by trying, from strongest to weakest, and is part of every result:
     none          no isolation at all; only on explicit request
 
 At every level but the last a filter of system calls and Landlock's restriction of paths are added where the
-kernel has them.
+kernel has them, and around bubblewrap a control group where the host delegates one (`autograder/cgroup.py`).
 """
 
 import contextlib
@@ -30,16 +30,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from autograder import cgroup
 from autograder.worker import codec
+from autograder.worker.isolation import SCRATCH
 
 LEVELS = ("namespaces", "bubblewrap", "user", "none")
 WITHOUT_BUBBLEWRAP = ("user", "none")
-WALLS = ("seccomp", "landlock")
+WALLS = ("seccomp", "landlock", "cgroup")
 USER = 61000
 WORKER = Path(__file__).parent / "worker"
 INSIDE = Path("/opt/environment")
 START_SECONDS = 90.0
 GRACE_SECONDS = 3.0
+OWN_MEMORY = 1 << 30
+OWN_PROCESSES = 64
+SPARE_PROCESSES = 16
+"""What a control group grants the zygote itself, and each submission beyond its limits, which come first."""
 
 
 class NoIsolation(RuntimeError):
@@ -80,6 +86,7 @@ class Sandbox:
 
     Where every submission has namespaces of its own, a zygote can serve several judges: `share` is for its owner,
     and another judge gives the socket's other end as `control`. If it does not serve, that judge starts its own.
+    `judges` is how many at most are at work at a time.
     """
 
     def __init__(
@@ -88,15 +95,18 @@ class Sandbox:
         provided: tuple[str, ...] = (),
         imports: tuple[str, ...] = (),
         control: socket.socket | None = None,
+        judges: int = 1,
     ) -> None:
         if isolation not in ("auto", *LEVELS):
             raise ValueError(f"isolation must be auto, {', '.join(LEVELS)}; got {isolation!r}")
         self.provided = provided
         self.imports = imports
+        self.judges = judges
         self._uids = itertools.cycle(range(61000, 62000))
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._group: cgroup.Group | None = None
         self._control: socket.socket | None = None
         self._session: Session | None = None
         self._ending = False  # a submission is dismissed, and the zygote has not said yet that it is gone
@@ -126,6 +136,7 @@ class Sandbox:
         """Let the judge at the other end of `control` use this zygote too; otherwise it is hung up on."""
         with control, contextlib.suppress(OSError):
             if self.level == "namespaces" and self._control is not None:
+                control.sendall(json.dumps({"cgroup": self._group is not None}).encode() + b"\n")
                 socket.send_fds(self._control, [b'{"do": "share"}\n'], [control.fileno()])
 
     def start(self, limits: Limits | None = None) -> "Session":
@@ -187,12 +198,13 @@ class Sandbox:
     def _adopt(self, control: socket.socket) -> bool:
         """Use the zygote that another judge shares; False if none came."""
         self._control = control
-        event = self._event(START_SECONDS)
-        if event is None or event.get("event") != "ready":
+        around = self._event(START_SECONDS)
+        event = self._event(START_SECONDS) if around is not None else None
+        if around is None or event is None or event.get("event") != "ready":
             self._kill()
             return False
         self.level = "namespaces"
-        self.walls = tuple(wall for wall in WALLS if wall in event["walls"])
+        self.walls = _walls(event, around["cgroup"])
         return True
 
     def _choose(self, isolation: str) -> None:
@@ -272,6 +284,8 @@ class Sandbox:
                 "/opt/course/zygote.py",
                 settings,
             ]
+            self._group = self._bounded()
+            command = self._group.entering(command) if self._group is not None else command
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         with theirs:
             self._process = subprocess.Popen(
@@ -291,7 +305,16 @@ class Sandbox:
             if event is not None:
                 raise RuntimeError(f"the sandbox could not import what it needs: {event.get('reason')}")
             raise NoIsolation(f"the sandbox did not start: {complaint}")
-        self.walls = tuple(wall for wall in WALLS if wall in event["walls"])
+        self.walls = _walls(event, self._group is not None)
+
+    def _bounded(self) -> cgroup.Group | None:
+        """A control group for all submissions at a time: none reaches its bounds before a limit of its own."""
+        each = Limits()
+        memory = each.memory + len(SCRATCH) * each.scratch_bytes
+        return cgroup.bounded(
+            OWN_MEMORY + self.judges * memory,
+            OWN_PROCESSES + self.judges * (each.processes + SPARE_PROCESSES),
+        )
 
     def _bubblewrap(self, level: str, course: Path) -> list[str]:
         program = find_bubblewrap()
@@ -376,6 +399,9 @@ class Sandbox:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+        if self._group is not None:
+            self._group.close()
+            self._group = None
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -484,6 +510,11 @@ class Line:
         ):
             raise codec.ProtocolError("the reply does not answer this call")
         return reply["outcomes"]
+
+
+def _walls(event: dict[str, Any], cgroup: bool) -> tuple[str, ...]:
+    """The walls that a zygote told of, and the one around it."""
+    return tuple(wall for wall in WALLS if wall in event["walls"] or (cgroup and wall == "cgroup"))
 
 
 def _readable(channel: socket.socket, seconds: float) -> bool:
