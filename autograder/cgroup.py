@@ -32,6 +32,15 @@ class Group:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._bounds = (0, 0)
+
+    def grant(self, memory: int, processes: int) -> None:
+        """Bound the group by so many bytes and processes, or by more if more was granted before."""
+        bounds = (max(memory, self._bounds[0]), max(processes, self._bounds[1]))
+        if bounds != self._bounds:
+            (self.folder / "memory.max").write_text(str(bounds[0]))
+            (self.folder / "pids.max").write_text(str(bounds[1]))
+            self._bounds = bounds
 
     def entering(self, command: list[str]) -> list[str]:
         """The command, inside the group before its first instruction."""
@@ -59,8 +68,7 @@ def bounded(memory: int, processes: int, root: Path = ROOT, own: Path = OWN) -> 
     except OSError:
         return None
     try:
-        (group.folder / "memory.max").write_text(str(memory))
-        (group.folder / "pids.max").write_text(str(processes))
+        group.grant(memory, processes)
         with contextlib.suppress(OSError):  # where the kernel counts no swap
             (group.folder / "memory.swap.max").write_text("0")
         subprocess.run(group.entering(["/bin/true"]), stderr=subprocess.DEVNULL, check=True, timeout=10)

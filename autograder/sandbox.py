@@ -145,6 +145,8 @@ class Sandbox:
         if self.level == "bubblewrap" or not self._is_there():
             self._launch(self.level)
         assert self._control is not None
+        if self._group is not None:
+            self._group.grant(*self._together(limits or Limits()))
         ours, theirs = socket.socketpair()
         wanted = dataclasses.asdict(limits or Limits()) | {"uid": next(self._uids)}
         self._number += 1
@@ -284,7 +286,7 @@ class Sandbox:
                 "/opt/course/zygote.py",
                 settings,
             ]
-            self._group = self._bounded()
+            self._group = cgroup.bounded(*self._together(Limits()))
             command = self._group.entering(command) if self._group is not None else command
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         with theirs:
@@ -307,14 +309,11 @@ class Sandbox:
             raise NoIsolation(f"the sandbox did not start: {complaint}")
         self.walls = _walls(event, self._group is not None)
 
-    def _bounded(self) -> cgroup.Group | None:
-        """A control group for all submissions at a time: none reaches its bounds before a limit of its own."""
-        each = Limits()
+    def _together(self, each: Limits) -> tuple[int, int]:
+        """Bytes and processes for all submissions at a time, so that each reaches its own limits first."""
         memory = each.memory + len(SCRATCH) * each.scratch_bytes
-        return cgroup.bounded(
-            OWN_MEMORY + self.judges * memory,
-            OWN_PROCESSES + self.judges * (each.processes + SPARE_PROCESSES),
-        )
+        processes = each.processes + SPARE_PROCESSES
+        return OWN_MEMORY + self.judges * memory, OWN_PROCESSES + self.judges * processes
 
     def _bubblewrap(self, level: str, course: Path) -> list[str]:
         program = find_bubblewrap()

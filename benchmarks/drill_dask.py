@@ -100,7 +100,7 @@ class DaskDrill(Drill):
             if run != run_of(after.place) and run in self.cut:
                 cut_off[run].add(verdict)
             elif before.process not in self.killed["lane"] or before.since >= ON_THE_WAY:
-                self.wrong.append(f"{verdict} was begun again though the worker of {before.process} was not")
+                self.wrong.append(f"{verdict} was begun again though nothing that held it was killed")
         for run, verdicts in cut_off.items():
             if len(verdicts) > ON_THE_WAY:
                 self.wrong.append(f"{len(verdicts)} verdicts were on their way in {run} when it was cut off")

@@ -98,6 +98,17 @@ def test_a_command_is_in_its_group_before_it_runs(hierarchy):
     assert said.split(maxsplit=1) == [(group.folder / "cgroup.procs").read_text().strip(), "a b $c\n"]
 
 
+def test_bounds_grow_to_what_is_granted_and_never_shrink(hierarchy):
+    group = hierarchy.bounded(GIB, 7)
+    hierarchy.written.clear()
+    group.grant(GIB, 7)
+    assert hierarchy.written == []
+    group.grant(2 * GIB, 3)
+    group.grant(GIB, 9)
+    assert (group.folder / "memory.max").read_text() == str(2 * GIB)
+    assert (group.folder / "pids.max").read_text() == "9"
+
+
 def test_a_second_group_lies_beside_the_first_and_moves_nobody(hierarchy):
     first = hierarchy.bounded()
     hierarchy.own.write_text("0::/user.slice/run.scope/ebm-judges\n")
@@ -208,6 +219,9 @@ def test_a_sandbox_runs_in_its_group_and_says_so_to_all_who_share_it(sandbox, hi
         assert int((group / "memory.max").read_text()) >= 3 * Limits().memory
         assert int((group / "pids.max").read_text()) >= 3 * Limits().processes
         assert (group / "cgroup.procs").read_text().strip() == str(owner._process.pid)
+        owner.start(Limits(memory=5 * GIB))
+        assert int((group / "memory.max").read_text()) >= 15 * GIB
+        owner.end()
         if owner.level == "namespaces":
             ours, theirs = socket.socketpair()
             owner.share(theirs)
