@@ -2,12 +2,12 @@
 
     word = a + b + count,   a ← b ^ (b >> 9),   b ← 9 c,   c ← rotl(c, 21) + word;   bit = [⌊word / 2^8⌋ 2^-24 < p]
 
-`hidden_side` and `visible_side` are an update of `contrastive_divergence.fit` between its matrix products: PARTS
-threads, each with a stream of its own, so that their number never changes the result.
+A side is what an update of `contrastive_divergence.fit` does between its products, in two halves with a stream of
+words each, so that the number of threads never changes the result.
 Source: Doty-Humphrey's SFC (PractRand).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,24 +17,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Words = NDArray[np.uint32]
+Side = Callable[..., float]
 
 BLOCK = 64
 """Generators that advance together: they fill the vector registers."""
 STREAM = 3 * BLOCK
 """Words of random state a call needs: a, b and c of BLOCK generators; their common count starts at 0."""
-PARTS = 2
-"""Parts of a layer that are worked on side by side."""
 _U32, _I32, _F32 = np.uint32, np.int32, np.float32
 # Rows of the workspace, one flat array: at constant distances, so that the compiler sees they are apart.
 _A, _B, _C, _WORD = (row * BLOCK for row in range(4))
 _ONE, _ZERO, _GRID = _F32(1), _F32(0), _F32(2.0**-24)
-_PARALLEL = {
-    "parallel": True,
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc"},
-}
+_FAST = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -77,70 +70,120 @@ def draw_layer(
                 total[j] += row[j]
 
 
-@njit(**_PARALLEL)  # type: ignore[untyped-decorator]
-def hidden_side(
-    fields: Array, bias: Array, bits: Array, streams: Words, share: Array, totals: Array
-) -> None:
-    """`draw_layer` of `fields (2, rows, n)`, whose sum is the field, into `fields[0]`; a part takes half the rows.
+@contextmanager
+def sides() -> Iterator[tuple[Side, Side]]:
+    """The hidden and the visible side of an update, with as many threads as torch has."""
+    for_torch = torch.get_num_threads()
+    if for_torch == 1:  # no OpenMP then, after which the process could not fork
+        yield (
+            lambda *arrays: sum(_hidden_half(t, *arrays) for t in range(2)),
+            lambda *arrays: sum(_visible_half(t, *arrays) for t in range(2)),
+        )
+        return
+    for_numba = get_num_threads()
+    set_num_threads(min(for_torch, config.NUMBA_NUM_THREADS))
+    try:
+        yield _hidden_side, _visible_side
+    finally:
+        set_num_threads(for_numba)
+        torch.set_num_threads(for_torch)  # numba's OpenMP sets its own number for the process when it starts
 
-    Each part has its row of `streams (PARTS, STREAM)` and of `totals (PARTS, n)`.
+
+@njit(**_FAST)  # type: ignore[untyped-decorator]
+def _hidden_half(
+    t: int,
+    fields: Array,
+    b: Array,
+    bits: Array,
+    v: Array,
+    share: Array,
+    gradient_a: Array,
+    gradient_b: Array,
+    streams: Words,
+) -> float:
+    """`draw_layer` for half the rows of the sum of `fields (2, rows, n)`, into `fields[0]`; gradients of biases.
+
+    `v (2, rows, m)`, `gradient_a (2, m)`: by halves of the visible units. `gradient_b (2, n)`: its two terms.
     """
     rows = fields.shape[1]
-    first = rows - len(bits)
-    for t in prange(PARTS):
-        low, high = t * rows // PARTS, (t + 1) * rows // PARTS
-        drawn = bits[max(low - first, 0) : max(high - first, 0)]
-        field, more = fields[0, low:high], fields[1, low:high]
-        draw_layer(field, bias, drawn, streams[t], share[low:high], totals[t], more)
+    first, low, high = rows - len(bits), t * rows // 2, (t + 1) * rows // 2
+    drawn = bits[max(low - first, 0) : max(high - first, 0)]
+    field, more = fields[0, low:high], fields[1, low:high]
+    draw_layer(field, b, drawn, streams[t], share[low:high], gradient_b[t], more)
+    _weighted_sum(v[t], share, gradient_a[t])
+    return 0.0
 
 
-@njit(**_PARALLEL)  # type: ignore[untyped-decorator]
-def visible_side(
+@njit(**_FAST)  # type: ignore[untyped-decorator]
+def _visible_half(
+    t: int,
     W: Array,
     a: Array,
     b: Array,
     gradient_W: Array,
     gradient_a: Array,
-    totals: Array,
-    rate: float,
+    gradient_b: Array,
     v: Array,
-    share: Array,
     field: Array,
-    streams: Words,
     data: Array,
+    rate: float,
+    streams: Words,
     rows: NDArray[np.int64],
 ) -> float:
-    """Ends an update: parameters descend, chains move, `data[rows]` comes in; returns the gradient's squared norm.
+    """Half the visible units: parameters descend, chains move, `data[rows]` comes in; the gradient's square.
 
-    A part has half of the visible units: `W (PARTS, m, n)` and `gradient_W`, `a (PARTS, m)` and `gradient_a`, which
-    is filled in; `v (PARTS, rows + chains, m)`; `field (PARTS, chains, m)`, the chains' field without a.
+    `W (2, m * n)`, `a (2, m)`, `v (2, data and chains, m)`, and `field (2, chains, m)` without a, all by halves.
     """
-    n, m = len(rows), v.shape[2]
-    norms = np.zeros(PARTS + 1)
-    for t in prange(PARTS):
-        _weighted_sum(v[t], share, gradient_a[t])
-        draw_layer(field[t], a[t], v[t, n:], streams[t])
-        norms[t] = _descend(a[t], gradient_a[t], _F32(rate))
-        for i in range(m):
-            norms[t] += _descend(W[t, i], gradient_W[t, i], _F32(rate))
-        for i in range(t * n // PARTS, (t + 1) * n // PARTS):  # whole rows: they lie far apart in memory
-            for u in range(PARTS):
-                v[u, i] = data[rows[i], u * m : (u + 1) * m]
-    totals[0] += totals[1]
-    norms[PARTS] = _descend(b, totals[0], _F32(rate))
-    return float(norms.sum())
+    m, first = v.shape[2], v.shape[1] - field.shape[1]
+    square = _descend(W[t], gradient_W[t], _F32(rate))  # its gradient is still in the cache
+    draw_layer(field[t], a[t], v[t, first:], streams[t])
+    square += _descend(a[t], gradient_a[t], _F32(rate))
+    for i in range(t * len(rows) // 2, (t + 1) * len(rows) // 2):  # whole rows: they lie far apart in memory
+        for u in range(2):
+            v[u, i] = data[rows[i], u * m : (u + 1) * m]
+    if t == 0:
+        gradient_b[0] += gradient_b[1]
+        square += _descend(b, gradient_b[0], _F32(rate))
+    return float(square)
 
 
-@contextmanager
-def threads() -> Iterator[None]:
-    """Within it the kernels use as many threads as torch, and after it torch as many as before."""
-    for_torch, for_numba = torch.get_num_threads(), get_num_threads()
-    set_num_threads(min(for_torch, config.NUMBA_NUM_THREADS))
-    try:
-        yield
-    finally:
-        set_num_threads(for_numba)
-        torch.set_num_threads(for_torch)  # numba's OpenMP sets its own number for the process when it starts
+@njit(parallel=True, **_FAST)  # type: ignore[untyped-decorator]
+def _hidden_side(
+    fields: Array,
+    b: Array,
+    bits: Array,
+    v: Array,
+    share: Array,
+    gradient_a: Array,
+    gradient_b: Array,
+    streams: Words,
+) -> float:
+    for t in prange(2):
+        _hidden_half(t, fields, b, bits, v, share, gradient_a, gradient_b, streams)
+    return 0.0
+
+
+@njit(parallel=True, **_FAST)  # type: ignore[untyped-decorator]
+def _visible_side(
+    W: Array,
+    a: Array,
+    b: Array,
+    gradient_W: Array,
+    gradient_a: Array,
+    gradient_b: Array,
+    v: Array,
+    field: Array,
+    data: Array,
+    rate: float,
+    streams: Words,
+    rows: NDArray[np.int64],
+) -> float:
+    squares = np.empty(2)
+    for t in prange(2):
+        squares[t] = _visible_half(
+            t, W, a, b, gradient_W, gradient_a, gradient_b, v, field, data, rate, streams, rows
+        )
+    return float(squares.sum())
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]

@@ -65,7 +65,14 @@ def compiled(like: Tensor, generator: Generator) -> ModuleType | None:
 
 def stream(kernels: ModuleType, generator: torch.Generator) -> Any:
     """The random words from which one call of a kernel makes all of its own: an array `(STREAM,)`, uint32."""
-    words = torch.empty(kernels.STREAM // 2, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return streams(1, kernels, generator)[0]
+
+
+def streams(n: int, kernels: ModuleType, generator: torch.Generator) -> Any:
+    """n of these streams, an array `(n, STREAM)`, for kernels that work on several parts side by side."""
+    words = torch.empty(n, kernels.STREAM // 2, dtype=torch.int64).random_(
+        -(2**63), None, generator=generator
+    )
     return words.view(torch.uint32).numpy()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -349,11 +350,16 @@ def _epoch(
 ) -> dict[str, float]:
     """One pass over the data in a fresh order; restores the model where it diverges."""
     good = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    parameters = dict(model.named_parameters())
     order = uniform(torch.empty(len(data), device=data.device), generator).argsort(stable=True)
-    norms, rate = [], math.nan
+    batches: list[Tensor] = list(torch.split(order, batch_size))
+    parameters = dict(model.named_parameters())
+    norms: list[float] = []
+    rate = math.nan
     try:
-        for rows in torch.split(order, batch_size):
+        if learner is pcd and optimizer is None and transform is None and type(model) is RBM:
+            full = batches[: len(data) // batch_size]
+            norms, rate = _rbm_pcd_in_place(model, data, full, generator, learning_rate, progress)
+        for rows in batches[len(norms) :]:
             batch = data.index_select(0, rows)
             if transform is not None:
                 batch = transform(batch, generator).to(data.dtype)
@@ -693,3 +699,94 @@ def _share(n_data: int, n_chains: int, dtype: torch.dtype, device: torch.device)
 def _rbm_products(model: RBM, v: Tensor, p: Tensor, share: Tensor, total: Tensor) -> dict[str, Tensor]:
     gradients = {"W": v.T @ p, "a": share @ v, "b": total}
     return {name: g for name, g in gradients.items() if getattr(model, name).requires_grad}
+
+
+@torch.no_grad()
+def _rbm_pcd_in_place(
+    model: RBM,
+    data: Tensor,
+    batches: list[Tensor],
+    generator: torch.Generator,
+    learning_rate: float | Callable[[int], float] | None,
+    progress: _Progress,
+) -> tuple[list[float], float]:
+    """`pcd` and plain descent for `batches` of one size; returns the gradients' norms and the last rate.
+
+    Does nothing where the compiled kernels do not fit the case.
+    """
+    kernels = _in_place_kernels(model, data, batches, generator)
+    norms: list[float] = []
+    rate = math.nan
+    if kernels is None:
+        return norms, rate
+    machine = _Halves(model, data, batches[0], progress.learner_state, generator)
+    words = chance.streams(4 * len(batches), kernels, generator).reshape(len(batches), 2, 2, -1)
+    following = [rows.numpy() for rows in (*batches[1:], batches[0][:0])]
+    with kernels.sides() as (hidden_side, visible_side):
+        for streams, rows in zip(words, following):
+            wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
+            assert wanted is not None  # fit has set the default
+            rate = float(wanted)
+            norms.append(machine.update(hidden_side, visible_side, rate, streams, rows))
+            progress.step += 1
+    torch.autograd.graph.increment_version([model.W, model.a, model.b])
+    progress.learner_state = {"chains": machine.chains()}
+    return norms, rate
+
+
+def _in_place_kernels(
+    model: RBM, data: Tensor, batches: list[Tensor], generator: torch.Generator
+) -> ModuleType | None:
+    """The kernels where all of them can run: float32 on a CPU, visible units in halves, parameters all trained."""
+    W = model.W
+    alike = data.dtype == W.dtype and data.device == W.device and data.shape[1:] == W.shape[:1]
+    trained = all(p.requires_grad and p.is_contiguous() for p in model.parameters())
+    if not (batches and alike and trained) or len(W) % 2:
+        return None
+    return chance.compiled(data[: len(batches[0])], generator)
+
+
+class _Halves:
+    """Data, chains, W and a of an RBM by halves of the visible units, in buffers that stay from update to update.
+
+    A product is a batch of two, for two threads; the kernels give each the same half. So no part of W changes
+    from one core's cache to the other's, which costs as much time as all draws.
+    """
+
+    def __init__(
+        self, model: RBM, data: Tensor, rows: Tensor, state: LearnerState, generator: torch.Generator
+    ) -> None:
+        W, a, b = (p.detach() for p in (model.W, model.a, model.b))
+        batch = data.index_select(0, rows)
+        chains = _chains(batch, state, None, generator)
+        m, n = len(W) // 2, W.shape[1]
+        self.v = torch.cat([batch, chains]).view(-1, 2, m).transpose(0, 1).contiguous()
+        self.W, self.gradient_W = W.view(2, m, n), W.new_empty(2, m, n)
+        self.hidden, self.visible = W.new_empty(2, self.v.shape[1], n), W.new_empty(2, len(chains), m)
+        self.h = W.new_empty(len(chains), n)
+        share = _share(len(batch), len(chains), W.dtype, W.device)
+        of_a, of_b, flat = W.new_empty(2, m), W.new_empty(2, n), self.gradient_W.view(2, -1)
+        self.gradients = {"W": flat, "a": of_a, "b": of_b[0]}
+        self.hidden_arrays = _arrays(self.hidden, b, self.h, self.v, share, of_a, of_b)
+        self.visible_arrays = _arrays(
+            W.view(2, -1), a.view(2, -1), b, flat, of_a, of_b, self.v, self.visible, data
+        )
+
+    def update(self, hidden_side: Any, visible_side: Any, rate: float, streams: Any, following: Any) -> float:
+        """Descends and moves the chains, then takes the rows `following` of the data; the gradient's norm."""
+        torch.bmm(self.v, self.W, out=self.hidden)  # two terms of the field
+        hidden_side(*self.hidden_arrays, streams[0])
+        torch.bmm(self.h.expand(2, -1, -1), self.W.mT, out=self.visible)
+        torch.bmm(self.v.mT, self.hidden[0].expand_as(self.hidden), out=self.gradient_W)
+        square = visible_side(*self.visible_arrays, rate, streams[1], following)
+        return (
+            math.sqrt(square) if math.isfinite(square) else _finite_norm(self.gradients, "the gradient of ")
+        )
+
+    def chains(self) -> Tensor:
+        moved = self.v[:, -len(self.h) :].transpose(0, 1)
+        return moved.reshape(len(self.h), -1)
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().numpy() for tensor in tensors]

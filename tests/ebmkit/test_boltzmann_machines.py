@@ -566,6 +566,13 @@ def test_a_compiled_bit_is_on_where_its_own_24_random_bits_are_below_its_probabi
     assert drawn.tolist() == expected
 
 
+def test_the_streams_of_several_parts_are_words_of_their_own(kernels):
+    words = chance.streams(4, kernels, torch.Generator().manual_seed(1))
+    assert words.shape == (4, kernels.STREAM)
+    assert len(np.unique(words)) >= words.size - 2  # three pairs of 768 words meet with a chance below 1e-12
+    assert np.array_equal(words[0], chance.stream(kernels, torch.Generator().manual_seed(1)))
+
+
 @pytest.mark.parametrize("n", [1, 64, 100])
 def test_a_compiled_layer_draws_its_last_rows_with_words_of_their_own(kernels, n):
     field = torch.randn(5, n, generator=torch.Generator().manual_seed(0))
@@ -573,6 +580,14 @@ def test_a_compiled_layer_draws_its_last_rows_with_words_of_their_own(kernels, n
     blocks = -(-n // kernels.BLOCK)
     words = np.array(list(words_of(stream, 3 * blocks))).reshape(3, -1)[:, :n]
     assert np.array_equal(drawn.numpy(), (words >> 8) * 2.0**-24 < p.numpy()[2:])
+
+
+def test_a_compiled_layer_adds_the_other_half_of_its_field(kernels):
+    halves, bias = torch.randn(2, 5, 100), torch.randn(100)
+    found, drawn, _ = compiled_layer(kernels, halves[0], bias, 3, more=halves[1])
+    expected, same, _ = compiled_layer(kernels, halves.sum(0), bias, 3)
+    assert torch.equal(drawn, same)
+    assert torch.equal(found, expected)
 
 
 def test_the_compiled_sigmoid_is_right_to_the_last_bit_of_a_float32_and_lets_nan_through(kernels):
