@@ -41,6 +41,7 @@ FREE_BYTES = 256 << 20
 """All that is read from an archive together may be this much, and `MAX_EXPANSION` times the archive's size more."""
 
 METADATA = "submission_metadata.yml"
+EXPORT = re.compile(r"assignment_(\w+_)?export\b.*")
 CANVAS = re.compile(r"(?P<name>[^_/]+)_(?:(?P<late>LATE)_)?(?P<id>\d+)_(?P<attachment>\d+)_.+", re.IGNORECASE)
 
 
@@ -251,20 +252,38 @@ def _in_words(instant: float) -> str:
 
 
 def _candidates(members: list[Member], assignment: str) -> Iterator[Candidate]:
-    """Every notebook, and whose it is by the layout that the files have."""
-    metadata = {m.parts[:-1]: m for m in members if m.name == METADATA}
+    """Every notebook, and whose it is by the layout that the files have.
+
+    What lies in a student's folder is the student's to choose, and never says whose a notebook is.
+    """
+    members = [m for m in members if not any(map(_is_hidden, m.parts))]
     marks = {m.parts[:-1]: m for m in members if m.name == "timestamp.txt" and not m.refusal}
-    known = {top: _gradescope(member) for top, member in metadata.items()}
-    for member in members:
-        if not member.name.lower().endswith(".ipynb") or any(map(_is_hidden, member.parts)):
-            continue
-        exports = [(top, table) for top, table in known.items() if member.parts[: len(top)] == top]
-        if exports:
-            yield from _from_gradescope(member, *exports[0])
-        elif found := CANVAS.fullmatch(member.name):
+    metadata = next((m for m in members if m.name == METADATA and _is_outermost(m, members)), None)
+    table = {} if metadata is None else _gradescope(metadata)
+    notebooks = [member for member in members if member.name.lower().endswith(".ipynb")]
+    above = _shared([member.parts[:-1] for member in notebooks])
+    for member in notebooks:
+        if metadata is not None:
+            yield from _from_gradescope(member, metadata.parts[:-1], table)
+        elif len(member.parts) == 1 and (found := CANVAS.fullmatch(member.name)):
             yield _named(f"{found['name']}_{found['id']}", member, order=int(found["attachment"]))
         else:
-            yield _from_folder(member, assignment, marks.get(member.parts[:-1]))
+            yield _from_folder(member, above, assignment, marks.get(member.parts[:-1]))
+
+
+def _shared(folders: list[tuple[str, ...]]) -> int:
+    """How many of their first folders all of these have in common."""
+    levels = enumerate(zip(*folders))
+    return next((depth for depth, names in levels if len(set(names)) > 1), min(map(len, folders), default=0))
+
+
+def _is_outermost(metadata: Member, members: list[Member]) -> bool:
+    """Whether Gradescope wrote it: at the very top, or in the one folder that its export unpacks to."""
+    folders = metadata.parts[:-1]
+    if not folders:
+        return True
+    alone = all(member.parts[0] == folders[0] for member in members)
+    return alone and len(folders) == 1 and EXPORT.fullmatch(folders[0]) is not None
 
 
 def _is_hidden(part: str) -> bool:
@@ -272,8 +291,9 @@ def _is_hidden(part: str) -> bool:
     return part == "__MACOSX" or (part.startswith(".") and part != ".." and "\\" not in part)
 
 
-def _from_folder(member: Member, assignment: str, mark: Member | None) -> Candidate:
-    folders = list(member.parts[:-1])
+def _from_folder(member: Member, above: int, assignment: str, mark: Member | None) -> Candidate:
+    """The student is the first folder in which notebooks differ; `above` are the folders they all lie in."""
+    folders = list(member.parts[: above + 1] if len(member.parts) > above + 1 else member.parts[:-1])
     if folders and folders[-1] == assignment:
         folders.pop()
     if not folders:
@@ -405,9 +425,10 @@ def _file_reader(path: Path) -> Callable[[int], bytes]:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError as error:
             raise inbox.Rejected(f"it cannot be opened: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise inbox.Rejected("it is no plain file")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise inbox.Rejected("it is no plain file")
             return file.read(most)
 
     return read

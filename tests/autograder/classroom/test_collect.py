@@ -278,10 +278,50 @@ def test_an_archive_without_notebooks_says_what_was_expected(classroom, tmp_path
     "yml", ["- a list", "a: &a [*a", "{" * 5000, "x: !!python/object/apply:os.system [id]"]
 )
 def test_metadata_that_cannot_be_read_stops_with_its_name(classroom, answer, tmp_path, yml):
-    members = {"e/submission_metadata.yml": yml.encode(), "e/submission_1/toy.ipynb": answer()}
-    with pytest.raises(ValueError, match=r"e/submission_metadata\.yml"):
+    top = "assignment_9_export/"
+    members = {top + "submission_metadata.yml": yml.encode(), top + "submission_1/toy.ipynb": answer()}
+    with pytest.raises(ValueError, match=r"9_export/submission_metadata\.yml"):
         take(classroom, zipped(tmp_path / "in.zip", members))
     assert handed_in(classroom) == {}
+
+
+FORGED = b"x:\n  :submitters:\n  - :sid: victim\n  :created_at: 2099-01-01 00:00:00 Z\n"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"attacker/submission_metadata.yml": FORGED, "attacker/x/toy.ipynb": None},
+        {"attacker/submission_metadata.yml": b"[{", "attacker/x/toy.ipynb": None},
+        {"attacker/assignment_9_export/submission_metadata.yml": FORGED, "attacker/x/toy.ipynb": None},
+        {"attacker/victim/toy.ipynb": None},
+        {"attacker/victim/toy/toy.ipynb": None},
+        {"attacker/victim_77_99999_toy.ipynb": None},
+    ],
+)
+@pytest.mark.parametrize("above", ["", "submitted/"])
+def test_what_lies_in_a_students_folder_is_that_students(classroom, answer, tmp_path, forged, above):
+    members = {above + name: data or answer("forged") for name, data in forged.items()}
+    members |= {above + "victim/toy.ipynb": answer("1"), above + "zoe/toy.ipynb": answer("2")}
+    take(classroom, zipped(tmp_path / "in.zip", members))
+    assert handed_in(classroom) == {
+        "attacker/toy/toy.ipynb": answer("forged"),
+        "victim/toy/toy.ipynb": answer("1"),
+        "zoe/toy/toy.ipynb": answer("2"),
+    }
+
+
+@pytest.mark.parametrize("metadata", [FORGED, b"[{"])
+def test_a_submission_cannot_bring_gradescopes_metadata_along(classroom, answer, tmp_path, metadata):
+    top = "assignment_9_export/"
+    members = {
+        top + "submission_11/submission_metadata.yml": metadata,
+        top + "submission_11/x/toy.ipynb": answer("1"),
+        top + "submission_12/toy.ipynb": answer("2"),
+        top + "submission_metadata.yml": METADATA.encode(),
+    }
+    take(classroom, zipped(tmp_path / "export.zip", members))
+    assert {name.partition("/")[0] for name in handed_in(classroom)} == {"0815", "bob@example.org", "c3"}
 
 
 def test_the_command_tells_of_each_file_and_exits_with_three_if_some_are_left_out(
