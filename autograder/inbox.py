@@ -75,9 +75,10 @@ def read(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise Rejected(f"the file cannot be opened: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Rejected("the notebook is not a file; hand in the .ipynb file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Rejected("the notebook is not a file; hand in the .ipynb file")
         return file.read(MAX_BYTES + 1)
 
 
