@@ -372,7 +372,11 @@ class _Run:
         in_book = self.book.students(self.name)
         jobs: dict[str, Job] = {}
         for student in students:
-            path, data, reason, notes = self._open(student)
+            try:
+                path, data, reason, notes = self._open(student)
+            except OSError as error:  # nothing of the student's, and nobody else's concern
+                self._fail(student, str(error))
+                continue
             key = result_key(environment, data if path else b"rejected: " + reason.encode())
             if not self.force and student in in_book and self._is_done(student, key, notes):
                 continue
@@ -388,6 +392,8 @@ class _Run:
         return list(jobs.values())
 
     def _open(self, student: str) -> tuple[str, bytes, str, tuple[str, ...]]:
+        if complaint := inbox.bad_name(student):
+            raise OSError(complaint)
         try:
             found = inbox.find(self.course, student, self.name)
             return str(found.path), inbox.read(found.path), "", found.notes
@@ -451,6 +457,7 @@ class _Run:
         return ""
 
     def _fail(self, student: str, reason: str) -> None:
+        student = student.encode("utf-8", "backslashreplace").decode()
         self._add(Row(student, UNGRADED, None, self.maximum, (reason,)))
 
     def _add(self, row: Row) -> None:

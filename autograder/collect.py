@@ -35,7 +35,6 @@ RECOGNIZED = 0.5
 
 MAX_ENTRIES = 1_000_000
 MAX_METADATA = 256 << 20
-MAX_NAME = 100
 MAX_EXPANSION = 100
 FREE_BYTES = 256 << 20
 """All that is read from an archive together may be this much, and `MAX_EXPANSION` times the archive's size more."""
@@ -345,7 +344,7 @@ def _named(student: str, member: Member, handed_in: str = "", order: int = 0) ->
         or student.startswith((".", "-"))
         or "/" in student
         or "\\" in student
-        or len(student.encode("utf-8", "surrogatepass")) > MAX_NAME
+        or len(student.encode("utf-8", "surrogatepass")) > inbox.MAX_NAME
         or any("\ud800" <= c <= "\udfff" for c in student)
     )
     return Candidate(

@@ -12,6 +12,9 @@ from pathlib import Path
 from autograder.course import Course
 from autograder.submission import MAX_BYTES
 
+MAX_NAME = 128
+"""Bytes of a student's name; nbgrader's gradebook has room for so many."""
+
 
 class Rejected(ValueError):
     """There is no notebook that could be graded; the message says why and what to do."""
@@ -37,6 +40,20 @@ def students(course: Course, assignment: str) -> list[str]:
         for name in names
         if not name.startswith(".") and course.folder("submitted", name, assignment).is_dir()
     ]
+
+
+def bad_name(student: str) -> str:
+    """What is wrong with a folder's name, if it can be no student's; empty if nothing is."""
+    size = len(student.encode("utf-8", "surrogateescape"))
+    if size > MAX_NAME:
+        return (
+            f"the folder's name has {size} bytes, and at most {MAX_NAME} can be used; give it a shorter one"
+        )
+    try:
+        student.encode()
+    except UnicodeEncodeError:
+        return "the folder's name is not UTF-8; rename it"
+    return ""
 
 
 def find(course: Course, student: str, assignment: str) -> Found:

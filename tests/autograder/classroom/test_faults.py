@@ -20,6 +20,38 @@ HERE = Path(__file__).parent
 YEARS = 365 * 24 * 3600.0
 
 
+# Folders
+
+
+@pytest.mark.slow
+def test_folders_that_cannot_be_graded_are_listed_and_cost_nobody_else(classroom, right, monkeypatch):
+    inbox_ = classroom.course.folder("submitted")
+    classroom.submit("ada", right)
+    (inbox_ / "bob" / "toy" / "toy.ipynb").mkdir(parents=True)  # a folder that is called like a notebook
+    latin = os.fsdecode(os.fsencode(inbox_) + b"/Jos\xe9")
+    shutil.copytree(inbox_ / "ada", latin)
+    shutil.copytree(inbox_ / "ada", inbox_ / ("n" * 250))
+    shutil.copytree(inbox_ / "ada", inbox_ / "shut")
+    listdir = os.listdir
+
+    def refuse(path="."):
+        if "shut" in Path(path).parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)  # root may open everything
+    rows = classroom.grade()
+    reasons = {student: row.notes[0] for student, row in rows.items() if row.status == "ungraded"}
+    assert {student[:4] for student in reasons} == {"Jos\\", "nnnn", "shut"}
+    assert "rename" in reasons["Jos\\udce9"]
+    assert "shorter" in reasons["n" * 250]
+    assert "Permission denied" in reasons["shut"]
+    assert rows["bob"].score == 0
+    assert "not a file" in rows["bob"].notes[0]
+    assert rows["ada"].score == 80
+    assert Store(classroom.course, "toy").students() == ["ada", "bob"]
+
+
 # Damaged files
 
 
