@@ -618,18 +618,21 @@ def test_updates_in_place_visit_every_batch_and_leave_the_last_small_one_to_the_
     assert history["step"] == [3, 6]
 
 
-def test_the_batches_in_place_are_those_of_the_order(in_place):
-    # b's gradient is zero for a machine without edges, a's tells the batch: its mean against the chains'.
-    model = RBM(4, 3, scale=0.0)
+@pytest.mark.parametrize("update", [0, 1, 2])
+def test_the_batches_in_place_are_those_of_the_order(update, in_place):
+    # Of the four pixels, one is on in each batch, and only one update has a learning rate that is not zero.
+    order = chance.uniform(torch.empty(3 * 2048), generator(4)).argsort(stable=True)
     data = torch.zeros(3 * 2048, 4)
-    data[:, 0] = torch.arange(len(data)) % 7 == 0
-    data[:, 1] = torch.arange(len(data)) % 3 == 0
-    rates = [0.0, 0.0, 1.0]
+    for number, rows in enumerate(torch.split(order, 2048)):
+        data[rows, number] = 1
+    model, rates = RBM(4, 3, scale=0.0), [0.0, 0.0, 0.0]
+    rates[update] = 1.0
     fit(model, data, generator=generator(4), n_epochs=1, batch_size=2048, learning_rate=rates.__getitem__)
-    order = chance.uniform(torch.empty(len(data)), generator(4)).argsort(stable=True)
-    last = data[order[-2048:]].mean(0)
-    # Two moves at a = 0 make the chains fair coins; 6 standard deviations of a mean of 2048, chance 1e-8.
-    torch.testing.assert_close(model.a.detach(), last - 0.5, rtol=0, atol=6 * 0.5 / 2048**0.5)
+    # The chains start as the first batch; a move without weights makes them fair coins, of which the mean of
+    # 2048 is off by six standard deviations with a chance of 2e-9.
+    chains = torch.eye(4)[0] if update == 0 else torch.full((4,), 0.5)
+    expected = torch.eye(4)[update] - chains
+    torch.testing.assert_close(model.a.detach(), expected, rtol=0, atol=6 * 0.5 / 2048**0.5)
     assert in_place == [3]
 
 
