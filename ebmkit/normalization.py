@@ -210,7 +210,8 @@ def quadrature(
     Cells in which the 15-point Kronrod and the 7-point Gauss rule disagree are split until the sum of the
     disagreements is below max(atol, rtol |∫ f|). An infinite side is mapped to a finite one,
     x = t / (1 - t²) or x = a ± t / (1 - t). The value is differentiable in whatever f depends on.
-    A spike narrower than the first grid (8 cells a side) can be missed: give bounds that bracket it.
+    A spike narrower than the first grid (8 cells a side) can be missed: give bounds that bracket it. Where f
+    was 0 everywhere it was looked at, the error is given as infinite: the value 0 then says nothing.
 
     Parameters
     ----------
@@ -220,14 +221,16 @@ def quadrature(
     lower, upper:
         The bounds, finite or not.
 
-    Raises `ValueError` where f is not finite, `RuntimeError` where `max_evaluations` miss the tolerance.
+    Raises `ValueError` where f is not finite, `RuntimeError` where `max_evaluations` miss the tolerance or the
+    sum grows beyond all numbers, as it does where the integral diverges.
     Source: Piessens et al., QUADPACK (1983).
     """
     domain = _Domain.of(lower, upper, dtype, device)
     cells = domain.cells(_CELLS_AT_FIRST)
     with torch.no_grad():
         cells = _refine(f, domain, cells, rtol, atol, max_evaluations)
-        error = _integrate(f, domain, cells).error.sum()
+        rule = _integrate(f, domain, cells)
+        error = torch.where(rule.absolute.any(), rule.error.sum(), math.inf)
     return Integral(_integrate(f, domain, cells).value.sum(), error)
 
 
@@ -367,15 +370,18 @@ def _refine(
         # Below this the two rules differ by rounding alone and splitting cannot help.
         rounding = 50 * torch.finfo(value.dtype).eps * float(absolute.sum())
         tolerance = max(atol, rtol * abs(float(value.sum())), rounding)
-        if float(error.sum()) <= tolerance:
+        finite = math.isfinite(tolerance + float(error.sum()))
+        if finite and float(error.sum()) <= tolerance:
             return cells
         coarse = error > tolerance / len(cells)
         children = _split(cells[coarse])
         evaluations += children.shape[0] * 15 ** cells.shape[1]
-        if evaluations > max_evaluations or bool((children[..., 1] < narrowest).any()):
+        exhausted = evaluations > max_evaluations or bool((children[..., 1] < narrowest).any())
+        if exhausted or not finite or not bool(coarse.any()):
             raise RuntimeError(
                 f"quadrature stopped at {value.sum().item():.6g} ± {error.sum().item():.2g}, tolerance "
-                f"{tolerance:.2g}; does the integral diverge? If not, raise rtol or max_evaluations"
+                f"{tolerance:.2g}; does the integral diverge? If not, give finite bounds, or raise rtol or "
+                "max_evaluations"
             )
         new = _integrate(f, domain, children)
         value, error, absolute = (

@@ -199,6 +199,16 @@ def test_quadrature_is_differentiable_in_the_parameters():
     ("f", "lower", "upper", "error", "message"),
     [
         (lambda x: 1 / x, 0, 1, RuntimeError, "does the integral diverge"),
+        (torch.ones_like, -INF, INF, RuntimeError, "inf ± nan.*does the integral diverge.*finite bounds"),
+        (torch.ones_like, 0, INF, RuntimeError, "does the integral diverge"),
+        (
+            lambda x: torch.ones_like(x[:, 0]),
+            (-INF, 0),
+            (INF, INF),
+            RuntimeError,
+            "does the integral diverge",
+        ),
+        (lambda x: 1 / (1 + x.abs()), -INF, INF, RuntimeError, "does the integral diverge"),
         (lambda x: torch.exp(x), -INF, INF, ValueError, "not finite at x ="),
         (lambda x: x, 1, 0, ValueError, "lower bound must be below"),
         (lambda x: x, float("nan"), 0, ValueError, "lower bound must be below"),
@@ -209,6 +219,12 @@ def test_quadrature_is_differentiable_in_the_parameters():
 def test_quadrature_says_what_is_wrong(f, lower, upper, error, message):
     with pytest.raises(error, match=message):
         norm.quadrature(f, lower, upper, max_evaluations=100_000)
+
+
+def test_an_integrand_that_was_0_wherever_it_was_looked_at_has_no_error_estimate():
+    value, error = norm.quadrature(lambda x: torch.exp(-((x - 1e6) ** 2)))
+    assert value == 0
+    assert error == INF
 
 
 @pytest.mark.parametrize("offset", [-5000.0, 0.0, 5000.0])
