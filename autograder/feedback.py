@@ -15,7 +15,15 @@ from markupsafe import Markup
 from autograder import inbox
 from autograder.course import Course
 from autograder.judge import CellOutput, Judged
-from autograder.notebook_outputs import NO_RESPONSE, Handout, Marked, checked_png, points, tests_of
+from autograder.notebook_outputs import (
+    NO_RESPONSE,
+    Handout,
+    Marked,
+    checked_png,
+    points,
+    tests_of,
+    with_own_pictures,
+)
 from autograder.pages import template
 from autograder.report import UNREADABLE, CheckResult, ExerciseResult
 from autograder.store import Store, assignment_named, write_atomically
@@ -146,13 +154,16 @@ def _cells(submission: Submission, judged: Judged, handout: Handout) -> Iterator
         if cell.is_test or ours or not cell.source.strip():
             continue
         output = outputs.get(index)
-        pictures = [checked_png(display["png"]) for display in output.displays] if output else []
+        drawn = [checked_png(display["png"]) for display in output.displays] if output else []
+        if cell.kind == "markdown":
+            source, attached = with_own_pictures(cell.source, cell)
+            cell, drawn = dataclasses.replace(cell, source=source), list(attached.values())
         yield Shown(
             index + 1,
             cell.kind,
             _highlighted(cell),
             output,
-            tuple(picture for picture in pictures if picture),
+            tuple(picture for picture in drawn if picture),
             titles.get(cell.grade_id, ""),
         )
 

@@ -1,6 +1,7 @@
 """The graded notebook: the student's cells, what they did in the sandbox, and our verdict in the test cells.
 
-Of a student's, only text and checked PNG pictures go in; HTML, scripts, SVG, widgets and attachments never do.
+Of a student's, only text and checked PNG pictures go in; HTML, scripts, SVG, widgets, other attachments and
+pictures from elsewhere never do.
 nbgrader's own rule (`determine_grade`) reads our number from each test cell, so formgrader and feedback show what
 we decided.
 """
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from autograder.course import Course
 from autograder.exercise import Assignment
@@ -26,6 +28,14 @@ NO_RESPONSE = "No response."
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS = frozenset([b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"pHYs", b"sRGB", b"gAMA"])
 PNG_SIDE = 4000
+NAMED = 100
+IMAGE = re.compile(
+    r"""!\[(?P<words>[^\[\]]*+)\]
+    \(\s*+(?:<(?P<bracketed>[^<>\n]*+)>|(?P<address>(?:[^\s()<>]++|\([^\s()<>]*+\))*+))
+    (?:\s++(?:"[^"\n]*+"|'[^'\n]*+'))?+\s*+\)""",
+    re.VERBOSE,
+)
+"""A picture as it is usually written: `![words](address "title")`."""
 HEADING = re.compile(r"^#+ (?:Exercise \d+: )?(.+)$", re.MULTILINE)
 
 
@@ -167,7 +177,7 @@ def graded_notebook(submission: Submission, judged: Judged, handout: Handout) ->
         else:
             own = _own_cell(cell, marked, outputs.get(index))
             if own["cell_type"] != "code" and not _is_ours(own["source"], marked, handout):
-                own["source"] = without_html(own["source"])
+                own = _harmless(own, cell)
             cells.append((marked.grade_id if marked else "", own))
     _add_missing(cells, handout, results)
     if judged.report.notes:
@@ -223,8 +233,19 @@ def _own_cell(cell: Cell, marked: Marked | None, output: CellOutput | None) -> d
     return made
 
 
+def _harmless(made: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """A text cell of a student's as nbgrader's pages may show it."""
+    source, pictures = with_own_pictures(made["source"], cell)
+    made |= {"source": without_html(source)}
+    if made["cell_type"] == "markdown" and pictures:
+        made["attachments"] = {name: {"image/png": picture} for name, picture in pictures.items()}
+    return made
+
+
 def _is_ours(source: str, marked: Marked | None, handout: Handout) -> bool:
-    """Whether a text cell stands as it was handed out."""
+    """Whether a text cell stands as it was handed out, and shows nothing that students could replace."""
+    if "attachment:" in source:
+        return False
     return source.strip() in handout.instructions or (marked is not None and source == marked.source)
 
 
@@ -236,6 +257,42 @@ def without_html(source: str) -> str:
     source = re.sub(r"&(?=#?\w+;)", "&amp;", source)  # an entity could spell out what the next lines look for
     source = re.sub(r"(?i)(javascript|vbscript|data)(?=\\?:)", r"\1 ", source)
     return re.sub(r"<(?=[A-Za-z/!?])", "< ", source)
+
+
+def with_own_pictures(source: str, cell: Cell) -> tuple[str, dict[str, str]]:
+    """Markdown that shows no pictures but checked ones attached to `cell`, each once, and those under new names.
+
+    Any other picture, attached or from elsewhere, is named in words: a browser would fetch it from its address, and
+    nbgrader's pages fail where an attachment is not there.
+    """
+    good = {name: picture for name, encoded in cell.pictures if (picture := checked_png(encoded))}
+    kept: dict[str, str] = {}
+    pieces, position = [], 0
+    for found in IMAGE.finditer(source):
+        words, address = _plain(found["words"]), found["address"] or found["bracketed"] or ""
+        name = address.removeprefix("attachment:")
+        wanted = name if name in good else unquote(name)
+        pieces.append(_without_images(source[position : found.start()]))
+        if name != address and wanted in good:
+            fresh = f"picture-{len(kept) + 1}.png"
+            kept[fresh] = good.pop(wanted)
+            pieces.append(f"![{words}](attachment:{fresh})")
+        else:
+            told = dict.fromkeys(text for text in (words, _plain(name)) if text)
+            pieces.append(f"(picture left out: {', '.join(told)})")
+        position = found.end()
+    pieces.append(_without_images(source[position:]))
+    return "".join(pieces), kept
+
+
+def _without_images(source: str) -> str:
+    """Markdown in which no picture can begin, however it is written: at most a link."""
+    return source.replace("![", "! [")
+
+
+def _plain(text: str) -> str:
+    """Words of a student's with nothing in them that Markdown or HTML would read as more."""
+    return " ".join(re.sub(r"[^\w.,:/?=&%+~#@'-]", " ", text[:NAMED]).split())
 
 
 def _test_cell(marked: Marked, result: ExerciseResult | None) -> dict[str, Any]:

@@ -1,17 +1,22 @@
 """Reading what a student handed in, which may be anything at all.
 
-The bytes are parsed as JSON and nothing else; outputs, widgets and attachments are dropped unread. What cannot
-be read is `Unreadable`, with a reason that a student understands.
+The bytes are parsed as JSON and nothing else; outputs and widgets are dropped unread, and of attachments only what
+calls itself a PNG picture is kept, undecoded. What cannot be read is `Unreadable`, with a reason that a student
+understands.
 """
 
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 20 << 20
 MAX_CELLS = 1000
+MAX_PICTURES = 50
+MAX_PICTURE_TEXT = 6 << 20
+"""Pictures that are attached to a notebook's text: how many, and how many characters of base64 all together."""
 
 
 class Unreadable(ValueError):
@@ -20,12 +25,16 @@ class Unreadable(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One cell: its nbgrader id if it has one, and whether it is one of our locked tests."""
+    """One cell: its nbgrader id if it has one, and whether it is one of our locked tests.
+
+    `pictures` are the names of attachments with what claims to be a PNG in base64: `checked_png` decides.
+    """
 
     kind: str
     source: str
     grade_id: str = ""
     is_test: bool = False
+    pictures: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +86,33 @@ def _submission(tree: Any) -> Submission:
         )
     if len(cells) > MAX_CELLS:
         raise Unreadable(f"the notebook has {len(cells)} cells; at most {MAX_CELLS} are graded")
-    read = tuple(_cell(cell) for cell in cells)
+    read = tuple(_illustrated(cells))
     return Submission(read, tuple(_oddities(tree, read)))
+
+
+def _illustrated(cells: list[Any]) -> Iterator[Cell]:
+    """The cells, with attached pictures as long as there is room for them."""
+    number, left = MAX_PICTURES, MAX_PICTURE_TEXT
+    for raw in cells:
+        cell, pictures = _cell(raw), []
+        for name, encoded in _attached(raw):
+            if number and len(encoded) <= left:
+                pictures.append((name, encoded))
+                number, left = number - 1, left - len(encoded)
+        yield dataclasses.replace(cell, pictures=tuple(pictures)) if pictures else cell
+
+
+def _attached(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is attached to a cell of text and calls itself a PNG, by name."""
+    attachments = cell.get("attachments")
+    if cell.get("cell_type") != "markdown" or not isinstance(attachments, dict):
+        return
+    for name, kinds in attachments.items():
+        encoded = kinds.get("image/png") if isinstance(kinds, dict) else None
+        if isinstance(encoded, list):
+            encoded = "".join(part for part in encoded if isinstance(part, str))
+        if isinstance(encoded, str):
+            yield name, encoded
 
 
 def _cell(cell: Any) -> Cell:

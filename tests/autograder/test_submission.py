@@ -73,6 +73,28 @@ def test_our_own_tests_are_told_from_answers():
     assert [c.is_test for c in read.cells] == [True, False]
 
 
+def text_cell(attachments, kind="markdown"):
+    return {"cell_type": kind, "source": "x", "metadata": {}, "attachments": attachments}
+
+
+def test_of_attachments_only_pngs_of_text_cells_are_kept():
+    kinds = {"image/png": ["QU", "JD"], "image/svg+xml": "<svg/>", "text/html": "<b>"}
+    read = parse(notebook(cells=[text_cell({"a.png": kinds, "b.jpg": {"image/jpeg": "QUJD"}})]))
+    assert read.cells[0].pictures == (("a.png", "QUJD"),)
+    odd = [text_cell(x) for x in ([], None, {"a": None}, {"a": {"image/png": 3}})]
+    assert not any(c.pictures for c in parse(notebook(cells=[*odd, text_cell({"a": kinds}, "code")])).cells)
+
+
+def test_attached_pictures_are_bounded_in_number_and_size(monkeypatch):
+    small = {f"{i}.png": {"image/png": "A"} for i in range(2 * submission.MAX_PICTURES)}
+    read = parse(notebook(cells=[text_cell(small), text_cell(small)]))
+    assert sum(len(c.pictures) for c in read.cells) == submission.MAX_PICTURES
+    monkeypatch.setattr(submission, "MAX_PICTURE_TEXT", 10)
+    large = {name: {"image/png": "A" * size} for name, size in (("a", 6), ("b", 6), ("c", 4))}
+    (only,) = parse(notebook(cells=[text_cell(large)])).cells
+    assert [name for name, _ in only.pictures] == ["a", "c"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (

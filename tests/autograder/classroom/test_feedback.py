@@ -7,13 +7,20 @@ import itertools
 import json
 import re
 import struct
+import time
 import zlib
 
 import pytest
 
 from autograder.feedback import page, regenerate
 from autograder.judge import CellOutput, Judged
-from autograder.notebook_outputs import Handout, checked_png, graded_notebook, without_html
+from autograder.notebook_outputs import (
+    Handout,
+    checked_png,
+    graded_notebook,
+    with_own_pictures,
+    without_html,
+)
 from autograder.pictures import Picture
 from autograder.report import GRADED, CheckResult, ExerciseResult, Report
 from autograder.store import assignment_named
@@ -202,3 +209,78 @@ def test_raw_cells_cannot_bring_html_into_the_graded_notebook(handout):
     texts = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] != "code"]
     assert any("alert" in text for text in texts)
     assert not [text for text in texts if re.search(r"^(?! {4}).*<[A-Za-z/!?]", text, re.MULTILINE)]
+
+
+def illustrated(source, **pictures):
+    return Cell("markdown", source, pictures=tuple((f"{name}.png", data) for name, data in pictures.items()))
+
+
+def rendered(cell) -> Tags:
+    """What nbgrader's pages make of a student's text cell."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    source, kept = with_own_pictures(cell.source, cell)
+    made = nbformat.v4.new_markdown_cell(without_html(source))
+    made["attachments"] = {name: {"image/png": picture} for name, picture in kept.items()}
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True)
+    return Tags(exporter.from_notebook_node(nbformat.v4.new_notebook(cells=[made]))[0])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "![](http://evil.example/t.png)",
+        '![a](http://evil.example/(t).png "title")',
+        "![a](<http://evil.example/t u.png>)",
+        "![a](//evil.example/t.png)",
+        "![a](figure.png)",
+        "![a][b]\n\n[b]: http://evil.example/t.png",
+        "![b]\n\n[b]: http://evil.example/t.png",
+        "![a [b] c](http://evil.example/t.png)",
+        "![a\\](attachment:good.png)](http://evil.example/t.png)",
+        "![a`](attachment:good.png)`](http://evil.example/t.png)",
+        "!\\![a](http://evil.example/t.png)",
+        "![![a](attachment:good.png)](http://evil.example/t.png)",
+        "![a](data:image/png;base64,QUJD)",
+        "![a](attachment:bad.png)",
+        "![a](attachment:absent.png)",
+        "![a][b]\n\n[b]: attachment:absent.png",
+        "&#33;[a](http://evil.example/t.png)",
+        '![a](attachment:"><img/src=http://evil.example/x.png>)',
+    ],
+)
+def test_nbgraders_pages_fetch_no_picture_that_a_student_names(source):
+    cell = illustrated(source, good=encoded(png()), bad=encoded(b"<svg onload=alert(1)>"))
+    shown = [attributes["src"] for tag, attributes in rendered(cell).tags if tag == "img"]
+    assert shown in ([], [f"data:image/png;base64,{encoded(png())}"])
+
+
+def test_an_attached_picture_is_shown_once_and_what_is_left_out_is_named():
+    once = "![my *sketch*](attachment:a%20b.png)"
+    cell = Cell(
+        "markdown", f"See {once}{once} ![](attachment:x_<b>`.jpg)", pictures=(("a b.png", encoded(png())),)
+    )
+    source, kept = with_own_pictures(cell.source, cell)
+    assert kept == {"picture-1.png": encoded(png())}
+    assert source.startswith(
+        "See ![my sketch](attachment:picture-1.png)(picture left out: my sketch, a%20b.png)"
+    )
+    assert not re.search(r"[`*$;]", with_own_pictures("![*a*`](attachment:x`*y*$&lt;.png)", cell)[0])
+
+
+def test_an_attached_picture_is_on_our_page_and_one_left_out_is_named(handout):
+    _, judged = hostile_judged()
+    good = illustrated("![](attachment:good.png) ![](attachment:photo.jpg)", good=encoded(png()))
+    text = page("ada", Submission((Cell("code", "x"), good)), judged, handout, {})
+    shown = [attributes for tag, attributes in Tags(text).tags if tag == "img"]
+    assert shown == [{"src": f"data:image/png;base64,{encoded(png())}", "alt": "Picture 1 in cell 2"}]
+    assert "picture left out: photo.jpg" in text
+
+
+@pytest.mark.parametrize("piece", ["![", "![a](", "![a](b ", '![a](x" ', "![a]((b)", " ", "![a]( "])
+def test_hostile_markdown_is_read_in_little_time(piece):
+    start = time.process_time()
+    with_own_pictures(piece * 100_000, illustrated(""))
+    with_own_pictures("![a](" + piece * 100_000, illustrated(""))
+    assert time.process_time() - start < 5

@@ -1,5 +1,8 @@
 """`nbgrader autograde` with our judge: the same scores, no kernel, the rest of nbgrader untouched."""
 
+import base64
+import io
+import json
 import re
 
 import pytest
@@ -21,6 +24,10 @@ ANSWERS = {
     },
     "unsolved": {"double": "pass", "add": "pass"},
     "written": {"why": "Because $a<b$ and " + HOSTILE, "toy-00": "[x](javascript:alert(4)) " + HOSTILE},
+    "pasted": {
+        "why": "![image.png](attachment:image.png) ![](attachment:photo.jpg) ![](attachment:gone.png)\n\n"
+        "![seen](http://tracker.example/pixel.png)"
+    },
 }
 
 
@@ -43,13 +50,30 @@ def api_of(room) -> NbGraderAPI:
     return NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
 
 
+def png() -> str:
+    from PIL import Image
+
+    memory = io.BytesIO()
+    Image.new("RGB", (3, 2), (20, 30, 200)).save(memory, "PNG")
+    return base64.b64encode(memory.getvalue()).decode()
+
+
+def with_attachments(notebook: bytes) -> bytes:
+    """The notebook with pictures attached to the cell that shows some."""
+    tree = json.loads(notebook)
+    for cell in tree["cells"]:
+        if "attachment:" in "".join(cell["source"]):
+            cell["attachments"] = {"image.png": {"image/png": png()}, "photo.jpg": {"image/jpeg": "AAAA"}}
+    return json.dumps(tree).encode()
+
+
 @pytest.fixture(scope="module")
 def both(shared_classroom):
     """The same class graded by `autograder grade`, and then by nbgrader."""
     room = shared_classroom
     right = {"double": "def double(x):\n    return 2 * x", "add": "def add(x, y):\n    return x + y"}
     for student, answers in ANSWERS.items():
-        room.submit(student, right | answers)
+        room.submit(student, with_attachments(room.answered(right | answers)))
     room.grade()
     room.ours = {student: vars(room.entries(student)) for student in ANSWERS}
     room.our_cells = {student: room.autograded(student).cells for student in ANSWERS}
@@ -80,7 +104,15 @@ def test_nbgrader_and_autograder_write_the_same_cells(both, student):
 
 def test_the_scores_are_those_deserved(both):
     totals = {student: sum(both.entries(student).score.values()) for student in ANSWERS}
-    assert totals == {"right": 80, "squares": 40, "noisy": 80, "forger": 0, "unsolved": 0, "written": 80}
+    assert totals == {
+        "right": 80,
+        "squares": 40,
+        "noisy": 80,
+        "forger": 0,
+        "unsolved": 0,
+        "written": 80,
+        "pasted": 80,
+    }
 
 
 def test_nbgraders_own_feedback_works_and_runs_nothing_of_a_students(both):
@@ -96,3 +128,12 @@ def test_nbgraders_own_feedback_works_and_runs_nothing_of_a_students(both):
     assert "javascript:" not in cells
     squares = both.course.folder("feedback", "squares", "toy", "toy.html").read_text()
     assert "Twice a number is not its square." in squares
+
+
+def test_a_pasted_picture_is_shown_by_nbgrader_and_others_are_named(both):
+    answer = api_of(both).generate_feedback("toy", "pasted", force=True)
+    assert answer["success"], answer.get("log")
+    page = both.course.folder("feedback", "pasted", "toy", "toy.html").read_text()
+    assert re.findall(r'<img[^>]*src="([^"]*)"', page) == [f"data:image/png;base64,{png()}"]
+    for words in ("left out: photo.jpg", "left out: gone.png", "left out: seen, "):
+        assert words in page
