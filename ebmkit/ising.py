@@ -637,9 +637,8 @@ def map_by_max_flow(model: Ising) -> Tensor:
     """The most probable state, argmin_s E(s), by a minimum cut: exact wherever no coupling is negative.
 
     Source and sink are the two labels. Site i hangs on the label its field favours with capacity |h_i|,
-    neighbours hang together with capacity J_ij, so that E(s) = constant + 2 · cut. SciPy's flow is integer,
-    so capacities are rounded to multiples of δ = (the largest of them)/2²⁸: the energy found exceeds the least
-    one by at most 2δ · (number of sites and edges), by nothing where the second best is further away.
+    neighbours hang together with capacity J_ij, so that E(s) = constant + 2 · cut. SciPy's flow is integer, so it
+    runs again on what rounding left over, until that is below the rounding of float64 in Σ_i |h_i|.
 
     Returns spins `(n, m)`, float64. Raises `ValueError` where a coupling is negative, naming it.
     Source: Greig, Porteous & Seheult 1989.
@@ -674,18 +673,41 @@ def _refuse_negative_couplings(model: Ising) -> None:
 def _minimum_cut(
     tail: NDArray[np.int64], head: NDArray[np.int64], weight: NDArray[np.float64], source: int, sink: int
 ) -> NDArray[np.bool_]:
-    """Which nodes a maximal flow leaves reachable from `source`."""
-    # 2^28 leaves room for an edge, its reverse and the parallel edges of a torus two wide in 32 bits.
-    scale = 2.0**28 / max(float(weight.max()), np.finfo(float).tiny)
-    capacity = np.rint(weight * scale).astype(np.int32)
-    graph = csr_array((capacity, (tail, head)), shape=(sink + 1, sink + 1))
-    graph.sum_duplicates()
-    residual = graph - maximum_flow(graph, source, sink, method="dinic").flow
-    residual.data = (residual.data > 0).astype(np.int32)
-    residual.eliminate_zeros()
-    reached = breadth_first_order(residual, source, directed=True, return_predecessors=False)
-    side = np.zeros(sink + 1, dtype=bool)
-    side[reached] = True
+    """Which nodes a maximal flow leaves reachable from `source`.
+
+    Every round sends whole multiples of a unit through the residual graph. What is left of the cut it ends at
+    bounds what is missing to a maximal flow, and gives the next round its finer unit.
+    """
+    residual = csr_array((weight, (tail, head)), shape=(sink + 1, sink + 1))
+    missing = min(float(residual[[source]].sum()), float(residual[:, [sink]].sum()))
+    negligible = max(np.finfo(float).eps * missing, 1e-290)  # below this even the unit would underflow
+    side = _reachable(residual, source)
+    while missing > negligible:
+        units, unit = _in_whole_units(
+            residual, 2 * missing
+        )  # an edge with twice what is missing is never full
+        flow = maximum_flow(units, source, sink, method="dinic").flow
+        side = _reachable(units - flow, source)
+        residual = residual - flow * unit
+        missing = float(residual[side][:, ~side].sum())
+    return side
+
+
+def _in_whole_units(capacities: csr_array, largest: float) -> tuple[csr_array, float]:
+    """The capacities up to `largest`, rounded down to multiples of a unit, and the unit, a power of 2."""
+    bounded = capacities.data.clip(max=largest)
+    # Below 2^28 there is room for an edge, its reverse and the parallel edges of a torus two wide in 32 bits.
+    unit = 2.0 ** (math.frexp(bounded.max())[1] - 28)
+    units = capacities.copy()
+    units.data = np.floor(bounded / unit)
+    return units.astype(np.int32), unit
+
+
+def _reachable(residual: csr_array, source: int) -> NDArray[np.bool_]:
+    """The nodes that paths of positive capacity lead to from `source`."""
+    open_edges = (residual > 0).astype(np.int32)
+    side = np.zeros(residual.shape[0], dtype=bool)
+    side[breadth_first_order(open_edges, source, directed=True, return_predecessors=False)] = True
     return side
 
 
