@@ -268,7 +268,7 @@ def similarity(
 
     path, found = write(_course(), assignment, threshold)
     print(
-        f"{found.compared} submissions compared; {len(found.pairs)} pairs and {len(found.to_sources)} likenesses "
+        f"{found.compared} submissions compared; {found.alike.count} pairs and {len(found.to_sources)} likenesses "
         f"to our own code at {100 * threshold:.0f}% or more\nReport: {path}"
     )
 

@@ -146,6 +146,15 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
+class Alike:
+    """How many pairs are alike, the `SHOWN` that are most so, and the groups of three or more they link."""
+
+    count: int
+    pairs: tuple[Pair, ...]
+    groups: tuple[tuple[Work, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Findings:
     """Everything on the page."""
 
@@ -155,8 +164,12 @@ class Findings:
     unreadable: tuple[str, ...]
     sources: tuple[str, ...]
     to_sources: tuple[Pair, ...]
-    pairs: tuple[Pair, ...]
-    groups: tuple[tuple[str, ...], ...]
+    alike: "Alike"
+
+    @property
+    def groups(self) -> list[list[str]]:
+        """The names in each group."""
+        return [[work.name for work in group] for group in self.alike.groups]
 
 
 def write(course: Course, name: str, threshold: float = THRESHOLD) -> tuple[Path, Findings]:
@@ -187,7 +200,6 @@ def examine(course: Course, name: str, threshold: float = THRESHOLD) -> Findings
         raise ValueError(f"nobody has handed in {name}; run: autograder collect {name} PATH")
     sources = list(_sources(course, assignment, given))
     beside = [Pair(w, s, w.share(s), s.share(w)) for w in works for s in sources]
-    pairs = list(alike(works, threshold))
     return Findings(
         name,
         threshold,
@@ -195,13 +207,36 @@ def examine(course: Course, name: str, threshold: float = THRESHOLD) -> Findings
         tuple(unreadable),
         tuple(source.name for source in sources),
         tuple(sorted((p for p in beside if p.of_left >= threshold), key=lambda p: -p.of_left)),
-        tuple(sorted(pairs, key=lambda p: -p.share)),
-        tuple(_groups(pairs)),
+        alike(works, threshold),
     )
 
 
-def alike(works: Sequence[Work], threshold: float) -> Iterator[Pair]:
+def alike(works: Sequence[Work], threshold: float) -> Alike:
     """The pairs of which one shares at least `threshold` with the other.
+
+    Where all have copied there are too many to keep, so the groups, connected components, are joined block by
+    block: each work is linked to the first of those that it was joined with before.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    count, best = 0, np.empty((0, 4))
+    everyone = first = np.arange(len(works))
+    for pairs in _blocks(works, threshold):
+        count += len(pairs)
+        best = np.concatenate([best, pairs])
+        best = best[np.argsort(-best[:, 2:].max(axis=1), kind="stable")[:SHOWN]]
+        i, j = pairs[:, :2].astype(int).T
+        links = np.concatenate([i, everyone]), np.concatenate([j, first])
+        graph = csr_array((np.ones(len(links[0])), links), shape=(len(works), len(works)))
+        labels = connected_components(graph, directed=False)[1]
+        first = np.unique(labels, return_index=True)[1][labels]
+    shown = (Pair(works[int(i)], works[int(j)], left, right) for i, j, left, right in best.tolist())
+    return Alike(count, tuple(shown), tuple(_groups(works, first)))
+
+
+def _blocks(works: Sequence[Work], threshold: float) -> Iterator[np.ndarray]:
+    """Rows of first work, second work, share of the first and share of the second, some works at a time.
 
     All shares are taken at once, by products of two sparse matrices: in how many places each k-gram stands in
     each work, and whether it does.
@@ -219,19 +254,18 @@ def alike(works: Sequence[Work], threshold: float) -> Iterator[Pair]:
         rows = slice(start, start + BLOCK)
         of_left = (counts[rows] @ present.T).toarray() / lengths[rows, None]
         of_right = (present[rows] @ counts.T).toarray() / lengths
-        for i, j in np.argwhere(np.maximum(of_left, of_right) >= threshold).tolist():
-            if start + i < j:
-                yield Pair(works[start + i], works[j], float(of_left[i, j]), float(of_right[i, j]))
+        later = np.arange(len(works)) > np.arange(start, start + len(of_left))[:, None]
+        i, j = np.nonzero((np.maximum(of_left, of_right) >= threshold) & later)
+        yield np.column_stack([start + i, j, of_left[i, j], of_right[i, j]])
 
 
-def _groups(pairs: Iterable[Pair]) -> Iterator[tuple[str, ...]]:
-    """Three or more students who are linked by pairs, the largest group first."""
-    member: dict[str, set[str]] = {}
-    for pair in pairs:
-        joined = member.get(pair.left.name, {pair.left.name}) | member.get(pair.right.name, {pair.right.name})
-        member |= dict.fromkeys(joined, joined)
-    distinct = {frozenset(group) for group in member.values() if len(group) > 2}
-    yield from sorted((tuple(sorted(group)) for group in distinct), key=lambda group: (-len(group), group))
+def _groups(works: Sequence[Work], first: np.ndarray) -> Iterator[tuple[Work, ...]]:
+    """Three or more works with the same first one, the largest group first."""
+    found: dict[int, list[Work]] = {}
+    for work, of in zip(works, first.tolist(), strict=True):
+        found.setdefault(of, []).append(work)
+    large = (tuple(sorted(g, key=lambda work: work.name)) for g in found.values() if len(g) > 2)
+    yield from sorted(large, key=lambda g: (-len(g), g[0].name))
 
 
 def _submitted(course: Course, assignment: Assignment, given: np.ndarray) -> tuple[list[Work], list[str]]:

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ def test_right_answers_written_apart_are_not_flagged(chapter):
     assert len(works) >= 4
     assert min(work.length for work in works) > 100
     assert max(a.share(b) for a, b in itertools.permutations(works, 2)) < 0.1 < THRESHOLD / 3
-    assert list(alike(works, THRESHOLD)) == []
+    assert alike(works, THRESHOLD).count == 0
 
 
 @pytest.mark.parametrize("chapter", ["ising", "mcmc"])
@@ -61,7 +63,7 @@ def test_a_copy_is_found_after_everything_in_it_was_renamed(chapter):
     assert all(copy != answer for copy, answer in zip(copied, answers))
     apart = written_apart(chapter)[2:]
     works = [student("writer", answers, stubs(chapter)), *apart, student("copier", copied, stubs(chapter))]
-    (pair,) = alike(works, THRESHOLD)
+    (pair,) = alike(works, THRESHOLD).pairs
     assert {pair.left.name, pair.right.name} == {"writer", "copier"}
     assert pair.share > 0.95 * works[0].length / max(works[0].length, ENOUGH)
 
@@ -71,7 +73,7 @@ def test_half_of_an_assignment_copied_is_found():
     first, second = ([e.source(e.alternatives[k]) for e in exercises] for k in (1, 2))
     mixed = [*first[:3], *second[3:]]
     works = [student("one", first), student("other", mixed)]
-    assert len(list(alike(works, THRESHOLD))) == 1
+    assert alike(works, THRESHOLD).count == 1
 
 
 def test_what_students_were_given_never_counts():
@@ -81,14 +83,14 @@ def test_what_students_were_given_never_counts():
     ]
     works = [student(name, sources, given_hashes) for name in ("one", "other")]
     assert [work.length for work in works] == [0, 0]
-    assert list(alike(works, 0.01)) == []
+    assert alike(works, 0.01).count == 0
 
 
 def test_one_short_answer_that_everybody_writes_is_no_likeness():
     answer = "def add(first, second):\n    total = first + 2 * second\n    return total / (1 + abs(total))"
     works = [student(name, [answer]) for name in ("one", "other")]
     assert 0 < works[0].length < ENOUGH / 2
-    assert list(alike(works, THRESHOLD)) == []
+    assert alike(works, THRESHOLD).count == 0
 
 
 @settings(deadline=None, max_examples=30)
@@ -102,9 +104,57 @@ def test_no_pair_is_missed_by_counting_first(seed, threshold):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similarity, "BLOCK", 5)
-        found = [(pair.left.name, pair.right.name) for pair in alike(works, threshold)]
+        found = [(pair.left.name, pair.right.name) for pair in alike(works, threshold).pairs]
     shares = {(a.name, b.name): max(a.share(b), b.share(a)) for a, b in itertools.combinations(works, 2)}
     assert sorted(found) == sorted(pair for pair, share in shares.items() if share >= threshold)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_groups_are_what_pairs_link_and_the_most_alike_are_shown(seed, shown):
+    rng = np.random.default_rng(seed)
+    pieces = [f"x = f({i}, {i * 7}, {i * 13}) + g[{i}] * {i * i}\n" for i in range(30)]
+    works = [student(f"{i}", ["".join(pieces[k] for k in rng.choice(30, 6))]) for i in range(12)]
+    graph = {work.name: {work.name} for work in works}
+    every = alike(works, 0.08)
+    for pair in every.pairs:
+        joined = graph[pair.left.name] | graph[pair.right.name]
+        graph |= dict.fromkeys(joined, joined)
+    groups = {frozenset(group) for group in graph.values() if len(group) > 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "BLOCK", 5)
+        patch.setattr(similarity, "SHOWN", shown)
+        found = alike(works, 0.08)
+    assert {frozenset(work.name for work in group) for group in found.groups} == groups
+    assert found.count == every.count == len(every.pairs)
+    assert found.pairs == every.pairs[:shown]
+    shares = [pair.share for pair in every.pairs]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_two_thousand_copies_cost_no_step_and_no_memory_for_each_pair(monkeypatch):
+    monkeypatch.setattr(similarity, "ENOUGH", 1)
+    copy = Section.of("answer", "total = 2 * (first + second) / (third - fourth) ** 3 + fifth[sixth:7]")
+    works = [Work(f"{i}", [copy]) for i in range(2000)]
+    alike(works[:3], THRESHOLD)  # imports
+    calls = 0
+
+    def count(*_):
+        nonlocal calls
+        calls += 1
+
+    tracemalloc.start()
+    sys.setprofile(count)
+    try:
+        found = alike(works, THRESHOLD)
+    finally:
+        sys.setprofile(None)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert (found.count, len(found.pairs)) == (1_999_000, similarity.SHOWN)
+    assert [len(group) for group in found.groups] == [2000]
+    assert calls < 100_000
+    assert peak < 20 * 8 * similarity.BLOCK * len(works)
 
 
 TEXTS = st.lists(
@@ -128,7 +178,7 @@ def test_what_is_marked_is_what_is_common():
     common = "total = sum(weight * value + 2.5 ** 3 for weight, value in zip(weights[1:], values[:-1]))\n"
     left = student("left", [f"import math\n{common}math.floor(1.5)\n"])
     right = student("right", [f"class Other:\n    pass\n\n\n{common}print([1, 2, 3])\n"])
-    (row,) = next(alike([left, right], 0.01)).rows
+    (row,) = alike([left, right], 0.01).pairs[0].rows
     for pieces in (row.left, row.right):
         (marked,) = [text for text, is_common in pieces if is_common]
         assert marked.strip() == common.strip()
@@ -138,7 +188,7 @@ def test_long_texts_are_shown_where_they_agree():
     common = "total = sum(weight * value + 2.5 ** 3 for weight, value in zip(weights[1:], values[:-1]))"
     filler = "\n".join(f"print({i}, 'filler')[{i}]" for i in range(100))
     left, right = student("left", [f"{filler}\n{common}\n"]), student("right", [common])
-    (row,) = next(alike([left, right], 0.01)).rows
+    (row,) = alike([left, right], 0.01).pairs[0].rows
     shown = "".join(text for text, _ in row.left)
     assert shown.count("\n") < 20
     assert common in shown

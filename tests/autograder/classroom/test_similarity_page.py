@@ -38,9 +38,9 @@ def test_a_copy_is_shown_beside_its_source_and_the_innocent_are_not(classroom, r
     classroom.submit("bob", {"double": LONG.replace("total", "answer").replace("value", "v")})
     classroom.submit("cleo", right)
     path, found = write(classroom.course, "toy")
-    assert [(pair.left.name, pair.right.name) for pair in found.pairs] == [("ada", "bob")]
+    assert [(pair.left.name, pair.right.name) for pair in found.alike.pairs] == [("ada", "bob")]
     assert found.compared == 3
-    assert found.groups == ()
+    assert found.groups == []
     text = path.read_text()
     assert "answer.pop(-1)" in text
     assert "total.pop(-1)" in text
@@ -50,7 +50,7 @@ def test_a_copy_is_shown_beside_its_source_and_the_innocent_are_not(classroom, r
 def test_those_who_share_one_text_are_one_group(classroom):
     for student in ("ada", "bob", "cleo", "dora"):
         classroom.submit(student, {"double": LONG})
-    assert examine(classroom.course, "toy").groups == (("ada", "bob", "cleo", "dora"),)
+    assert examine(classroom.course, "toy").groups == [["ada", "bob", "cleo", "dora"]]
 
 
 def test_a_copied_solution_is_found(classroom, monkeypatch):
@@ -62,19 +62,19 @@ def test_a_copied_solution_is_found(classroom, monkeypatch):
     classroom.submit("cleo", {"add": "def add(x, y):\n    return sum((x, y))"})
     found = examine(classroom.course, "toy")
     assert [(pair.left.name, pair.right.name) for pair in found.to_sources] == [("ada", "the solution")]
-    assert found.pairs == ()
+    assert found.alike.count == 0
 
 
 def test_an_answer_whose_cell_lost_its_id_is_compared_all_the_same(classroom, notebook):
     classroom.submit("ada", {"double": LONG})
     classroom.submit("bob", notebook("import numpy", LONG))
-    assert len(examine(classroom.course, "toy").pairs) == 1
+    assert examine(classroom.course, "toy").alike.count == 1
 
 
 def test_only_answers_count(classroom, notebook):
     for student in ("ada", "bob"):
         classroom.submit(student, notebook(LONG.replace("def double", "def helper")))
-    assert examine(classroom.course, "toy").pairs == ()
+    assert examine(classroom.course, "toy").alike.count == 0
 
 
 def test_no_student_code_is_run_and_none_becomes_part_of_the_page(classroom, tmp_path):
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_listed_and_broken_python_is_compared(classroom):
     classroom.submit("cleo", b"")
     found = examine(classroom.course, "toy")
     assert found.unreadable == ("cleo",)
-    assert len(found.pairs) == 1
+    assert found.alike.count == 1
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
