@@ -13,18 +13,24 @@ __all__ = ["CheckResult", "ExerciseResult", "Report", "grade"]
 
 
 def grade(notebook: str | Path, assignment: str, isolation: str = "auto") -> Report:
-    """Grade one notebook file against the hidden checks of `assignment`.
+    """Grade one notebook file against the hidden checks of `assignment`, those in `EBM_CHECKS` first.
 
     The verdict depends on the notebook's bytes and the course's key (`course/grading.key`, made when missing).
-    Raises `autograder.sandbox.NoIsolation` where student code cannot be isolated and `isolation` is "auto",
-    and `FileNotFoundError` or `ValueError` for a missing file or an unknown assignment.
+    Raises `autograder.sandbox.NoIsolation` where student code cannot be isolated and `isolation` is "auto", or is
+    isolated less than the course demands, and `FileNotFoundError` or `ValueError` for a missing file or an unknown
+    assignment.
     """
     from autograder.course import Course
-    from autograder.judge import judge, load_assignment
+    from autograder.floor import NO_FLOOR, floor_of, require
+    from autograder.judge import judge
     from autograder.sandbox import Sandbox
+    from autograder.store import assignment_named
     from autograder.submission import read_bytes
 
-    loaded = load_assignment(assignment)
+    course = Course.here()
+    floor = floor_of(course) if (course.root / "nbgrader_config.py").exists() else NO_FLOOR
+    chosen = assignment_named(assignment)
     data = read_bytes(Path(notebook))
-    with Sandbox(isolation, loaded.provides, loaded.imports) as sandbox:
-        return judge(data, loaded, sandbox, Course.here().key()).report
+    with Sandbox(isolation, chosen.provides, chosen.imports) as sandbox:
+        require(sandbox.description, floor)
+        return judge(data, chosen, sandbox, course.key()).report

@@ -2,6 +2,7 @@
 
 import pytest
 
+import autograder
 from autograder import floor
 from autograder.course import Course
 from autograder.sandbox import LEVELS, NoIsolation
@@ -76,3 +77,14 @@ def test_nbgrader_refuses_below_the_floor_too(classroom, right):
     with pytest.raises(NoIsolation, match="demands the isolation namespaces"):
         JudgeNotebook(isolation="none").preprocess(None, {"nbgrader": vars(place)})
     close_lanes()
+
+
+@pytest.mark.slow
+def test_a_notebook_graded_from_python_meets_the_courses_own_checks_and_its_floor(classroom, right):
+    path = classroom.submit("ada", right)
+    assert autograder.grade(path, "toy", "none").score == 80
+    demand(classroom.course, "namespaces")
+    with pytest.raises(NoIsolation, match="demands the isolation namespaces, and this machine reached none"):
+        autograder.grade(path, "toy", "none")
+    (classroom.course.root / "nbgrader_config.py").unlink()
+    assert autograder.grade(path, "toy", "none").score == 80
