@@ -282,23 +282,21 @@ def export(
     ] = Table.full,
 ) -> None:
     """Write the grades as CSV: the score for each exercise, late penalty and total; or what Canvas imports."""
-    import contextlib
+    import io
+    from pathlib import Path
 
     from autograder.export import export as write_full
-    from autograder.export import export_canvas
+    from autograder.export import export_canvas, replace
     from autograder.judge import available_assignments
 
     course = _course()
     names = assignments or available_assignments()
-    with contextlib.ExitStack() as stack:
-        file = (
-            sys.stdout
-            if output == "-"
-            else stack.enter_context(open(output, "w", newline="", encoding="utf-8"))
-        )
-        write_csv = export_canvas if format is Table.canvas else write_full
-        lines = write_csv(course, names, file)
-    if output != "-":
+    text = io.StringIO()
+    lines = (export_canvas if format is Table.canvas else write_full)(course, names, text)
+    if output == "-":
+        sys.stdout.write(text.getvalue())
+    else:
+        replace(Path(output), text.getvalue())
         print(f"{lines} lines in {output}")
 
 

@@ -3,11 +3,13 @@
 import csv
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TextIO
 
 from autograder.course import Course
 from autograder.gradebook import Book, Person
 from autograder.notebook_outputs import points
+from autograder.store import write_atomically
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 CANVAS_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
@@ -82,6 +84,18 @@ def _canvas_person(person: Person) -> tuple[str, str, str, str, str]:
     told = CANVAS_FOLDER.fullmatch(person.student)
     number = person.lms_user_id or (told[1] if told else "")
     return name or person.student, number, "", "" if told else person.student, ""
+
+
+def replace(path: Path, text: str) -> None:
+    """Put `text` into a file, all or nothing, for the same eyes as before; into a pipe as it comes."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()
+    readable = path.stat().st_mode if path.exists() else None
+    write_atomically(path, text.encode())
+    if readable is not None:
+        path.chmod(readable)
 
 
 def safe(text: str) -> str:

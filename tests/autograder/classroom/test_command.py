@@ -141,6 +141,22 @@ def test_export_holds_each_exercise_and_the_total_with_points_by_hand(classroom,
     assert rows[0]["total"] == "40"
 
 
+@pytest.mark.slow
+def test_a_damaged_gradebook_leaves_an_older_export_as_it_is(classroom, right, call, tmp_path):
+    classroom.submit("ada", right)
+    classroom.grade()
+    file = tmp_path / "grades.csv"
+    file.touch(mode=0o600)
+    assert call("export", "toy", "-o", str(file))[0] == 0
+    before = file.read_text()
+    assert "ada,toy,40,40,0,0,80" in before
+    assert file.stat().st_mode & 0o777 == 0o600
+    classroom.course.folder("gradebook.db").write_bytes(b"no database" * 1000)
+    assert call("export", "toy", "-o", str(file))[0] == 1
+    assert file.read_text() == before
+    assert [path.name for path in tmp_path.glob("*grades.csv*")] == ["grades.csv"]
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_exported_text_begins_like_a_formula(start):
     assert safe(start + "1+1") == "'" + start + "1+1"
