@@ -281,7 +281,8 @@ class LinearChain(EnergyModel):
 
         E(y) = -Σ_t u_t(y_t) - Σ_t v_t(y_t, y_{t+1}),   y in {0, …, K-1}^T
 
-    Everything costs O(T K²) by forward and backward messages in log space. Potentials of -∞ forbid.
+    Everything costs O(T K²) by forward and backward messages in log space. Potentials of -∞ forbid; what is asked
+    of a chain that forbids all labellings raises `ValueError`.
 
     Parameters
     ----------
@@ -351,6 +352,7 @@ class LinearChain(EnergyModel):
             value, choice = (best.unsqueeze(-1) + self.pairwise[..., t, :, :]).max(-2)
             best = value + self.unary[..., t + 1, :]
             choices.append(choice)
+        _require_possible(best)
         labels = [best.argmax(-1)]
         for choice in reversed(choices):
             labels.append(choice.gather(-1, labels[-1].unsqueeze(-1)).squeeze(-1))
@@ -374,6 +376,7 @@ class LinearChain(EnergyModel):
         for t in range(self.event_shape[0] - 1):
             arriving = (messages[-1].unsqueeze(-1) + self.pairwise[..., t, :, :]).logsumexp(-2)
             messages.append(arriving + self.unary[..., t + 1, :])
+        _require_possible(messages[-1])
         return torch.stack(messages, -2)
 
     def _backward(self) -> Tensor:
@@ -383,6 +386,16 @@ class LinearChain(EnergyModel):
             ahead = (messages[-1] + self.unary[..., t + 1, :]).unsqueeze(-2)
             messages.append((ahead + self.pairwise[..., t, :, :]).logsumexp(-1))
         return torch.stack(messages[::-1], -2)
+
+
+def _require_possible(message: Tensor) -> None:
+    """Raise `ValueError` unless the last message of every chain, `(..., K)`, leaves a label possible."""
+    impossible = (message == -math.inf).all(-1)
+    if bool(impossible.any()):
+        raise ValueError(
+            f"{int(impossible.sum())} of {impossible.numel()} chains forbid every labelling, log Z = -inf; give "
+            "finite potentials to at least one"
+        )
 
 
 class LinearChainCRF(nn.Module):

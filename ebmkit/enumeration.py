@@ -4,6 +4,7 @@ log Z = log Σ_x exp(-E(x)), the sum over all |values|^size states; the cost gro
 Source: Cornell Tech, Deep Generative Models, lecture 11, "The partition function".
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from ebmkit.energy import EnergyModel
 
@@ -62,39 +64,72 @@ def states(model: EnergyModel) -> Tensor:
 def state_chunks(model: EnergyModel) -> Iterator[Tensor]:
     """The rows of `states(model)` in pieces of bounded memory; each `(n, *event_shape)`."""
     total = _checked_n_states(model)
-    step = _chunk_states(model)
-    for start in range(0, total, step):
-        yield _states_between(model, start, min(start + step, total))
+    for start, stop in _chunk_bounds(model, total):
+        yield _states_between(model, start, stop)
 
 
 def log_partition(model: EnergyModel) -> Tensor:
     """log Z = log Σ_x exp(-E(x)), exact, in memory that does not grow with the number of states; shape `()`.
 
-    Raises `ValueError` beyond `MAX_STATES` states.
+    Its gradient does not either: backward computes each chunk's energies again. Raises `ValueError` beyond
+    `MAX_STATES` states, for an energy that is nan or -∞, and where every energy is +∞.
     """
-    parts = [torch.logsumexp(-model.energy(x).double(), -1) for x in state_chunks(model)]
-    return torch.logsumexp(torch.stack(parts), -1)
+    parts = _over_chunks(model, lambda x: torch.logsumexp(-_energies(model, x), -1))
+    log_z = torch.logsumexp(torch.stack(list(parts)), -1)
+    if bool(log_z == -math.inf):
+        raise ValueError(
+            f"every state of {type(model).__name__} has energy inf, so none is possible and Z = 0; allow one"
+        )
+    return log_z
 
 
 def probabilities(model: EnergyModel) -> Tensor:
-    """p(x) = exp(-E(x)) / Z of every state, in the order of `states`; shape `(n_states,)`, float64."""
-    energies = torch.cat([model.energy(x).double() for x in state_chunks(model)])
-    return torch.softmax(-energies, -1)
+    """p(x) = exp(-E(x)) / Z of every state, in the order of `states`; shape `(n_states,)`, float64.
+
+    Raises `ValueError` as `log_partition` does.
+    """
+    log_z = log_partition(model)
+    return torch.cat(list(_over_chunks(model, lambda x: torch.exp(-_energies(model, x) - log_z))))
 
 
 def expectation(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Tensor:
     """E[f(x)] = Σ_x p(x) f(x), exact.
 
-    `f` maps states `(n, *event_shape)` to values `(n, *shape)`; returns `shape`, float64.
+    `f` maps states `(n, *event_shape)` to values `(n, *shape)`; returns `shape`, float64. Raises `ValueError` as
+    `log_partition` does.
     """
     log_z = log_partition(model)
-    total = None
-    for x in state_chunks(model):
-        p = torch.exp(-model.energy(x).double() - log_z)
-        part = torch.tensordot(p, f(x).double(), dims=1)
-        total = part if total is None else total + part
-    assert isinstance(total, Tensor)  # every model has at least one state
+
+    def part(x: Tensor) -> Tensor:
+        p = torch.exp(-_energies(model, x) - log_z)
+        share: Tensor = torch.tensordot(p, f(x).double(), dims=1)
+        return share
+
+    total: Tensor = functools.reduce(torch.add, _over_chunks(model, part))
     return total
+
+
+def _over_chunks(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    """f of each chunk of states; backward makes the chunk and f's inside anew instead of keeping them."""
+
+    def part(start: int, stop: int) -> Tensor:
+        return f(_states_between(model, start, stop))
+
+    for start, stop in _chunk_bounds(model, _checked_n_states(model)):
+        yield checkpoint(part, start, stop, use_reentrant=False, preserve_rng_state=False)
+
+
+def _energies(model: EnergyModel, x: Tensor) -> Tensor:
+    energies = model.energy(x).double()
+    impossible = energies.isnan() | (energies == -math.inf)
+    if bool(impossible.any()):
+        state = x[impossible][0].flatten().tolist()
+        raise ValueError(
+            f"the energy of {type(model).__name__} must be a number or inf (probability 0), got "
+            f"{energies[impossible][0].item()} at x = {state[:6]}{' …' if len(state) > 6 else ''}; "
+            "check its parameters"
+        )
+    return energies
 
 
 def _values(model: EnergyModel) -> tuple[float, ...]:
@@ -116,6 +151,11 @@ def _checked_n_states(model: EnergyModel) -> int:
             "method) with 'transfer_matrix' or 'kaufman' for an Ising model, 'ais' or 'bridge' for any"
         )
     return total
+
+
+def _chunk_bounds(model: EnergyModel, total: int) -> Iterator[tuple[int, int]]:
+    step = _chunk_states(model)
+    return ((start, min(start + step, total)) for start in range(0, total, step))
 
 
 def _chunk_states(model: EnergyModel) -> int:

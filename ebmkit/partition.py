@@ -44,14 +44,20 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
     `"auto"` takes the model's own exact method if it has one, then enumeration where the states are few.
     `"quadrature"` integrates over one or two real coordinates, see `normalization.log_quadrature`.
     `options` go to the method; those that sample need `generator`, a `torch.Generator`. Raises `ValueError` for an
-    unknown method, naming those there are, and where the method cannot serve the model.
+    unknown method, naming those there are, where the method cannot serve the model, and where log Z is not finite.
     """
     if method not in _METHODS:
         raise ValueError(f"unknown method {method!r} for log_partition; choose from {', '.join(_METHODS)}")
     module, name = _METHODS[method]
     compute: Callable[..., Tensor | Estimate] = getattr(import_module(module), name)
-    value = compute(model, **options)
-    return value if isinstance(value, Estimate) else Estimate(value, torch.zeros_like(value))
+    result = compute(model, **options)
+    value = result.value if isinstance(result, Estimate) else result
+    if not bool(value.isfinite().all()):
+        raise ValueError(
+            f"log Z of {type(model).__name__} by method {method!r} is {value[~value.isfinite()][0].item()}; an "
+            "energy is nan or -inf, or all are inf: check the model's parameters"
+        )
+    return result if isinstance(result, Estimate) else Estimate(value, torch.zeros_like(value))
 
 
 def _auto(model: EnergyModel) -> Tensor:

@@ -387,3 +387,20 @@ def test_labelling_refuses_bad_labels_and_observations():
         app.LinearChainCRF(3, 2).given(torch.zeros(0, 2))
     with pytest.raises(ValueError, match="at least one sequence"):
         app.fit_crf(app.LinearChainCRF(3, 2), [])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c: c.exact_log_partition(),
+        lambda c: c.marginals(),
+        lambda c: c.pair_marginals(),
+        lambda c: c.viterbi(),
+        lambda c: c.sample(2, generator()),
+    ],
+)
+def test_a_chain_that_forbids_every_labelling_is_refused_not_answered_with_nan(ask):
+    forbidding = torch.zeros(2, 3, 2)
+    forbidding[1, 1] = -math.inf
+    with pytest.raises(ValueError, match="1 of 2 chains forbid every labelling"):
+        ask(app.LinearChain(forbidding, torch.zeros(2, 2)))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebmkit import EnergyModel, enumeration
+from ebmkit.boltzmann_machines import RBM
 from ebmkit.ising import Ising
 
 
@@ -93,9 +94,48 @@ def test_many_chunks_give_the_same_sum_as_the_closed_form(monkeypatch):
     torch.testing.assert_close(found, torch.full((12,), mean, dtype=torch.float64), rtol=1e-12, atol=0)
 
 
-def test_memory_is_bounded_by_the_chunk_not_by_the_number_of_states():
-    chunk = next(iter(enumeration.state_chunks(Independent(25, 0.1))))
-    assert chunk.numel() <= enumeration._CHUNK_ELEMENTS
+def peak_bytes(work):
+    """The most bytes that tensors held at once while `work` ran."""
+    with torch.profiler.profile(profile_memory=True) as profile:
+        work()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return max(itertools.accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+
+
+@pytest.mark.parametrize(
+    "ask", [enumeration.log_partition, lambda m: enumeration.expectation(m, lambda v: v)]
+)
+def test_a_sum_and_its_gradient_take_no_more_memory_for_sixteen_times_the_states(ask, monkeypatch):
+    monkeypatch.setattr(enumeration, "_CHUNK_ELEMENTS", 2**12)
+    few, many = (peak_bytes(lambda n=n: ask(RBM(n, 8)).sum().backward()) for n in (10, 14))
+    assert many < 2 * few
+
+
+@pytest.mark.parametrize("chunk", [3, 2**21])
+def test_gradients_through_the_chunks_are_those_of_the_plain_sum(chunk, monkeypatch):
+    monkeypatch.setattr(enumeration, "_CHUNK_ELEMENTS", chunk)
+    model = Table((0.0, 1.0), 3)
+    words = enumeration.states(model)
+
+    def through_chunks(table):
+        model.table = table
+        answers = (
+            enumeration.log_partition(model),
+            enumeration.probabilities(model),
+            enumeration.expectation(model, lambda x: x),
+        )
+        return torch.cat([answer.flatten() for answer in answers])
+
+    def plain(table):
+        p = torch.softmax(-table, -1)
+        return torch.cat([torch.logsumexp(-table, -1)[None], p, p @ words])
+
+    table = torch.randn(8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian
+    torch.testing.assert_close(
+        jacobian(through_chunks, table), jacobian(plain, table), rtol=1e-12, atol=1e-14
+    )
+    assert torch.autograd.gradcheck(through_chunks, table.requires_grad_(True))
 
 
 def test_an_energy_of_infinity_means_probability_zero():
@@ -103,6 +143,30 @@ def test_an_energy_of_infinity_means_probability_zero():
     model.table[1:] = math.inf
     assert enumeration.probabilities(model).tolist() == [1, 0, 0, 0]
     torch.testing.assert_close(enumeration.log_partition(model), -model.table[0])
+
+
+QUESTIONS = [
+    enumeration.log_partition,
+    enumeration.probabilities,
+    lambda m: enumeration.expectation(m, lambda x: x),
+]
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_an_energy_that_is_no_number_is_named_with_its_state(ask, value):
+    model = Table((0.0, 1.0), 2)
+    model.table[2] = value
+    with pytest.raises(ValueError, match=rf"energy of Table.* got {value} at x = \[1.0, 0.0\]; check"):
+        ask(model)
+
+
+@pytest.mark.parametrize("ask", QUESTIONS)
+def test_a_model_without_a_possible_state_is_refused(ask):
+    model = Table((0.0, 1.0), 2)
+    model.table[:] = math.inf
+    with pytest.raises(ValueError, match="every state of Table has energy inf"):
+        ask(model)
 
 
 def test_log_z_differentiates_to_minus_the_expected_gradient_of_the_energy():

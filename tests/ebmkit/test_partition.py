@@ -52,6 +52,16 @@ def test_auto_without_an_exact_method_names_the_estimators(model):
         log_partition(model)
 
 
+@pytest.mark.parametrize("log_z", [math.nan, math.inf, -math.inf])
+def test_a_log_z_that_is_not_finite_is_an_error_not_an_exact_answer(log_z):
+    class Broken(Bits):
+        def exact_log_partition(self):
+            return torch.tensor(log_z)
+
+    with pytest.raises(ValueError, match=rf"log Z of Broken by method 'auto' is {log_z}; .*check"):
+        log_partition(Broken(2))
+
+
 def test_an_unknown_method_is_answered_with_the_list():
     with pytest.raises(
         ValueError,
