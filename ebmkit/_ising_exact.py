@@ -267,15 +267,24 @@ def kaufman(n: int, m: int, coupling: float) -> float:
     half_even = 0.5 * m * np.append(_gamma(even, n, coupling), abs(gamma_zero))
     log_terms = [f(half).sum() for half in (half_odd, half_even) for f in (_log_2cosh, _log_2sinh)]
     signs = [1.0, 1.0, 1.0, math.copysign(1.0, gamma_zero)]
-    log_prefactor = 0.5 * n * m * math.log(2 * math.sinh(2 * coupling)) - math.log(2.0)
+    log_prefactor = 0.5 * n * m * (_log_sinh(2 * coupling) + math.log(2.0)) - math.log(2.0)
     return log_prefactor + float(logsumexp(log_terms, b=signs))
 
 
+def _log_sinh(x: float) -> float:
+    return x + math.log(-math.expm1(-2 * x) / 2)
+
+
 def _gamma(l: NDArray[np.int64], n: int, coupling: float) -> NDArray[np.float64]:
-    """γ_l > 0, from cosh γ_l - 1 written without cancellation near criticality."""
-    sinh = math.sinh(2 * coupling)
-    excess = (1 - sinh) ** 2 / sinh + 2 * np.sin(np.pi * l / (2 * n)) ** 2
-    return np.asarray(2 * np.arcsinh(np.sqrt(excess / 2)))
+    """γ_l > 0, from ½(cosh γ_l - 1) = ½(√u - 1/√u)² + sin²(πl/2n) with u = sinh 2J, as no term cancels.
+
+    Where u or 1/u is beyond all digits of the sine, γ_l = |log u| + log 2.
+    """
+    distance = abs(_log_sinh(2 * coupling))
+    if distance > 80:
+        return np.full(len(l), distance + math.log(2.0))
+    half_excess = 2 * math.sinh(distance / 2) ** 2 + np.sin(np.pi * l / (2 * n)) ** 2
+    return np.asarray(2 * np.arcsinh(np.sqrt(half_excess)))
 
 
 def _log_2cosh(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -312,12 +321,12 @@ def onsager_energy(coupling: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _complementary_modulus(coupling: NDArray[np.float64]) -> NDArray[np.float64]:
-    """k' = √(1 - κ²) = |1 - sinh² 2J| / (1 + sinh² 2J), exact near criticality."""
-    sinh_squared = np.sinh(2 * coupling) ** 2
+    """k' = √(1 - κ²) = |1 - sinh² 2J| / (1 + sinh² 2J), exact near criticality and 1 from J = 10 on."""
+    sinh_squared = np.sinh(2 * coupling.clip(max=50)) ** 2
     return np.asarray(np.abs(1 - sinh_squared) / (1 + sinh_squared))
 
 
 def yang_magnetization(coupling: NDArray[np.float64]) -> NDArray[np.float64]:
     """(1 - sinh⁻⁴ 2J)^{1/8} above the critical coupling, 0 up to it."""
     with np.errstate(divide="ignore"):
-        return np.asarray(np.clip(1 - np.sinh(2 * coupling.clip(min=0)) ** -4.0, 0, None) ** 0.125)
+        return np.asarray(np.clip(1 - np.sinh(2 * coupling.clip(0, 50)) ** -4.0, 0, None) ** 0.125)

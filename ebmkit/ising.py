@@ -103,7 +103,7 @@ class Ising(EnergyModel):
         Raises `ValueError` where the grid is too wide for either, saying what to use instead.
         """
         needs_graph = self.horizontal.requires_grad or self.vertical.requires_grad or self.field.requires_grad
-        if self.periodic and not needs_graph and _uniform_coupling(self) > 0 and not self.field.any():
+        if not needs_graph and not math.isnan(_kaufman_coupling(self)):
             return kaufman_log_partition(self)
         return transfer_matrix_log_partition(self)
 
@@ -726,32 +726,41 @@ def transfer_matrix_log_partition(model: Ising) -> Tensor:
     if front > MAX_FRONT:
         raise ValueError(
             f"the transfer matrix of a {_describe(model)} needs {_power(width, model)} entries, more than "
-            f"{MAX_FRONT:,}; use method='kaufman' for one coupling on a torus without field, or estimate with "
-            "method='ais'"
+            f"{MAX_FRONT:,}; use method='kaufman' for one coupling on a torus without field (of even sides, where "
+            "it is negative), or estimate with method='ais'"
         )
     return _ising_exact.transfer_matrix(model.horizontal, model.vertical, model.field, model.periodic)
 
 
 def kaufman_log_partition(model: Ising) -> Tensor:
-    """log Z of a torus of any size with one coupling J > 0 and no field, in closed form; shape `()`.
+    """log Z of a torus of any size with one coupling J ≥ 0 and no field, in closed form; shape `()`.
 
     Z = ½ (2 sinh 2J)^{nm/2} {Π 2cosh(½mγ_{2r-1}) + Π 2sinh(½mγ_{2r-1})
                               + Π 2cosh(½mγ_{2r}) + Π 2sinh(½mγ_{2r})},  r = 1..n,
-    with cosh γ_l = cosh²2J / sinh 2J - cos(πl/n). Raises `ValueError` elsewhere.
-    Source: Kaufman 1949, eq. 75.
+    with cosh γ_l = cosh²2J / sinh 2J - cos(πl/n); at J = 0, Z = 2^{nm}. Where no side is an odd ring, turning over
+    every second spin shows Z(-J) = Z(J). Raises `ValueError` elsewhere. Source: Kaufman 1949, eq. 75.
     """
     _require_ising(model, "kaufman")
-    coupling = _uniform_coupling(model)
-    if not model.periodic or not coupling > 0 or model.field.any():
+    coupling = _kaufman_coupling(model)
+    if math.isnan(coupling):
         raise ValueError(
-            f"Kaufman's formula holds on a torus with one positive coupling and no field, not for this "
-            f"{_describe(model)}; use method='transfer_matrix'"
+            "Kaufman's formula holds on a torus without field and with one coupling, not negative unless both "
+            f"sides are even, not for this {_describe(model)}; use method='transfer_matrix', or 'ais' if too wide"
         )
     n, m = model.event_shape
     # The formula counts a side of length 1 as a bond from each site to itself, worth e^J each.
     self_bonds = n * m * ((n == 1) + (m == 1))
-    log_z = _ising_exact.kaufman(n, m, coupling) - coupling * self_bonds
+    log_z = _ising_exact.kaufman(n, m, coupling) - coupling * self_bonds if coupling else n * m * math.log(2)
     return torch.tensor(log_z, dtype=torch.float64, device=model.field.device)
+
+
+def _kaufman_coupling(model: Ising) -> float:
+    """The |J| whose log Z on this torus Kaufman's formula gives, or nan."""
+    coupling = _uniform_coupling(model)
+    odd_ring = any(side % 2 == 1 and side > 1 for side in model.event_shape)
+    if not model.periodic or model.field.any() or (coupling < 0 and odd_ring):
+        return math.nan
+    return abs(coupling)
 
 
 def _require_ising(model: EnergyModel, method: str) -> None:

@@ -3,6 +3,7 @@
 `J` is the coupling; random models have couplings and fields of both signs unless said otherwise.
 """
 
+import itertools
 import math
 
 import maxflow
@@ -451,12 +452,27 @@ def test_the_two_kinds_of_front_agree_where_enumeration_cannot_go(monkeypatch):
     torch.testing.assert_close(ising.transfer_matrix_log_partition(model), linear, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("coupling", [0.05, 0.2, CRITICAL_COUPLING, 0.7, 2.0])
-@pytest.mark.parametrize("shape", [(1, 4), (2, 2), (2, 5), (3, 3), (3, 4), (4, 3)])
+@pytest.mark.parametrize(
+    ("shape", "coupling"),
+    [
+        *itertools.product(
+            [(1, 4), (2, 2), (2, 5), (3, 3), (3, 4), (4, 3)],
+            [0.0, 1e-12, 0.05, 0.2, CRITICAL_COUPLING, 0.7, 2.0],
+        ),
+        *itertools.product([(1, 1), (1, 4), (2, 2), (4, 2)], [-1e-12, -0.2, -CRITICAL_COUPLING, -2.0]),
+    ],
+)
 def test_kaufmans_formula_is_the_sum_over_all_states(shape, coupling):
     model = Ising(shape, coupling, periodic=True)
     values = [log_partition(model, method).value for method in ("kaufman", "transfer_matrix", "enumeration")]
     torch.testing.assert_close(torch.stack(values), values[2].expand(3), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("coupling", [25.0, 45.0, 200.0, 1e6, -200.0])
+def test_kaufmans_formula_tends_to_the_two_ground_states(coupling):
+    """Each spin turned over costs 8J: Z = 2 exp(2N|J|) (1 + N exp(-8|J|) + …)."""
+    log_z = log_partition(Ising((4, 4), coupling, periodic=True), "kaufman").value
+    assert float(log_z) == pytest.approx(2 * 16 * abs(coupling) + math.log(2), rel=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -492,9 +508,10 @@ def test_auto_prefers_what_is_exact_and_fast():
         log_partition(antiferromagnet).value, enumeration.log_partition(antiferromagnet), rtol=0, atol=1e-10
     )
     # Turning every second spin over turns J into -J where both sides are even.
-    assert float(log_partition(Ising((8, 6), -0.3, periodic=True)).value) == pytest.approx(
-        float(log_partition(Ising((8, 6), 0.3, periodic=True)).value), abs=1e-10
+    assert float(log_partition(Ising((8, 6), 0.3, periodic=True)).value) == pytest.approx(
+        float(log_partition(Ising((8, 6), -0.3, periodic=True), "transfer_matrix").value), abs=1e-10
     )
+    assert log_partition(Ising((16, 16), 0.0, periodic=True)).value == 256 * math.log(2)
 
 
 def test_a_torus_wide_enough_forgets_its_boundary():
@@ -512,9 +529,15 @@ def test_a_torus_wide_enough_forgets_its_boundary():
             r"30×30 grid with free boundary needs 2\^30 entries.*kaufman",
         ),
         (Ising((12, 12), 0.1, 0.1, True), "transfer_matrix", r"12×12 torus needs 4\^12 entries.*ais"),
-        (Ising((30, 30), 0.1), "kaufman", r"torus with one positive coupling.*use method='transfer_matrix'"),
-        (Ising((4, 4), 0.1, 0.1, True), "kaufman", r"no field"),
-        (random_ising(4, 4, True, field=False), "kaufman", r"one positive coupling"),
+        (
+            Ising((30, 30), 0.1),
+            "kaufman",
+            r"torus without field.*free boundary; use method='transfer_matrix'",
+        ),
+        (Ising((4, 4), 0.1, 0.1, True), "kaufman", r"without field"),
+        (random_ising(4, 4, True, field=False), "kaufman", r"one coupling"),
+        (Ising((15, 16), -0.1, periodic=True), "kaufman", r"not negative unless both sides are even.*'ais'"),
+        (Ising((15, 16), -0.1, periodic=True), "auto", r"even sides, where it is negative.*'ais'"),
         (Ising((30, 30), 0.1, 0.1, True), "auto", r"transfer matrix of a 30×30 torus"),
     ],
 )
@@ -581,6 +604,8 @@ def test_exact_samples_are_refused_where_they_cannot_be_drawn():
         (0.2, 0.734530812276),
         (0.7, 1.404221519729),
         (CRITICAL_COUPLING, 0.9296953983416103),
+        (178.0, 356.0),
+        (1e4, 2e4),
     ],
 )
 def test_onsagers_log_z_has_the_published_values(coupling, log_z):
@@ -599,6 +624,8 @@ def test_onsagers_log_z_has_the_published_values(coupling, log_z):
         (0.5, -1.7455645753125535, 1e-14),
         (0.7, -1.963775612334, 1e-12),
         (20.0, -2.0, 1e-14),
+        (180.0, -2.0, 1e-14),
+        (1e4, -2.0, 1e-14),
     ],
 )
 def test_onsagers_energy_has_the_published_values(coupling, energy, digit):
