@@ -203,21 +203,9 @@ def grade(
         )
     with reporting() as progress:
         rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress, dask)
-    _show_penalties(course, assignment, {row.student for row in rows})
     table(rows)
     print(f"Feedback:  {course.folder('feedback')}\nGradebook: {shown_address(course)}")
     return UNGRADED_CODE if _list_ungraded(rows) else 0
-
-
-def _show_penalties(course: "Course", assignment: str, students: set[str]) -> None:
-    """Put what late work costs on the pages of those it costs something: it is known once all are graded."""
-    from autograder.feedback import regenerate
-    from autograder.gradebook import Book
-
-    with Book(course) as book:
-        late = {s: penalty for s, penalty in book.penalties(assignment).items() if s in students}
-        for _ in regenerate(course, assignment, lambda s: book.by_hand(assignment, s), late, late):
-            pass
 
 
 def _list_ungraded(rows: "list[Row]") -> bool:
@@ -330,11 +318,26 @@ def selftest(
     assignment: Assignment,
     seeds: Annotated[int, typer.Option(min=1, help="How often each check is drawn.")] = 50,
 ) -> int:
-    """Check the checks: right code must pass, and every named mistake must fail."""
+    """Check the checks: right code must pass, every named mistake must fail, and no attack may gain a point."""
+    import dataclasses
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from autograder.hostile import ATTACKS
+    from autograder.sandbox import NoIsolation, Sandbox
+    from autograder.selftest import attacked
     from autograder.selftest import selftest as examine
     from autograder.store import assignment_named
 
-    table = examine(assignment_named(assignment), range(seeds))
+    chosen = assignment_named(assignment)
+    table = examine(chosen, range(seeds))
+    try:
+        with Sandbox("auto", chosen.provides, chosen.imports) as sandbox:
+            attacks = track(ATTACKS, "hostile submissions", console=Console(stderr=True))
+            table = dataclasses.replace(table, hostile=attacked(chosen, attacks, sandbox))
+    except NoIsolation as error:
+        table = dataclasses.replace(table, not_attacked=" ".join(str(error).split()))
     print(table)
     return 0 if table.holds else 1
 

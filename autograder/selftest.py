@@ -1,7 +1,8 @@
-"""The grader grades itself: every reference, alternative and mistake, against every hidden check.
+"""The grader grades itself: every reference, alternative and mistake, against every hidden check; and every attack.
 
 What is right must pass every check on every seed. Every mistake must fail at least one check on every seed,
-and be told its own name. The table that `selftest` returns says so, or says where it is not so.
+and be told its own name. The table that `selftest` returns says so, or says where it is not so. No hostile
+submission may gain a point; these run through the whole pipeline, in the sandbox, and only where there is one.
 """
 
 import dataclasses
@@ -9,9 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from autograder import percent
 from autograder.exercise import Assignment, Check, Exercise, Function, LocalAttempt, Wrong, matching_mistake
-from autograder.judge import seed_for
+from autograder.hostile import LEAK, Attack
+from autograder.judge import judge, seed_for
+from autograder.notebook_outputs import points
+from autograder.sandbox import Limits, Sandbox
 
-REFERENCE, ALTERNATIVE, MISTAKE = "reference", "alternative", "mistake"
+REFERENCE, ALTERNATIVE, MISTAKE, HOSTILE = "reference", "alternative", "mistake", "hostile"
 
 NAMING_SEEDS = 5
 """On how many seeds the names told are counted; it is slow, since a failed check is replayed by every mistake."""
@@ -20,6 +24,9 @@ NAMED_SHARE = 0.9
 """A rejected mistake must be told its own name on at least this share of those seeds."""
 
 MIN_ALTERNATIVES, MIN_MISTAKES = 3, 5
+
+ATTACK_LIMITS = Limits(cell_seconds=4.0, notebook_seconds=12.0)
+"""What an attack may use; many run for as long as they are let."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +62,40 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
+class Family:
+    """Attacks of one kind: how many, the points that they gained, and those that gained some or read a secret."""
+
+    name: str
+    attacks: int
+    points: float
+    succeeded: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.succeeded
+
+    @property
+    def verdict(self) -> str:
+        return "rejected" if self.holds else f"SUCCEEDED: {', '.join(self.succeeded)}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
-    """The confusion table of one assignment, and what is missing from its exercises, in words."""
+    """The confusion table of one assignment, and what is missing from its exercises, in words.
+
+    `hostile` is empty unless attacks were run; `not_attacked` then says why not.
+    """
 
     assignment: str
     rows: tuple[Row, ...]
     faults: tuple[str, ...]
+    hostile: tuple[Family, ...] = ()
+    not_attacked: str = ""
 
     @property
     def holds(self) -> bool:
-        return not self.faults and all(row.holds for row in self.rows)
+        right = all(row.holds for row in self.rows) and all(family.holds for family in self.hostile)
+        return right and not self.faults
 
     def wrong(self) -> list[Row]:
         """The rows that do not hold."""
@@ -85,7 +116,18 @@ class Table:
             lines.append(
                 f"{mark} {row.kind:<11}  {row.name:<{width}}  {checks}  {row.verdict}  {named}{misnamed}".rstrip()
             )
-        return "\n".join([*lines, *(f"✗ {fault}" for fault in self.faults)])
+        return "\n".join([*lines, *self._attack_lines(), *(f"✗ {fault}" for fault in self.faults)])
+
+    def _attack_lines(self) -> list[str]:
+        if self.not_attacked:
+            return ["", f"hostile submissions were not run: {self.not_attacked}"]
+        width = max((len(family.name) for family in self.hostile), default=0)
+        lines = [
+            f"{' ' if f.holds else '✗'} {HOSTILE:<11}  {f.name:<{width}}  {f.attacks:>4} attacks  "
+            f"{points(f.points):g} points gained  {f.verdict}"
+            for f in self.hostile
+        ]
+        return ["", "hostile submissions", *lines] if lines else []
 
 
 def selftest(
@@ -102,6 +144,25 @@ def selftest(
         rows += [_row(exercise, MISTAKE, m.name, m.function, chosen, naming) for m in exercise.mistakes]
         faults += _faults(exercise)
     return Table(assignment.name, tuple(rows), (*faults, *_point_faults(assignment)))
+
+
+def attacked(assignment: Assignment, attacks: Iterable[Attack], sandbox: Sandbox) -> tuple[Family, ...]:
+    """Judge hostile submissions, each of which answers every exercise wrongly and then attacks."""
+    exercises = [exercise.name for exercise in assignment.exercises]
+    gained: dict[str, list[tuple[str, float, bool]]] = {}
+    for attack in attacks:
+        judged = judge(attack.notebook(exercises), assignment, sandbox, b"selftest", ATTACK_LIMITS)
+        leaked = any(LEAK in output.stdout for output in judged.outputs)
+        gained.setdefault(attack.family, []).append((attack.name, judged.report.score, leaked))
+    return tuple(
+        Family(
+            family,
+            len(tried),
+            sum(score for _, score, _ in tried),
+            tuple(name for name, score, leaked in tried if score or leaked),
+        )
+        for family, tried in gained.items()
+    )
 
 
 def _words(function: Function) -> str:

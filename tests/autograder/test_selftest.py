@@ -7,7 +7,8 @@ import pytest
 
 from autograder import percent
 from autograder.exercise import Assignment, Exercise
-from autograder.selftest import selftest
+from autograder.hostile import ATTACKS, Attack
+from autograder.selftest import attacked, selftest
 
 SOLUTION = """# %% exercise="double"
 def double(x):
@@ -149,3 +150,28 @@ def test_a_broken_check_is_not_taken_for_a_verdict(toy):
 
     with pytest.raises(ValueError, match="mismatch"):
         selftest(toy, range(1))
+
+
+def words(table):
+    return " ".join(str(table).split())
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
+@pytest.mark.xdist_group("sandbox")
+def test_attacks_stand_in_the_table_and_one_that_gains_or_reads_something_is_named(toy, sandbox):
+    known = {attack.name: attack for attack in ATTACKS}
+    futile = [
+        known[name] for name in ("equal to everything", "prints a score", "float subclass", "exits hard")
+    ]
+    table = dataclasses.replace(selftest(toy, range(1)), hostile=attacked(toy, futile, sandbox))
+    assert table.holds
+    assert [(family.attacks, family.points) for family in table.hostile] == [(2, 0), (1, 0), (1, 0)]
+    assert "hostile lie with objects 2 attacks 0 points gained rejected" in words(table)
+
+    gains = Attack("lie with objects", "answers", "answer_with(lambda x: 2 * x)")
+    reads = Attack("read the secret", "reads", "leak(1)")
+    table = dataclasses.replace(table, hostile=attacked(toy, [*futile, gains, reads], sandbox))
+    assert not table.holds
+    assert "✗ hostile lie with objects 3 attacks 100 points gained SUCCEEDED: answers" in words(table)
+    assert "✗ hostile read the secret 1 attacks 0 points gained SUCCEEDED: reads" in words(table)

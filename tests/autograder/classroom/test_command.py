@@ -12,6 +12,8 @@ import pytest
 from autograder import command, progress
 from autograder.batch import Row
 from autograder.export import export, safe
+from autograder.hostile import ATTACKS
+from autograder.sandbox import NoIsolation
 
 
 def run(*arguments: str, capsys=None, monkeypatch=None) -> tuple[int, str, str]:
@@ -170,6 +172,26 @@ def test_names_cannot_steer_the_terminal(capsys):
     assert "\x1b" not in out
     assert "\x9b" not in out
     assert "[bold]note[/bold]" in out
+
+
+def test_the_selftest_runs_no_attack_without_a_sandbox_and_says_so(classroom, call, monkeypatch):
+    def refuse(*_):
+        raise NoIsolation("there is no bubblewrap;\ninstall it")
+
+    monkeypatch.setattr("autograder.sandbox.Sandbox", refuse)
+    out = call("selftest", "toy", "--seeds", "1")[1]
+    assert "mistake      squares instead" in out
+    assert "hostile submissions were not run: there is no bubblewrap; install it\n" in out
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+@pytest.mark.xdist_group("sandbox")
+def test_the_selftest_runs_the_attacks_in_a_sandbox(classroom, call, sandbox, monkeypatch):
+    few = [attack for attack in ATTACKS if attack.family == "know the inputs"]
+    monkeypatch.setattr("autograder.hostile.ATTACKS", few)
+    out = call("selftest", "toy", "--seeds", "1")[1]
+    assert f"know the inputs  {len(few):>4} attacks  0 points gained  rejected" in out
 
 
 def test_the_command_is_installed_beside_the_interpreter():
