@@ -607,7 +607,7 @@ class MultivariateGaussian(ExponentialFamily):
 
     def natural(self, mean: Tensor, covariance: Tensor) -> Tensor:
         """θ from m, `(..., D)`, and the covariance, `(..., D, D)`; `ValueError` unless that is definite."""
-        if not bool(_is_definite(covariance).all()):
+        if not bool(is_definite(covariance).all()):
             raise ValueError("covariance must be symmetric positive definite")
         precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
         eta = (precision @ mean.unsqueeze(-1)).squeeze(-1)
@@ -637,7 +637,7 @@ class MultivariateGaussian(ExponentialFamily):
         return self.natural(mean[..., : self.dimension], self._covariance(mean))
 
     def in_natural_domain(self, theta: Tensor) -> Tensor:
-        return theta.isfinite().all(-1) & _is_definite(self._unpack(theta)[1])
+        return theta.isfinite().all(-1) & is_definite(self._unpack(theta)[1])
 
     def in_mean_domain(self, mean: Tensor) -> Tensor:
         second = self._symmetric(mean)
@@ -870,8 +870,8 @@ def _expanded(family: ExponentialFamily, theta: Tensor, sample_shape: Sequence[i
     return theta.detach().expand(*sample_shape, *theta.shape).contiguous()
 
 
-def _is_definite(matrix: Tensor) -> Tensor:
-    """Whether a symmetric matrix `(..., D, D)` is positive definite; bool `(...)`."""
+def is_definite(matrix: Tensor) -> Tensor:
+    """Whether a matrix `(..., D, D)` is symmetric, up to rounding, and positive definite; bool `(...)`."""
     largest = matrix.abs().amax((-2, -1), keepdim=True)
     symmetric = ((matrix - matrix.mT).abs() <= 1e-6 * largest).all(-1).all(-1)
     info: Tensor = torch.linalg.cholesky_ex(matrix.nan_to_num())[1]

@@ -15,6 +15,7 @@ from torch.nn import functional
 from ebmkit import chance
 from ebmkit.chance import Generator
 from ebmkit.energy import EnergyModel
+from ebmkit.exponential_families import is_definite
 
 Function = Callable[[Tensor], Tensor]
 
@@ -119,11 +120,17 @@ def gaussian_log_normalizer(scale: Tensor) -> Tensor:
 def multivariate_gaussian_log_normalizer(precision: Tensor) -> Tensor:
     """log ∫ exp(-½ (x - μ)ᵀ Λ (x - μ)) dx = ½ (D log 2π - log det Λ), with Λ `(..., D, D)`; returns `(...)`.
 
-    Raises `ValueError` where Λ is not positive definite.
+    Raises `ValueError` where Λ is not symmetric and positive definite.
     """
-    factor, info = torch.linalg.cholesky_ex(precision)
-    if bool((info != 0).any()):
-        raise ValueError("precision must be symmetric positive definite, or the integral is infinite")
+    if precision.dim() < 2 or precision.shape[-1] != precision.shape[-2] or 0 in precision.shape[-2:]:
+        raise ValueError(f"precision must have shape (..., D, D), got {tuple(precision.shape)}")
+    wrong = ~is_definite(precision)
+    if bool(wrong.any()):
+        raise ValueError(
+            f"precision must be symmetric and positive definite, got {precision[wrong][0].tolist()}; if only the "
+            "symmetry is missing, use (precision + precision.mT) / 2"
+        )
+    factor = torch.linalg.cholesky(precision)
     log_det: Tensor = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     return 0.5 * (precision.shape[-1] * math.log(2 * math.pi) - log_det)
 

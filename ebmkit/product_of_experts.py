@@ -16,7 +16,7 @@ from torch.nn import functional
 from ebmkit import chance
 from ebmkit.chance import Generator
 from ebmkit.energy import EnergyModel
-from ebmkit.exponential_families import Gamma
+from ebmkit.exponential_families import Gamma, is_definite
 from ebmkit.normalization import AffineCouplingFlow as AffineCouplingFlow
 from ebmkit.normalization import Mixture as Mixture
 from ebmkit.normalization import (
@@ -124,7 +124,7 @@ def product_of_multivariate_gaussians(
             f"got {tuple(means.shape)} and {tuple(covariances.shape)}"
         )
     w = torch.ones_like(means[..., 0]) if weights is None else weights.to(means)
-    factors = _cholesky(covariances, "every variance or covariance must be positive definite")
+    factors = _cholesky(covariances, "every variance or covariance must be symmetric and positive definite")
     precisions = w[..., None, None] * torch.cholesky_inverse(factors)
     precision = _cholesky(precisions.sum(-3), "the weighted precisions must add to a positive definite one")
     covariance = torch.cholesky_inverse(precision)
@@ -171,12 +171,10 @@ def mixture_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
 
 
 def _cholesky(matrix: Tensor, requirement: str) -> Tensor:
-    factor: Tensor
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    if bool((info != 0).any()) or not bool(matrix.isfinite().all()):
-        raise ValueError(
-            f"{requirement}, got {matrix[info != 0].flatten()[:4].tolist() or matrix.flatten()[:4]}"
-        )
+    wrong = ~is_definite(matrix)
+    if bool(wrong.any()):
+        raise ValueError(f"{requirement}, got {matrix[wrong].flatten()[:4].tolist()}")
+    factor: Tensor = torch.linalg.cholesky(matrix)
     return factor
 
 

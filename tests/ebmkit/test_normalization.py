@@ -104,6 +104,10 @@ def test_volumes_refuse_parameters_without_a_finite_integral():
         norm.exponential_log_normalizer(torch.tensor(float("nan")))
     with pytest.raises(ValueError, match="positive definite"):
         norm.multivariate_gaussian_log_normalizer(torch.diag(torch.tensor([1.0, -1.0])))
+    with pytest.raises(ValueError, match=r"must be symmetric .* got \[\[2.0, 1.0\], \[0.0, 2.0\]\]; .*mT"):
+        norm.multivariate_gaussian_log_normalizer(torch.tensor([[2.0, 1.0], [0.0, 2.0]]))
+    with pytest.raises(ValueError, match=r"shape \(..., D, D\), got \(2, 3\)"):
+        norm.multivariate_gaussian_log_normalizer(torch.ones(2, 3))
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=6), st.floats(-1e4, 1e4))

@@ -206,8 +206,10 @@ def test_gaussian_products_that_cannot_be_normalized_are_refused():
     one = torch.ones(2, dtype=D)
     with pytest.raises(ValueError, match="add to a positive definite one"):
         poe.product_of_gaussians(one, one, torch.tensor([1.0, -1.0]))
-    with pytest.raises(ValueError, match="must be positive definite"):
+    with pytest.raises(ValueError, match="must be symmetric and positive definite"):
         poe.product_of_gaussians(one, torch.tensor([1.0, -1.0], dtype=D))
+    with pytest.raises(ValueError, match=r"must be symmetric and positive definite, got .*1.0, 0.0, 2.0"):
+        poe.product_of_multivariate_gaussians(one[None], torch.tensor([[[2.0, 1.0], [0.0, 2.0]]], dtype=D))
     with pytest.raises(ValueError, match="M ≥ 1"):
         poe.product_of_gaussians(one[:0], one[:0])
 
