@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import ebmkit
-from ebmkit import EnergyModel, log_partition, partition
-from ebmkit.ising import Ising
+from ebmkit import EnergyModel, enumeration, log_partition, partition
+from ebmkit.annealing import ais_bracket
+from ebmkit.ising import Ising, exact_sample
 from ebmkit.partition import Estimate
 
 
@@ -114,16 +115,37 @@ def test_auto_points_at_quadrature_only_where_it_can_integrate():
 
 @pytest.mark.parametrize("method", sorted(set(partition._METHODS) - {"quadrature"}))
 def test_every_method_in_the_table_can_be_called(method):
-    sampling = method in ("ais", "thermodynamic_integration", "bridge")
-    options = {"generator": torch.Generator().manual_seed(0)} if sampling else {}
-    options |= {"ais": {"betas": 100}, "thermodynamic_integration": {"n_nodes": 4}}.get(method, {})
-    options |= {"n_steps": 20, "burn_in": 10} if sampling and method != "ais" else {}
     model = Ising((2, 4), 0.2, periodic=True)
+    draws = torch.multinomial(
+        enumeration.probabilities(model), 100, True, generator=torch.Generator().manual_seed(1)
+    )
+    chains = {"n_steps": 20, "burn_in": 10}
+    sampling = {
+        "ais": {"betas": 100},
+        "ais_bracket": {"betas": 100, "samples": enumeration.states(model)[draws]},
+        "thermodynamic_integration": {"n_nodes": 4, **chains},
+        "bridge": chains,
+    }.get(method, {})
+    options = {"generator": torch.Generator().manual_seed(0), **sampling} if sampling else {}
     estimate = log_partition(model, method=method, **options)
     exact = log_partition(model, method="enumeration").value
     assert estimate.std_error > 0 if sampling else estimate.std_error == 0
     # No statistics here: each estimator is tested with its own module. A wrong base or sign is off by far more.
     assert abs(estimate.value - exact) < (0.5 if sampling else 1e-10)
+
+
+def test_the_ais_bracket_is_given_by_its_middle_and_half_width():
+    model = Ising((2, 3), 0.4)
+    samples = exact_sample(model, (20,), torch.Generator().manual_seed(0))
+    value, half_width = log_partition(
+        model, "ais_bracket", samples=samples, betas=3, generator=torch.Generator().manual_seed(1)
+    )
+    lower, upper = ais_bracket(model, samples, betas=3, generator=torch.Generator().manual_seed(1))
+    ends, errors = (lower.value, upper.value), lower.std_error + upper.std_error
+    torch.testing.assert_close(value, sum(ends) / 2)
+    torch.testing.assert_close(2 * half_width, max(ends) - min(ends) + errors)
+    with pytest.raises(ValueError, match="needs samples=x, exact draws"):
+        log_partition(model, "ais_bracket", generator=torch.Generator())
 
 
 def test_the_estimate_is_reachable_from_the_package():
