@@ -294,6 +294,15 @@ def test_chains_start_from_exact_draws_of_the_base():
     assert abs(value - 5 * math.log(2)) < 7 * error
 
 
+def test_a_slope_next_to_an_end_of_the_path_does_not_leave_it():
+    # In float32 the step of the difference, 5e-3, is wider than the way from the first of 64 nodes to 0.
+    model = Boltzmann(5).float()
+    value, error = thermodynamic_integration(
+        model, generator=seeded(), n_nodes=64, n_chains=2000, n_steps=1, burn_in=0, transition=Still
+    )
+    assert abs(value - 5 * math.log(2)) < 7 * error  # as above: 3e-12
+
+
 def test_a_transition_of_choice_moves_the_chains():
     value, error = annealed_importance_sampling(
         correlated_gaussian(), generator=seeded(), betas=100, transition=lambda energy: MALA(energy, 0.3)

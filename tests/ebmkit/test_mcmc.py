@@ -366,6 +366,22 @@ class _Still:
         return state, Info(torch.ones_like(state.energy), torch.zeros_like(state.energy, dtype=torch.bool))
 
 
+@pytest.mark.parametrize("value", [math.nan, -math.inf, math.inf])
+def test_a_state_whose_energy_is_not_finite_at_the_next_temperature_is_never_swapped(value):
+    class Partial(EnergyModel):
+        event_shape, values = (1,), SPINS
+
+        def energy(self, x):
+            return torch.where(x[..., 0] > 0, value, 0.0)
+
+    flat = Tempered(Boltzmann(1), 0.0)
+    kernel = ParallelTempering([_Still(flat), _Still(Partial())])
+    x = torch.tensor([[[1.0]], [[-1.0]]], dtype=torch.float64)
+    state, info = kernel.step(kernel.init(x), seeded())
+    assert torch.equal(state.position, x)
+    assert info.swap_acceptance.tolist() == [[0.0]]
+
+
 def test_parallel_tempering_refuses_a_position_without_replicas():
     kernel = ParallelTempering(tempered_kernels(Boltzmann(3), (0.5, 1.0), Gibbs))
     with pytest.raises(ValueError, match="one entry for each of the 2 replicas"):
