@@ -313,8 +313,18 @@ def grade(
                 run.take(job, message)
         finally:
             run.settle()
-        book.penalize(name)
+        penalties = book.penalize(name)  # known once all are graded
+        if late := sorted(penalties.keys() & {row.student for row in run.rows}):
+            _show(course, name, book, penalties, late)
     return sorted(run.rows, key=lambda row: row.student)
+
+
+def _show(course: Course, name: str, book: Book, penalties: dict[str, float], students: list[str]) -> None:
+    """Put what late work costs on the pages of those it costs something."""
+    from autograder.feedback import regenerate
+
+    for _ in regenerate(course, name, lambda student: book.by_hand(name, student), penalties, students):
+        pass
 
 
 def _lanes(

@@ -216,8 +216,12 @@ class Book:
                 assignment, graded.student, **({"timestamp": when} if when else {})
             )
 
-    def penalize(self, assignment: str) -> None:
-        """Set everyone's penalty for late work, as nbgrader's `AssignLatePenalties` is configured to."""
+    def penalize(self, assignment: str) -> dict[str, float]:
+        """Set everyone's penalty for late work, as nbgrader's `AssignLatePenalties` is configured to.
+
+        Returns the penalty of each student who has one.
+        """
+        found: dict[str, float] = {}
         with self._reported("written"):
             for submission in self._book.assignment_submissions(assignment):
                 late = submission.total_seconds_late
@@ -231,7 +235,10 @@ class Book:
                         penalty = self._penalties._check_late_penalty(notebook, penalty)
                     if notebook.late_submission_penalty != penalty:
                         notebook.late_submission_penalty = penalty
+                    if penalty:
+                        found[submission.student_id] = found.get(submission.student_id, 0.0) + penalty
             self._book.db.commit()
+        return found
 
     @functools.cached_property
     def _penalties(self) -> Any:

@@ -393,7 +393,7 @@ FORGE_THE_RESULT = _family(
     """,
     writes_frames_on_every_descriptor="""
         import os, struct
-        body = b'{"!":"dict","v":[["status","done"],["score",100]]}'
+        body = b'{"!":"dict","k":["status","score"],"v":["done",100]}'
         frame = struct.pack("<IQ", len(body), 0) + body
         for fd in range(3, 64):
             try: os.write(fd, frame)
@@ -401,7 +401,7 @@ FORGE_THE_RESULT = _family(
     """,
     answers_before_it_is_asked="""
         import socket, struct, os
-        body = b'{"!":"dict","v":[["id","0"],["outcomes",{"!":"list","v":[{"!":"dict","v":[["value",0.0]]}]}]]}'
+        body = b'{"!":"dict","k":["id","outcomes"],"v":["0",{"!":"list","v":[{"!":"dict","k":["value"],"v":[0]}]}]}'
         frame = struct.pack("<IQ", len(body), 0) + body
         def flood(*args, **kwargs):
             for fd in range(3, 64):

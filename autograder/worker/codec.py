@@ -165,8 +165,8 @@ def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:
     if kind is list or kind is tuple:
         return {"!": kind.__name__, "v": [_flatten(v, blobs, depth + 1) for v in value]}
     if kind is dict:
-        pairs = [[_flatten(k, blobs, depth + 1), _flatten(v, blobs, depth + 1)] for k, v in value.items()]
-        return {"!": "dict", "v": pairs}
+        keys = [_flatten(k, blobs, depth + 1) for k in value]
+        return {"!": "dict", "k": keys, "v": [_flatten(v, blobs, depth + 1) for v in value.values()]}
     if kind is Source:
         return {"!": "source", "e": value.expression, "v": _flatten(value.values, blobs, depth + 1)}
     if kind is Rng:
@@ -216,7 +216,7 @@ class _Reader:
             built = [self.build(v, depth + 1) for v in items]
             return built if tag == "list" else tuple(built)
         if tag == "dict" and isinstance(items, list):
-            return dict(self._pair(pair, depth + 1) for pair in items)
+            return self._dict(tree.get("k"), items, depth + 1)
         if tag in ("array", "scalar", "tensor"):
             return self._array(tree, str(tag))
         if tag == "foreign" and isinstance(tree.get("type"), str):
@@ -229,15 +229,15 @@ class _Reader:
                 return Source(tree["e"], **values)
         raise ProtocolError(f"unknown kind of value: {str(tag)[:40]!r}")
 
-    def _pair(self, pair: Any, depth: int) -> tuple[Any, Any]:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise ProtocolError("a dictionary's entry is not a pair")
-        key = self.build(pair[0], depth)
+    def _dict(self, keys: Any, items: list[Any], depth: int) -> dict[Any, Any]:
+        if not isinstance(keys, list) or len(keys) != len(items):
+            raise ProtocolError("a dictionary has not one value for each key")
+        built = [self.build(key, depth) for key in keys]
+        values = [self.build(item, depth) for item in items]
         try:
-            hash(key)
+            return dict(zip(built, values))
         except TypeError:
             raise ProtocolError("a dictionary's key is not hashable") from None
-        return key, self.build(pair[1], depth)
 
     def _array(self, tree: dict[str, Any], tag: str) -> Any:
         name, shape = tree.get("dtype"), tree.get("shape")

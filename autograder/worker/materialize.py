@@ -1,5 +1,6 @@
 """Arguments out of what crossed the wire: arrays, tensors, random generators and functions."""
 
+import copy
 import math
 from typing import Any
 
@@ -12,7 +13,7 @@ except ImportError:  # inside the sandbox, where the worker's files lie side by 
 
 
 def materialize(value: Any) -> Any:
-    """`value` with every placeholder of the protocol built."""
+    """A deep copy of `value` with every placeholder of the protocol built."""
     if type(value) in codec.PLAIN:
         return value
     if isinstance(value, codec.Tensor):
@@ -34,4 +35,4 @@ def materialize(value: Any) -> Any:
         return type(value)(materialize(v) for v in value)
     if isinstance(value, dict):
         return {k: materialize(v) for k, v in value.items()}
-    return value
+    return copy.deepcopy(value)

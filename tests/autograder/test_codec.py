@@ -135,7 +135,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["!", "v", "dtype", "shape", "type", "seed", "kind", "e"]),
+            st.sampled_from(["!", "k", "v", "dtype", "shape", "type", "seed", "kind", "e"]),
             inner
             | st.sampled_from(
                 ["array", "tensor", "scalar", "dict", "list", "tuple", "rng", "source", "foreign", "int8"]
@@ -164,7 +164,9 @@ def test_the_decoder_survives_any_json(tree, payload):
         (b'{"!":"pickle","v":"gASV"}', "unknown kind"),
         (b"[" * 5000, "not JSON"),
         (b"[1]", "a list stands"),
-        (b'{"!":"dict","v":[[{"!":"list","v":[]},1]]}', "not hashable"),
+        (b'{"!":"dict","k":[{"!":"list","v":[]}],"v":[1]}', "not hashable"),
+        (b'{"!":"dict","k":["a"],"v":[1,2]}', "one value for each key"),
+        (b'{"!":"dict","v":[1]}', "one value for each key"),
     ],
 )
 def test_a_malformed_frame_is_refused_with_a_reason(header, complaint):
