@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ebmkit import chance
 from ebmkit.chance import Generator
-from ebmkit.energy import EnergyModel
+from ebmkit.energy import EnergyModel, check_event, check_kind
 
 # --- Anomaly detection
 
@@ -123,7 +123,7 @@ class JointEnergy(EnergyModel):
 
     def joint_energies(self, x: Tensor) -> Tensor:
         """E(y, x) for every class y, `(..., *event_shape)` to `(..., C)`."""
-        _check_event(x, self.event_shape)
+        check_event(x, self.event_shape)
         energies = self.class_energies(x)
         expected = (*x.shape[: x.dim() - len(self.event_shape)], self.n_classes)
         if energies.shape != expected:
@@ -182,6 +182,7 @@ class LinearClassEnergies(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., *event_shape)` to `(..., C)`."""
+        check_kind(x, self.weight)
         return -(_flat(x, self.n_axes) @ self.weight.T + self.bias)
 
 
@@ -316,7 +317,7 @@ class LinearChain(EnergyModel):
 
     def energy(self, x: Tensor) -> Tensor:
         """E(y) of labels, `(..., T)` to `(...)`. Raises `ValueError` where one is not in 0 … K-1."""
-        _check_event(x, self.event_shape)
+        check_event(x, self.event_shape)
         _check_labels(x, len(self.values or ()))
         y = x.long()
         one = torch.nn.functional.one_hot(y, self.unary.shape[-1]).bool()
@@ -422,6 +423,7 @@ class LinearChainCRF(nn.Module):
             raise ValueError(
                 f"observations must have shape (..., T, {n_features}) with T ≥ 1, got {tuple(observations.shape)}"
             )
+        check_kind(observations, self.weight, "observations")
         unary = observations @ self.weight.T + self.bias
         ends = torch.zeros_like(unary)
         ends[..., 0, :] += self.first
@@ -493,11 +495,6 @@ def _minimize(module: nn.Module, loss: Callable[[], Tensor], l2: float, max_iter
 def _flat(x: Tensor, n_axes: int) -> Tensor:
     """x with its last `n_axes` axes made one."""
     return x.flatten(x.dim() - n_axes) if n_axes else x.unsqueeze(-1)
-
-
-def _check_event(x: Tensor, event_shape: tuple[int, ...]) -> None:
-    if x.dim() < len(event_shape) or x.shape[x.dim() - len(event_shape) :] != event_shape:
-        raise ValueError(f"x must have shape (..., {', '.join(map(str, event_shape))}), got {tuple(x.shape)}")
 
 
 def _check_labels(y: Tensor, n_labels: int) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ebmkit.chance import Generator, bits, logistic_bits, normal
-from ebmkit.energy import EnergyModel
+from ebmkit.energy import EnergyModel, check_kind
 
 _MOST_SUMMED_UNITS = 25
 _STATES_AT_ONCE = 2**12
@@ -693,11 +693,7 @@ def _declare_layers(
 def _check_layer(x: Tensor, W: Tensor, axis: int, name: str) -> None:
     if x.shape[-1:] != W.shape[axis : axis + 1]:
         raise ValueError(f"{name} must end in an axis of {W.shape[axis]} units, got shape {tuple(x.shape)}")
-    if x.dtype != W.dtype or x.device != W.device:
-        raise TypeError(
-            f"{name} is {x.dtype} on {x.device}, the model {W.dtype} on {W.device};"
-            f" use {name}.to(model.W) or model.to({name})"
-        )
+    check_kind(x, W, name)
 
 
 def _bipartite_log_partition(a: Tensor, W: Tensor, b: Tensor) -> Tensor:

@@ -54,3 +54,20 @@ class EnergyModel(nn.Module):
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
         """log p(x)/p(y) = E(y) - E(x). Z cancels, so this costs two energies and no sum over states."""
         return self.energy(y) - self.energy(x)
+
+
+def check_event(x: Tensor, event_shape: tuple[int, ...], like: Tensor | None = None) -> None:
+    """Raise `ValueError` unless x has shape `(..., *event_shape)`; where `like` is given, then as `check_kind`."""
+    if x.dim() < len(event_shape) or x.shape[x.dim() - len(event_shape) :] != event_shape:
+        raise ValueError(f"x must have shape (..., {', '.join(map(str, event_shape))}), got {tuple(x.shape)}")
+    if like is not None:
+        check_kind(x, like)
+
+
+def check_kind(x: Tensor, like: Tensor, name: str = "x") -> None:
+    """Raise `TypeError` unless x has the dtype and the device of `like`, a tensor of the model."""
+    if x.dtype != like.dtype or x.device != like.device:
+        raise TypeError(
+            f"{name} is {x.dtype} on {x.device}, the model {like.dtype} on {like.device};"
+            f" use {name}.to('{like.device}', {like.dtype}) or model.to({name})"
+        )

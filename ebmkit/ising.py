@@ -159,6 +159,8 @@ def _check_spins(model: Ising, spins: Tensor) -> None:
             f"spins must have shape (..., {model.event_shape[0]}, {model.event_shape[1]}), "
             f"got {tuple(spins.shape)}"
         )
+    if spins.dtype == torch.bool:
+        raise ValueError("spins must be -1 or +1, got values False or True; use 2.0 * x - 1")
     if not (spins.abs() == 1).all():
         found = ", ".join(f"{v:g}" for v in torch.unique(spins.detach())[:6].tolist())
         raise ValueError(f"spins must be -1 or +1, got values {{{found}}}; use 2 * x - 1 for labels 0 and 1")
@@ -593,7 +595,7 @@ def _engine(model: Ising, n_chains: int, generator: Generator) -> MultiSpin | By
     lanes = n_chains * n_bands(n, n_chains)
     if even_torus and not math.isnan(coupling) and not model.field.any() and lanes >= _MANY_LANES:
         return MultiSpin((n, m), coupling, n_chains, seed)
-    on_cpu = _detached(model, "cpu")
+    on_cpu = _detached(model, "cpu").double()
     slow = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def sweep_slowly(spins: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -646,14 +648,14 @@ def map_by_max_flow(model: Ising) -> Tensor:
     _refuse_negative_couplings(model)
     n, m = model.event_shape
     site = np.arange(n * m).reshape(n, m)
-    field = model.field.detach().cpu().numpy()
+    field = model.field.detach().cpu().double().numpy()
     source, sink = n * m, n * m + 1
     ends = [
         (np.full((n, m), source), site, field.clip(min=0)),
         (site, np.full((n, m), sink), (-field).clip(min=0)),
     ]
     for bonds, axis in ((model.horizontal, 1), (model.vertical, 0)):
-        capacity, ahead = bonds.detach().cpu().numpy(), np.roll(site, -1, axis)
+        capacity, ahead = bonds.detach().cpu().double().numpy(), np.roll(site, -1, axis)
         ends += [(site, ahead, capacity), (ahead, site, capacity)]
     tail, head, weight = (np.concatenate([np.ravel(part) for part in parts]) for parts in zip(*ends))
     on_source_side = _minimum_cut(tail, head, weight, source, sink)[: n * m]

@@ -185,7 +185,7 @@ def initial_state(model: EnergyModel, position: Tensor) -> State:
     """Where chains start: `position` `(..., *event_shape)` and its energy, for a kernel's `init`.
 
     Raises `ValueError` for a wrong shape, an empty batch, a coordinate outside `model.values`, and an energy
-    that is not finite.
+    that is not finite; `TypeError` for whole numbers where x is continuous.
     """
     name, event = type(model).__name__, tuple(model.event_shape)
     batch = position.shape[: position.dim() - len(event)]
@@ -198,6 +198,8 @@ def initial_state(model: EnergyModel, position: Tensor) -> State:
         raise ValueError(f"position holds no chain, its shape is {tuple(position.shape)}; give at least one")
     if model.values is not None:
         _check_values(position, model.values)
+    elif not position.is_floating_point():
+        raise TypeError(f"position must be floating point for {name}, got {position.dtype}; use x.double()")
     with torch.no_grad():
         energy = model.energy(position)
     if not bool(energy.isfinite().all()):

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ebmkit import chance
 from ebmkit.chance import Generator
-from ebmkit.energy import EnergyModel
+from ebmkit.energy import EnergyModel, check_event, check_kind
 from ebmkit.exponential_families import is_definite
 
 Function = Callable[[Tensor], Tensor]
@@ -448,7 +448,7 @@ class AutoregressiveBernoulli(EnergyModel):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x), exact; `(..., n)` to `(...)`. Raises `ValueError` where x is not made of bits."""
-        check_event(x, self.event_shape)
+        check_event(x, self.event_shape, like=self.weight)
         check_bits(x)
         logits = x @ self.weight.tril(-1).T + self.bias
         return bernoulli_log_prob(x, logits).sum(-1)
@@ -586,6 +586,7 @@ class AffineCouplingFlow(EnergyModel):
         check_event(x, self.event_shape)
         z = x.flatten(x.dim() - len(self.event_shape))
         z = (z - self.shift) * (-self.log_scale).exp()
+        check_kind(z, self.shift)  # a narrower x has been widened; a wider one would meet narrower weights
         log_det = -self.log_scale.sum().expand(z.shape[:-1])
         for mask, network in zip(self.masks, self.networks):
             s, t = _scale_and_shift(network, mask, z)
@@ -684,12 +685,6 @@ def common_space(
 def bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
     """log p(x) of bits with P(x = 1) = σ(logits), elementwise and without overflow."""
     return -functional.binary_cross_entropy_with_logits(logits, x.to(logits), reduction="none")
-
-
-def check_event(x: Tensor, event_shape: tuple[int, ...]) -> None:
-    """Raise `ValueError` unless x has shape `(..., *event_shape)`."""
-    if x.shape[x.dim() - len(event_shape) :] != event_shape or x.dim() < len(event_shape):
-        raise ValueError(f"x must have shape (..., {', '.join(map(str, event_shape))}), got {tuple(x.shape)}")
 
 
 def check_bits(x: Tensor) -> None:

@@ -15,14 +15,13 @@ from torch.nn import functional
 
 from ebmkit import chance
 from ebmkit.chance import Generator
-from ebmkit.energy import EnergyModel
+from ebmkit.energy import EnergyModel, check_event
 from ebmkit.exponential_families import Gamma, is_definite
 from ebmkit.normalization import AffineCouplingFlow as AffineCouplingFlow
 from ebmkit.normalization import Mixture as Mixture
 from ebmkit.normalization import (
     bernoulli_log_prob,
     check_bits,
-    check_event,
     common_space,
     initialize,
     log_density,
@@ -124,7 +123,13 @@ def product_of_multivariate_gaussians(
             f"got {tuple(means.shape)} and {tuple(covariances.shape)}"
         )
     w = torch.ones_like(means[..., 0]) if weights is None else weights.to(means)
-    factors = _cholesky(covariances, "every variance or covariance must be symmetric and positive definite")
+    wrong = ~is_definite(covariances)
+    if bool(wrong.any()):
+        raise ValueError(
+            "every variance or covariance must be symmetric and positive definite, got "
+            f"{covariances[wrong].flatten()[:4].tolist()}"
+        )
+    factors: Tensor = torch.linalg.cholesky(covariances)
     precisions = w[..., None, None] * torch.cholesky_inverse(factors)
     precision = _cholesky(precisions.sum(-3), "the weighted precisions must add to a positive definite one")
     covariance = torch.cholesky_inverse(precision)
@@ -171,10 +176,12 @@ def mixture_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
 
 
 def _cholesky(matrix: Tensor, requirement: str) -> Tensor:
-    wrong = ~is_definite(matrix)
-    if bool(wrong.any()):
-        raise ValueError(f"{requirement}, got {matrix[wrong].flatten()[:4].tolist()}")
-    factor: Tensor = torch.linalg.cholesky(matrix)
+    factor: Tensor
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if bool((info != 0).any()) or not bool(matrix.isfinite().all()):
+        raise ValueError(
+            f"{requirement}, got {matrix[info != 0].flatten()[:4].tolist() or matrix.flatten()[:4]}"
+        )
     return factor
 
 
@@ -209,7 +216,7 @@ class StudentTExperts(EnergyModel):
 
     def energy(self, x: Tensor) -> Tensor:
         """Σ_m α_m log(1 + ½ (w_m·x)²), `(..., D)` to `(...)`."""
-        check_event(x, self.event_shape)
+        check_event(x, self.event_shape, like=self.filters)
         return (self.log_alpha.exp() * torch.log1p(0.5 * (x @ self.filters.T) ** 2)).sum(-1)
 
     @torch.no_grad()

@@ -404,3 +404,18 @@ def test_a_chain_that_forbids_every_labelling_is_refused_not_answered_with_nan(a
     forbidding[1, 1] = -math.inf
     with pytest.raises(ValueError, match="1 of 2 chains forbid every labelling"):
         ask(app.LinearChain(forbidding, torch.zeros(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("ask", "name"),
+    [
+        (lambda x: app.JointEnergy(app.LinearClassEnergies(2, (3,)), 2, (3,)).energy(x), "x"),
+        (lambda x: app.LinearChainCRF(2, 3).given(x), "observations"),
+    ],
+)
+def test_float32_data_meet_a_float64_model_with_the_way_out(ask, name):
+    message = (
+        rf"{name} is torch.float32 on cpu, the model torch.float64 .*use {name}.to\('cpu', torch.float64\)"
+    )
+    with pytest.raises(TypeError, match=message):
+        ask(torch.ones(4, 3))

@@ -374,6 +374,21 @@ def test_strong_fields_and_couplings_do_not_overflow_the_integer_flow():
     assert torch.equal(ising.map_by_max_flow(model), states[model.energy(states).argmin()])
 
 
+def test_a_model_in_a_dtype_numpy_does_not_know_still_has_a_map_and_a_simulation():
+    model = Ising((3, 3), 0.5, field=0.25)
+    low = Ising((3, 3), 0.5, field=0.25).bfloat16()  # halves and quarters are exact in it
+    assert torch.equal(ising.map_by_max_flow(low), ising.map_by_max_flow(model))
+    runs = [ising.simulate(m, 3, generator(), n_chains=2).spins for m in (low, model)]
+    assert torch.equal(*runs)
+
+
+def test_spins_that_are_bool_are_refused_with_the_way_out():
+    with pytest.raises(
+        ValueError, match=r"spins must be -1 or \+1, got values False or True; use 2.0 \* x - 1"
+    ):
+        Ising((2, 2), 0.5).energy(torch.ones(2, 2, dtype=torch.bool))
+
+
 def test_weak_fields_decide_the_minimum_cut_under_strong_couplings():
     assert (ising.map_by_max_flow(Ising((3, 3), 1e3, field=1e-6)) == 1).all()
     assert (ising.map_by_max_flow(Ising((3, 3), 1e300, field=-1.0)) == -1).all()

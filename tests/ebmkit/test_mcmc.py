@@ -388,6 +388,12 @@ def test_parallel_tempering_refuses_a_position_without_replicas():
         kernel.init(torch.ones(3, 3))
 
 
+@pytest.mark.parametrize("kernel", [lambda m: HMC(m, 0.1), lambda m: Langevin(m, 0.1), _walk])
+def test_whole_numbers_are_no_start_for_a_continuous_chain(kernel):
+    with pytest.raises(TypeError, match=r"floating point for Gaussian, got torch.int64; use x.double\(\)"):
+        kernel(correlated_gaussian()).init(torch.zeros(3, 2, dtype=torch.int64))
+
+
 # --- continuous kernels: chance integrated out -----------------------------------------------------------
 
 

@@ -413,3 +413,19 @@ def test_every_normalized_block_takes_any_leading_batch_shape(seed):
         assert whole.shape == (2, 4)
         torch.testing.assert_close(whole[1, 2], model.energy(x[1, 2]))
         assert model.energy(x[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [
+        (norm.AutoregressiveBernoulli(2, generator()), torch.ones(3, 2)),
+        (norm.AutoregressiveBernoulli(2, generator()), torch.ones(3, 2, dtype=torch.int64)),
+        (norm.AffineCouplingFlow((2,), generator(), dtype=torch.float32), torch.ones(3, 2).double()),
+    ],
+)
+def test_numbers_of_another_dtype_than_the_models_are_refused_with_the_way_out(model, x):
+    like = next(model.parameters()).dtype
+    with pytest.raises(
+        TypeError, match=rf"x is {x.dtype} on cpu, the model {like} .*use x.to\('cpu', {like}\)"
+    ):
+        model.energy(x)

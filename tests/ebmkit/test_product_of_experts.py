@@ -479,3 +479,9 @@ def test_pixelcnn_and_flow_learn_digits_and_their_product_pleases_both():
     for both, one, expert in ((ours, flows, 0), (ours, pixelcnns, 1)):
         gap = one[:, expert] - both[:, expert]
         assert gap.mean() > 3
+
+
+def test_float32_points_meet_float64_experts_with_the_way_out():
+    experts = poe.StudentTExperts(torch.eye(2, dtype=D), torch.ones(2, dtype=D))
+    with pytest.raises(TypeError, match=r"x is torch.float32 .*use x.to\('cpu', torch.float64\)"):
+        experts.energy(torch.ones(3, 2))
