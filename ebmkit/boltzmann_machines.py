@@ -267,8 +267,13 @@ class GaussianRBM(EnergyModel):
 
     @torch.no_grad()
     def set_base_rates(self, data: Tensor) -> None:
-        """Sets `base_a` to the mean of `data (n, n_visible)`, so that annealing starts where the data lie."""
+        """Sets `base_a` to the mean of `data (n, n_visible)`, so that annealing starts where the data lie.
+
+        Raises `ValueError` where there are no data, or some are not finite.
+        """
         _check_layer(data, self.W, 0, "data")
+        if data.numel() == 0 or not bool(data.isfinite().all()):
+            raise ValueError(f"data must be finite and at least one row, got shape {tuple(data.shape)}")
         self.base_a.copy_(data.reshape(-1, data.shape[-1]).mean(0))
 
     def base_log_partition(self) -> Tensor:
@@ -603,7 +608,10 @@ def inpaint(
     """Fills the unknown visible units of v by `n_steps` of Gibbs sampling with the known ones clamped.
 
     `v (..., n_visible)`, with any start where `known` (bool, broadcastable to v) is False; returns v's shape.
+    Raises `ValueError` where `n_steps` is negative.
     """
+    if n_steps < 0:
+        raise ValueError(f"n_steps must be at least 0, got {n_steps}")
     if not isinstance(model, DBM):
         clamped, x = Clamped(model, v, known), v
     else:

@@ -6,9 +6,11 @@ exact transition matrix from the very code that runs.
 """
 
 import functools
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ Generator = Any
 def bernoulli(probability: Tensor, generator: Generator) -> Tensor:
     """Independent draws that are True with the given probability; the shape of `probability`, bool."""
     if not isinstance(generator, torch.Generator):
-        return torch.as_tensor(generator.bernoulli(probability))
+        return torch.as_tensor(_method(generator, "bernoulli")(probability))
     return uniform(probability, generator) < probability
 
 
@@ -103,7 +105,7 @@ def _dithered(like: Tensor, generator: torch.Generator) -> Tensor:
 def categorical(probabilities: Tensor, generator: Generator) -> Tensor:
     """Indices drawn from `probabilities` along the last axis (they sum to one); shape `(...)`, int64."""
     if not isinstance(generator, torch.Generator):
-        return torch.as_tensor(generator.categorical(probabilities))
+        return torch.as_tensor(_method(generator, "categorical")(probabilities))
     u = uniform(probabilities[..., :1], generator)
     index = (u >= probabilities.cumsum(-1)).sum(-1)
     return index.clamp_(max=probabilities.shape[-1] - 1)
@@ -112,12 +114,23 @@ def categorical(probabilities: Tensor, generator: Generator) -> Tensor:
 def uniform(like: Tensor, generator: Generator) -> Tensor:
     """Uniform draws in [0, 1) with the shape, dtype and device of `like`."""
     if not isinstance(generator, torch.Generator):
-        return torch.as_tensor(generator.uniform(like))
+        return torch.as_tensor(_method(generator, "uniform")(like))
     return torch.empty_like(like, requires_grad=False).uniform_(generator=generator)
 
 
 def normal(like: Tensor, generator: Generator) -> Tensor:
     """Standard normal draws with the shape, dtype and device of `like`."""
     if not isinstance(generator, torch.Generator):
-        return torch.as_tensor(generator.normal(like))
+        return torch.as_tensor(_method(generator, "normal")(like))
     return torch.empty_like(like, requires_grad=False).normal_(generator=generator)
+
+
+def _method(generator: Generator, draw: str) -> Callable[[Tensor], Any]:
+    """The method of the stand-in that answers a draw; NumPy's, of the same names, take other arguments."""
+    from_numpy = isinstance(generator, (np.random.Generator, np.random.RandomState))
+    method: Callable[[Tensor], Any] | None = None if from_numpy else getattr(generator, draw, None)
+    if method is None:
+        raise TypeError(
+            f"generator must be a torch.Generator, got {generator!r}; use torch.Generator().manual_seed(0)"
+        )
+    return method

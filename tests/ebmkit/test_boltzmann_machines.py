@@ -466,6 +466,24 @@ def test_inpainting_keeps_the_known_pixels_and_draws_the_others(make):
     assert len(filled[:, 2:].unique()) > 1
 
 
+@pytest.mark.parametrize("generator", [None, 0, np.random.default_rng(0), np.random.RandomState(0)])
+@pytest.mark.parametrize("draw", ["bernoulli", "bits", "categorical", "uniform", "normal"])
+def test_a_draw_from_what_is_no_generator_names_torchs(draw, generator):
+    with pytest.raises(TypeError, match=r"torch.Generator, got .*; use torch.Generator\(\).manual_seed\(0\)"):
+        getattr(chance, draw)(torch.full((2, 2), 0.5), generator)
+
+
+def test_inpainting_refuses_a_negative_number_of_steps():
+    with pytest.raises(ValueError, match="n_steps must be at least 0, got -1"):
+        inpaint(rbm(2, 2), torch.zeros(2, dtype=torch.float64), torch.tensor([True, False]), -1, None)
+
+
+@pytest.mark.parametrize("data", [torch.zeros(0, 3), torch.tensor([[0.0, math.nan, 1.0]])])
+def test_the_rates_of_a_gaussian_rbm_need_data_that_are_numbers(data):
+    with pytest.raises(ValueError, match=r"data must be finite and at least one row, got shape"):
+        gaussian_rbm(3, 2).set_base_rates(data.double())
+
+
 @pytest.mark.parametrize(
     ("make", "free_energy"), [(lambda: rbm(5, 4), "energy"), (lambda: dbm((5, 3, 2)), "free_energy")]
 )
