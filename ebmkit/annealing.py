@@ -150,8 +150,11 @@ class GaussianBase(EnergyModel):
         for name, parameter in (("mean", mean), ("scale", scale)):
             tensor = torch.as_tensor(parameter, dtype=None if torch.is_tensor(parameter) else torch.float64)
             self.register_buffer(name, tensor.detach().expand(self.event_shape).clone())
-        if not bool((self.scale > 0).all()):
-            raise ValueError(f"scale must be positive, got {self.scale.min().item()}")
+        if not bool(self.mean.isfinite().all()):
+            raise ValueError(f"mean must be finite, got {self.mean[~self.mean.isfinite()][0].item()}")
+        usable = (self.scale > 0) & self.scale.isfinite()
+        if not bool(usable.all()):
+            raise ValueError(f"scale must be positive and finite, got {self.scale[~usable][0].item()}")
 
     def energy(self, x: Tensor) -> Tensor:
         """½ Σ ((x - mean) / scale)², `(...)`."""

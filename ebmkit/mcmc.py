@@ -265,8 +265,9 @@ def _require_gradient(model: EnergyModel, kernel: str) -> None:
         )
 
 
-def _require_positive(name: str, number: float) -> None:
-    if not (number > 0 and math.isfinite(number)):
+def _require_positive(name: str, number: float | Tensor) -> None:
+    tensor = torch.as_tensor(number)
+    if not bool(((tensor > 0) & tensor.isfinite()).all()):
         raise ValueError(f"{name} must be positive and finite, got {number}")
 
 
@@ -281,6 +282,9 @@ class GaussianRandomWalk:
     """The symmetric proposal x' = x + scale · ξ, ξ ~ N(0, I); `scale` broadcasts against x."""
 
     scale: float | Tensor
+
+    def __post_init__(self) -> None:
+        _require_positive("scale", self.scale)
 
     def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         return x + self.scale * chance.normal(x, generator), x.new_zeros(())
@@ -430,6 +434,10 @@ class Langevin:
     def __post_init__(self) -> None:
         _require_gradient(self.model, "Langevin")
         _require_positive("step_size", self.step_size)
+        if self.noise is not None and not 0 <= self.noise < math.inf:
+            raise ValueError(
+                f"noise must be finite and not negative, got {self.noise}; None stands for √(2ε)"
+            )
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
@@ -521,8 +529,7 @@ class HMC:
         _require_positive("step_size", self.step_size)
         if self.n_leapfrog < 1:
             raise ValueError(f"n_leapfrog must be at least 1, got {self.n_leapfrog}")
-        if not bool((torch.as_tensor(self.inverse_mass) > 0).all()):
-            raise ValueError(f"inverse_mass must be positive, got {self.inverse_mass}")
+        _require_positive("inverse_mass", self.inverse_mass)
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""

@@ -497,9 +497,11 @@ class Mixture(EnergyModel):
         self.components = list(components)
         self.component_modules = nn.ModuleList(c for c in components if isinstance(c, nn.Module))
         weight = torch.as_tensor([1.0] * len(components) if weights is None else weights, dtype=torch.float64)
-        if weight.shape != (len(components),) or not bool((weight >= 0).all() & (weight.sum() > 0)):
+        usable = (weight >= 0).all() & weight.isfinite().all() & (weight.sum() > 0)
+        if weight.shape != (len(components),) or not bool(usable):
             raise ValueError(
-                f"weights must be {len(components)} non-negative numbers, not all zero, got {weight.tolist()}"
+                f"weights must be {len(components)} finite non-negative numbers, not all zero, "
+                f"got {weight.tolist()}"
             )
         self.log_weights = nn.Parameter((weight / weight.sum()).log())
 

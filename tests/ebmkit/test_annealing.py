@@ -512,8 +512,12 @@ def test_the_gaussian_base_is_a_gaussian():
 
 
 def test_a_scale_that_is_not_positive_is_refused():
-    with pytest.raises(ValueError, match=r"scale must be positive, got 0\.0"):
+    with pytest.raises(ValueError, match=r"scale must be positive and finite, got 0\.0"):
         GaussianBase((2,), scale=0.0)
+    with pytest.raises(ValueError, match="scale must be positive and finite, got inf"):
+        GaussianBase((2,), scale=torch.tensor([1.0, math.inf]))
+    with pytest.raises(ValueError, match="mean must be finite, got nan"):
+        GaussianBase((2,), mean=math.nan)
 
 
 def test_a_base_must_be_tractable():

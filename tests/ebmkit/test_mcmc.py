@@ -226,6 +226,20 @@ def test_a_step_size_that_is_no_step_is_refused(step_size):
             make(Quartic(), step_size)
 
 
+@pytest.mark.parametrize("size", [0.0, -1.0, math.inf, math.nan, torch.tensor([1.0, math.nan])])
+def test_a_scale_or_a_mass_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match="scale must be positive and finite"):
+        GaussianRandomWalk(size)
+    with pytest.raises(ValueError, match="inverse_mass must be positive and finite"):
+        HMC(correlated_gaussian(), 0.1, inverse_mass=size)
+
+
+@pytest.mark.parametrize("noise", [-1.0, math.inf, math.nan])
+def test_a_noise_that_is_no_standard_deviation_is_refused(noise):
+    with pytest.raises(ValueError, match="noise must be finite and not negative"):
+        Langevin(Quartic(), 0.1, noise=noise)
+
+
 # --- discrete kernels: the exact transition matrix -------------------------------------------------------
 
 

@@ -372,7 +372,8 @@ def test_a_mixture_of_bare_energies_claims_no_log_prob():
     [
         ([], None, "at least one expert"),
         ([torch.distributions.Normal(0.0, 1.0)], [-1.0], "non-negative"),
-        ([torch.distributions.Normal(0.0, 1.0)], [1.0, 2.0], "must be 1 non-negative"),
+        ([torch.distributions.Normal(0.0, 1.0)], [1.0, 2.0], "must be 1 finite non-negative"),
+        ([torch.distributions.Normal(0.0, 1.0)], [INF], r"finite non-negative .* got \[inf\]"),
         ([norm.from_exp(lambda x: x), norm.from_exp(lambda x: x.sum(-1), (2,))], None, "share one space"),
     ],
 )
