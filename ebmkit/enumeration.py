@@ -75,12 +75,7 @@ def log_partition(model: EnergyModel) -> Tensor:
     `MAX_STATES` states, for an energy that is nan or -∞, and where every energy is +∞.
     """
     parts = _over_chunks(model, lambda x: torch.logsumexp(-_energies(model, x), -1))
-    log_z = torch.logsumexp(torch.stack(list(parts)), -1)
-    if bool(log_z == -math.inf):
-        raise ValueError(
-            f"every state of {type(model).__name__} has energy inf, so none is possible and Z = 0; allow one"
-        )
-    return log_z
+    return _log_sum(torch.stack(list(parts)), model)
 
 
 def probabilities(model: EnergyModel) -> Tensor:
@@ -88,8 +83,8 @@ def probabilities(model: EnergyModel) -> Tensor:
 
     Raises `ValueError` as `log_partition` does.
     """
-    log_z = log_partition(model)
-    return torch.cat(list(_over_chunks(model, lambda x: torch.exp(-_energies(model, x) - log_z))))
+    log_weights = torch.cat(list(_over_chunks(model, lambda x: -_energies(model, x))))
+    return torch.exp(log_weights - _log_sum(log_weights, model))
 
 
 def expectation(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Tensor:
@@ -117,6 +112,15 @@ def _over_chunks(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Iterator[
 
     for start, stop in _chunk_bounds(model, _checked_n_states(model)):
         yield checkpoint(part, start, stop, use_reentrant=False, preserve_rng_state=False)
+
+
+def _log_sum(log_weights: Tensor, model: EnergyModel) -> Tensor:
+    log_z = torch.logsumexp(log_weights, -1)
+    if bool(log_z == -math.inf):
+        raise ValueError(
+            f"every state of {type(model).__name__} has energy inf, so none is possible and Z = 0; allow one"
+        )
+    return log_z
 
 
 def _energies(model: EnergyModel, x: Tensor) -> Tensor:
