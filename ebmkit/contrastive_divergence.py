@@ -67,7 +67,7 @@ def maximum_likelihood(
     `data (n, *event_shape)` (visible units alone for a DBM); nothing random is drawn. Raises `ValueError` where
     the model is too large to sum. Source: lecture 11, "Likelihood-based learning".
     """
-    _check_batch(data, model)
+    _check_batch(data, _visible_shape(model))
     free_energy = getattr(model, "free_energy", model.energy)
     exact = getattr(model, "exact_log_partition", None)
     log_z = enumeration.log_partition(model) if exact is None else exact()
@@ -88,11 +88,12 @@ def cd(
         E_data[∇E(x)] - E_{x' ~ P^k(x, ·), x in data}[∇E(x')]
 
     The chains move by `kernel`, by default the model's own `gibbs_step`. An RBM takes a path of five matrix
-    products and no autograd. Raises `ValueError` for k < 1 or an empty batch, `TypeError` for a model without
-    `gibbs_step` or kernel. Source: Hinton (2002).
+    products and no autograd. `data (n, *event_shape)` (visible units alone for a DBM). Raises `ValueError` for
+    k < 1 or data of another shape, `TypeError` for a model without `gibbs_step` or kernel.
+    Source: Hinton (2002).
     """
     _check_steps(k)
-    _check_batch(data, model)
+    _check_batch(data, _visible_shape(model))
     if type(model) is RBM and kernel is None:
         return Gradient(_rbm_cd(model, data, k, generator), {})
     positive = _complete(model, data)
@@ -117,7 +118,7 @@ def pcd(
     many as the batch has by default. Raises as `cd`. Source: Tieleman (2008).
     """
     _check_steps(k)
-    _check_batch(data, model)
+    _check_batch(data, _visible_shape(model))
     positive = _complete(model, data)
     chains = _chains(positive, state, n_chains, generator)
     if type(model) is RBM and kernel is None:
@@ -147,7 +148,7 @@ def fast_pcd(
     [0, 1). Source: Tieleman & Hinton, "Using fast weights to improve persistent CD" (2009).
     """
     _check_steps(k)
-    _check_batch(data, model)
+    _check_batch(data, _visible_shape(model))
     if not 0 <= decay < 1:
         raise ValueError(f"decay must lie in [0, 1), got {decay}; the paper uses 0.95")
     positive = _complete(model, data)
@@ -186,7 +187,7 @@ def replay(
     Source: Du & Mordatch (2019); Nijkamp et al. (2020).
     """
     _check_steps(k)
-    _check_batch(data, model)
+    _check_batch(data, tuple(model.event_shape))
     if buffer_size < len(data):
         raise ValueError(f"buffer_size must be at least the batch size {len(data)}, got {buffer_size}")
     buffer = (state or {}).get("buffer")
@@ -215,7 +216,7 @@ def by_loss(loss: Callable[[Any, Tensor, Generator], Tensor]) -> Learner:
     def learner(
         model: Any, data: Tensor, *, state: LearnerState | None = None, generator: Generator = None
     ) -> Gradient:
-        _check_batch(data, model)
+        _check_batch(data, data.shape[1:])  # the loss knows what an example is
         return Gradient(_gradients(model, loss(model, data, generator)), {})
 
     return learner
@@ -241,7 +242,7 @@ def expected_cd_gradient(
     tends to the gradient of the likelihood as |λ_2|^k. Source: Carreira-Perpiñán & Hinton (2005).
     """
     _check_steps(k)
-    _check_batch(data, model)
+    _check_batch(data, tuple(model.event_shape))
     if transition is None:
         if not isinstance(model, RBM):
             raise TypeError(
@@ -313,7 +314,7 @@ def fit(
     then back at the end of the epoch before. Raises `ValueError` for data that are empty or not finite, and for a
     checkpoint that another run wrote.
     """
-    _check_data(data, model)
+    _check_data(data)
     if optimizer is None and learning_rate is None:
         learning_rate = 0.01
     progress, size = _Progress(), len(data) if batch_size is None else batch_size
@@ -623,15 +624,25 @@ def _check_steps(k: int) -> None:
         raise ValueError(f"k counts Markov steps and must be at least 1, got {k}")
 
 
-def _check_batch(data: Tensor, model: EnergyModel) -> None:
-    event = tuple(model.event_shape)
-    if data.dim() < (2 if event else 1) or data.numel() == 0:
-        wanted = "(n, ...)" if event else "(n,)"
-        raise ValueError(f"data must have shape {wanted} with n at least 1, got {tuple(data.shape)}")
+def _check_batch(data: Tensor, event: tuple[int, ...]) -> None:
+    """Raises unless data are `(n, *event)`: one batch axis, and one row or more."""
+    if data.dim() > 0 and data.numel() > 0 and data.shape[1:] == event:
+        return
+    wanted = str(("n", *event)).replace("'", "")
+    ends_so = data.shape[max(data.dim() - len(event), 0) :] == event
+    way_out = ""
+    if data.numel() and (ends_so or data.shape[1:].numel() == math.prod(event)):
+        way_out = f"; for one batch axis use data.reshape{(-1, *event)}"
+    raise ValueError(f"data must have shape {wanted} with n at least 1, got {tuple(data.shape)}{way_out}")
 
 
-def _check_data(data: Tensor, model: EnergyModel) -> None:
-    _check_batch(data, model)
+def _visible_shape(model: EnergyModel) -> tuple[int, ...]:
+    """The shape of one example: that of one x, without the hidden layers where x holds them."""
+    return model.sizes[:1] if isinstance(model, DBM) else tuple(model.event_shape)
+
+
+def _check_data(data: Tensor) -> None:
+    _check_batch(data, data.shape[1:])  # a transform may make examples of another shape
     # The extremes are not finite where any element is not, and are found faster than the elements.
     if not all(bool(extreme.isfinite()) for extreme in data.aminmax()):
         wrong = data[~data.isfinite()]

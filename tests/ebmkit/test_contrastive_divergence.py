@@ -127,7 +127,7 @@ def test_every_learner_keeps_the_contract(make, data, learner):
         assert torch.equal(gradient, again.parameters[name]), "the generator decides everything"
     assert set(later.state) == set(first.state)
     assert torch.equal(data, given), "a learner must not change the data"
-    with pytest.raises(ValueError, match=r"data must have shape \(n, \.\.\.\).*got \(0, "):
+    with pytest.raises(ValueError, match=r"data must have shape \(n, .*\) with n at least 1, got \(0, "):
         learner(model, data[:0], state=None, generator=generator())
 
 
@@ -804,3 +804,31 @@ def test_models_of_one_number_learn_from_a_row_of_numbers():
         assert gradient in torch.arange(-3, 2) / 4  # the mean of four bits less that of the data
     with pytest.raises(ValueError, match=r"shape \(n,\) with n at least 1, got \(0,\)"):
         cd(model, data[:0], generator=torch.Generator())
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+REFUSALS = {name: case for name, case in LEARNERS.items() if name != "by_loss"}
+
+
+@pytest.mark.parametrize(("make", "data", "learner"), REFUSALS.values(), ids=REFUSALS)
+def test_every_learner_wants_one_batch_axis_and_examples_of_the_models_shape(make, data, learner):
+    model, width = make(), data.shape[1]
+    one_axis = (
+        rf"data must have shape \(n, {width}\) with n at least 1, got %s; .*data.reshape\(-1, {width}\)"
+    )
+    with pytest.raises(ValueError, match=one_axis % rf"\(2, 3, {width}\)"):
+        learner(model, data.expand(2, *data.shape)[:, :3], generator=generator())
+    with pytest.raises(ValueError, match=one_axis % rf"\({width},\)"):
+        learner(model, data[0], generator=generator())
+    with pytest.raises(ValueError, match=rf"data must have shape \(n, {width}\).*got \(6, {width - 1}\)$"):
+        learner(model, data[:, 1:], generator=generator())
+    with pytest.raises(ValueError, match=rf"data must have shape \(n, {width}\)"):
+        fit(model, data[:, None], learner, generator=generator(), n_epochs=1)
+
+
+def test_a_deep_machine_learns_from_its_visible_units_alone():
+    for learner in (maximum_likelihood, cd, pcd, fast_pcd):
+        with pytest.raises(ValueError, match=r"data must have shape \(n, 4\) .* got \(2, 8\)"):
+            learner(dbm(), bit_states(8)[:2], generator=generator())
