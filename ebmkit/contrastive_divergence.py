@@ -89,8 +89,8 @@ def cd(
 
     The chains move by `kernel`, by default the model's own `gibbs_step`. An RBM takes a path of five matrix
     products and no autograd. `data (n, *event_shape)` (visible units alone for a DBM). Raises `ValueError` for
-    k < 1 or data of another shape, `TypeError` for a model without `gibbs_step` or kernel.
-    Source: Hinton (2002).
+    k < 1, data of another shape, or a model without a trainable parameter, and `TypeError` for one without
+    `gibbs_step` or kernel. Source: Hinton (2002).
     """
     _check_steps(k)
     _check_batch(data, _visible_shape(model))
@@ -549,6 +549,7 @@ class _Doubled(EnergyModel):
 def _gradients(model: EnergyModel, loss: Tensor) -> dict[str, Tensor]:
     """∂loss/∂θ by name, zero for a parameter the loss does not depend on."""
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    _check_trainable(model, parameters)
     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(parameters.items(), found)}
 
@@ -641,6 +642,14 @@ def _visible_shape(model: EnergyModel) -> tuple[int, ...]:
     return model.sizes[:1] if isinstance(model, DBM) else tuple(model.event_shape)
 
 
+def _check_trainable(model: EnergyModel, parameters: Mapping[str, Tensor]) -> None:
+    if not parameters:
+        raise ValueError(
+            f"{type(model).__name__} has no trainable parameter; make what is to be learned an nn.Parameter, or"
+            " call model.requires_grad_(True) where it is frozen"
+        )
+
+
 def _check_data(data: Tensor) -> None:
     _check_batch(data, data.shape[1:])  # a transform may make examples of another shape
     # The extremes are not finite where any element is not, and are found faster than the elements.
@@ -709,7 +718,9 @@ def _share(n_data: int, n_chains: int, dtype: torch.dtype, device: torch.device)
 
 def _rbm_products(model: RBM, v: Tensor, p: Tensor, share: Tensor, total: Tensor) -> dict[str, Tensor]:
     gradients = {"W": v.T @ p, "a": share @ v, "b": total}
-    return {name: g for name, g in gradients.items() if getattr(model, name).requires_grad}
+    trained = {name: g for name, g in gradients.items() if getattr(model, name).requires_grad}
+    _check_trainable(model, trained)
+    return trained
 
 
 @torch.no_grad()

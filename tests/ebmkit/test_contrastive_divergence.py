@@ -25,6 +25,7 @@ from ebmkit.contrastive_divergence import (
     replay,
 )
 from ebmkit.data import bars_and_stripes
+from ebmkit.ising import Ising
 from ebmkit.mcmc import Gibbs, Info, Langevin, State
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -832,3 +833,15 @@ def test_a_deep_machine_learns_from_its_visible_units_alone():
     for learner in (maximum_likelihood, cd, pcd, fast_pcd):
         with pytest.raises(ValueError, match=r"data must have shape \(n, 4\) .* got \(2, 8\)"):
             learner(dbm(), bit_states(8)[:2], generator=generator())
+
+
+@pytest.mark.parametrize("learner", [maximum_likelihood, cd, pcd, fast_pcd])
+def test_a_model_without_a_trainable_parameter_is_named(learner):
+    ising = Ising((2, 2), J=0.3)
+    with pytest.raises(ValueError, match="Ising has no trainable parameter"):
+        learner(ising, torch.ones(3, 2, 2, dtype=torch.float64), generator=generator())
+    frozen = rbm().requires_grad_(False)
+    with pytest.raises(ValueError, match="RBM has no trainable parameter"):
+        learner(frozen, BITS, generator=generator())
+    with pytest.raises(ValueError, match="RBM has no trainable parameter"):
+        fit(frozen, BITS, learner, generator=generator(), n_epochs=1)
