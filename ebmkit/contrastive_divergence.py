@@ -320,6 +320,8 @@ def fit(
     progress, size = _Progress(), len(data) if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
+    if n_epochs < 0:
+        raise ValueError(f"n_epochs must be at least 0, got {n_epochs}")
     rule = "gradient descent" if optimizer is None else type(optimizer).__name__
     run = {"learner": _name(learner), "optimizer": rule, "examples": len(data), "batch_size": size}
     path = None if checkpoint is None else Path(checkpoint)

@@ -845,3 +845,8 @@ def test_a_model_without_a_trainable_parameter_is_named(learner):
         learner(frozen, BITS, generator=generator())
     with pytest.raises(ValueError, match="RBM has no trainable parameter"):
         fit(frozen, BITS, learner, generator=generator(), n_epochs=1)
+
+
+def test_a_negative_number_of_epochs_is_refused():
+    with pytest.raises(ValueError, match="n_epochs must be at least 0, got -1"):
+        fit(rbm(), BITS, generator=generator(), n_epochs=-1)
