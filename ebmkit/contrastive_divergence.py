@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -67,7 +68,7 @@ def maximum_likelihood(
     `data (n, *event_shape)` (visible units alone for a DBM); nothing random is drawn. Raises `ValueError` where
     the model is too large to sum. Source: lecture 11, "Likelihood-based learning".
     """
-    _check_batch(data, _visible_shape(model))
+    _check_data(data, model, _visible_shape(model))
     free_energy = getattr(model, "free_energy", model.energy)
     exact = getattr(model, "exact_log_partition", None)
     log_z = enumeration.log_partition(model) if exact is None else exact()
@@ -89,11 +90,11 @@ def cd(
 
     The chains move by `kernel`, by default the model's own `gibbs_step`. An RBM takes a path of five matrix
     products and no autograd. `data (n, *event_shape)` (visible units alone for a DBM). Raises `ValueError` for
-    k < 1, data of another shape, or a model without a trainable parameter, and `TypeError` for one without
-    `gibbs_step` or kernel. Source: Hinton (2002).
+    k < 1, data of another shape, not finite or, where the model is one of bits, outside [0, 1], and a model
+    without a trainable parameter; `TypeError` for one without `gibbs_step` or kernel. Source: Hinton (2002).
     """
     _check_steps(k)
-    _check_batch(data, _visible_shape(model))
+    _check_data(data, model, _visible_shape(model))
     if type(model) is RBM and kernel is None:
         return Gradient(_rbm_cd(model, data, k, generator), {})
     positive = _complete(model, data)
@@ -118,7 +119,7 @@ def pcd(
     many as the batch has by default. Raises as `cd`. Source: Tieleman (2008).
     """
     _check_steps(k)
-    _check_batch(data, _visible_shape(model))
+    _check_data(data, model, _visible_shape(model))
     positive = _complete(model, data)
     chains = _chains(positive, state, n_chains, generator)
     if type(model) is RBM and kernel is None:
@@ -148,7 +149,7 @@ def fast_pcd(
     [0, 1). Source: Tieleman & Hinton, "Using fast weights to improve persistent CD" (2009).
     """
     _check_steps(k)
-    _check_batch(data, _visible_shape(model))
+    _check_data(data, model, _visible_shape(model))
     if not 0 <= decay < 1:
         raise ValueError(f"decay must lie in [0, 1), got {decay}; the paper uses 0.95")
     positive = _complete(model, data)
@@ -187,7 +188,7 @@ def replay(
     Source: Du & Mordatch (2019); Nijkamp et al. (2020).
     """
     _check_steps(k)
-    _check_batch(data, tuple(model.event_shape))
+    _check_data(data, model, tuple(model.event_shape))
     if buffer_size < len(data):
         raise ValueError(f"buffer_size must be at least the batch size {len(data)}, got {buffer_size}")
     buffer = (state or {}).get("buffer")
@@ -216,7 +217,7 @@ def by_loss(loss: Callable[[Any, Tensor, Generator], Tensor]) -> Learner:
     def learner(
         model: Any, data: Tensor, *, state: LearnerState | None = None, generator: Generator = None
     ) -> Gradient:
-        _check_batch(data, data.shape[1:])  # the loss knows what an example is
+        _check_data(data, model, data.shape[1:])  # the loss knows what an example is
         return Gradient(_gradients(model, loss(model, data, generator)), {})
 
     return learner
@@ -242,7 +243,7 @@ def expected_cd_gradient(
     tends to the gradient of the likelihood as |λ_2|^k. Source: Carreira-Perpiñán & Hinton (2005).
     """
     _check_steps(k)
-    _check_batch(data, tuple(model.event_shape))
+    _check_data(data, model, tuple(model.event_shape))
     if transition is None:
         if not isinstance(model, RBM):
             raise TypeError(
@@ -311,10 +312,14 @@ def fit(
 
     The columns are `epoch`, `step`, `learning_rate`, `gradient_norm` (mean over the epoch) and the monitor's.
     Raises `DivergenceError` naming step and value as soon as a gradient or a parameter is not finite; the model is
-    then back at the end of the epoch before. Raises `ValueError` for data that are empty or not finite, and for a
-    checkpoint that another run wrote.
+    then back at the end of the epoch before. Raises `ValueError` for data that are empty, not finite, or, where
+    the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that another run wrote.
     """
-    _check_data(data)
+    _check_batch(data, data.shape[1:])  # a transform may make examples of another shape
+    if transform is None:
+        _check_numbers(data, model)
+    else:
+        _finite_range(data)
     if optimizer is None and learning_rate is None:
         learning_rate = 0.01
     progress, size = _Progress(), len(data) if batch_size is None else batch_size
@@ -328,7 +333,10 @@ def fit(
     if path is not None and path.exists():
         progress = _load(path, run, model, optimizer, generator)
     while progress.epoch < n_epochs:
-        record = _epoch(model, data, learner, generator, size, learning_rate, optimizer, transform, progress)
+        with _numbers_looked_at():
+            record = _epoch(
+                model, data, learner, generator, size, learning_rate, optimizer, transform, progress
+            )
         for name, value in (monitor(model) if monitor else {}).items():
             record[name] = float(value.detach() if isinstance(value, Tensor) else value)
         for name, value in record.items():
@@ -366,6 +374,8 @@ def _epoch(
             batch = data.index_select(0, rows)
             if transform is not None:
                 batch = transform(batch, generator).to(data.dtype)
+                if not norms:
+                    _check_numbers(batch, model)
             gradient = learner(model, batch, state=progress.learner_state, generator=generator)
             norms.append(_finite_norm(gradient.parameters, "the gradient of "))
             wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
@@ -652,12 +662,43 @@ def _check_trainable(model: EnergyModel, parameters: Mapping[str, Tensor]) -> No
         )
 
 
-def _check_data(data: Tensor) -> None:
-    _check_batch(data, data.shape[1:])  # a transform may make examples of another shape
+def _check_data(data: Tensor, model: EnergyModel, event: tuple[int, ...]) -> None:
+    """The checks of a learner: shapes always, numbers where `fit` has not looked at them."""
+    _check_batch(data, event)
+    if not _looked_at.get():
+        _check_numbers(data, model)
+
+
+def _check_numbers(data: Tensor, model: EnergyModel) -> None:
+    """Raises where data are not finite or, for a model of bits, not bits or probabilities."""
+    low, high = _finite_range(data)
+    if tuple(model.values or ()) == (0, 1) and not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"the data of {type(model).__name__} must lie in [0, 1], got values from {low:g} to {high:g};"
+            " divide grey levels by 255, or turn spins into (x + 1) / 2"
+        )
+
+
+def _finite_range(data: Tensor) -> tuple[float, float]:
     # The extremes are not finite where any element is not, and are found faster than the elements.
-    if not all(bool(extreme.isfinite()) for extreme in data.aminmax()):
+    low, high = (extreme.item() for extreme in data.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
         wrong = data[~data.isfinite()]
         raise ValueError(f"data must be finite, got {wrong[0].item()} in {len(wrong)} places")
+    return low, high
+
+
+_looked_at = ContextVar("_looked_at", default=False)
+
+
+@contextmanager
+def _numbers_looked_at() -> Iterator[None]:
+    """Spares the learners a look at every number of every batch."""
+    token = _looked_at.set(True)
+    try:
+        yield
+    finally:
+        _looked_at.reset(token)
 
 
 # --- RBMs without autograd: three or four large matrix products an update --------------------------------

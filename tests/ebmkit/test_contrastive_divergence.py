@@ -837,7 +837,7 @@ def test_a_deep_machine_learns_from_its_visible_units_alone():
 
 @pytest.mark.parametrize("learner", [maximum_likelihood, cd, pcd, fast_pcd])
 def test_a_model_without_a_trainable_parameter_is_named(learner):
-    ising = Ising((2, 2), J=0.3)
+    ising = Ising((2, 2), 0.3)
     with pytest.raises(ValueError, match="Ising has no trainable parameter"):
         learner(ising, torch.ones(3, 2, 2, dtype=torch.float64), generator=generator())
     frozen = rbm().requires_grad_(False)
@@ -845,6 +845,61 @@ def test_a_model_without_a_trainable_parameter_is_named(learner):
         learner(frozen, BITS, generator=generator())
     with pytest.raises(ValueError, match="RBM has no trainable parameter"):
         fit(frozen, BITS, learner, generator=generator(), n_epochs=1)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("make", "data", "learner"), LEARNERS.values(), ids=LEARNERS)
+def test_every_learner_refuses_data_that_are_not_finite(make, data, learner, bad):
+    broken = data.clone()
+    broken[1, 1] = bad
+    with pytest.raises(ValueError, match=f"data must be finite, got {bad} in 1 places"):
+        learner(make(), broken, generator=generator())
+
+
+# A kernel of `mcmc` takes states of the model alone, so no grey levels.
+BINARY = {
+    name: case
+    for name, case in LEARNERS.items()
+    if (case[1] is BITS or case[1] is MANY_BITS) and name != "cd with a kernel"
+}
+
+
+@pytest.mark.parametrize(("make", "data", "learner"), BINARY.values(), ids=BINARY)
+def test_models_of_bits_take_grey_levels_from_0_to_1_and_no_others(make, data, learner):
+    grey = data * 0.9 + 0.05
+    learner(make(), grey, generator=generator())
+    fit(make(), grey, learner, generator=generator(), n_epochs=1)
+    for wrong, found in ((data * 255, "from 0 to 255"), (2 * data - 1, "from -1 to 1")):
+        message = rf"must lie in \[0, 1\], got values {found}; divide grey levels by 255"
+        with pytest.raises(ValueError, match=message):
+            learner(make(), wrong, generator=generator())
+        with pytest.raises(ValueError, match=message):
+            fit(make(), wrong, learner, generator=generator(), n_epochs=1)
+
+
+def test_the_range_is_that_of_what_a_transform_makes_of_the_data():
+    def divide(batch, _):
+        return batch / 255
+
+    fit(rbm(), BITS * 255, cd, generator=generator(), n_epochs=1, transform=divide)
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got values from 0 to 255"):
+        fit(rbm(), BITS, cd, generator=generator(), n_epochs=1, transform=lambda batch, _: batch * 255)
+
+
+def test_the_loop_looks_at_the_numbers_once_however_many_updates_it_makes(monkeypatch):
+    looked, check = [], learning._check_numbers
+
+    def watch(data, model):
+        looked.append(tuple(data.shape))
+        check(data, model)
+
+    monkeypatch.setattr(learning, "_check_numbers", watch)
+    for learner in (cd, pcd, fast_pcd, maximum_likelihood, functools.partial(pcd, k=2)):
+        fit(rbm(), BITS, learner, generator=generator(), n_epochs=2, batch_size=1)
+        assert looked == [(6, 4)]
+        looked.clear()
+    cd(rbm(), BITS, generator=generator())
+    assert looked == [(6, 4)], "a call of its own looks at its data, also after fit"
 
 
 def test_a_negative_number_of_epochs_is_refused():
