@@ -313,7 +313,9 @@ def fit(
     The columns are `epoch`, `step`, `learning_rate`, `gradient_norm` (mean over the epoch) and the monitor's.
     Raises `DivergenceError` naming step and value as soon as a gradient or a parameter is not finite; the model is
     then back at the end of the epoch before. Raises `ValueError` for data that are empty, not finite, or, where
-    the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that another run wrote.
+    the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that is damaged or that
+    another run wrote: with another learner, optimizer, model shape, learning rate (where it is a number), batch
+    size or data.
     """
     _check_batch(data, data.shape[1:])  # a transform may make examples of another shape
     if transform is None:
@@ -327,9 +329,8 @@ def fit(
         raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
     if n_epochs < 0:
         raise ValueError(f"n_epochs must be at least 0, got {n_epochs}")
-    rule = "gradient descent" if optimizer is None else type(optimizer).__name__
-    run = {"learner": _name(learner), "optimizer": rule, "examples": len(data), "batch_size": size}
     path = None if checkpoint is None else Path(checkpoint)
+    run = {} if path is None else _marks(data, learner, optimizer, size, learning_rate)
     if path is not None and path.exists():
         progress = _load(path, run, model, optimizer, generator)
     while progress.epoch < n_epochs:
@@ -446,6 +447,38 @@ def _name(learner: Learner) -> str:
     return f"{_name(learner.func)}({', '.join(f'{name}={value}' for name, value in sorted(options.items()))})"
 
 
+def _marks(
+    data: Tensor,
+    learner: Learner,
+    optimizer: torch.optim.Optimizer | None,
+    batch_size: int,
+    learning_rate: float | Callable[[int], float] | None,
+) -> dict[str, Any]:
+    """What tells one run from another; a function for a learning rate cannot be compared and is left out."""
+    marks = {
+        "learner": _name(learner),
+        "optimizer": "gradient descent" if optimizer is None else type(optimizer).__name__,
+        "examples": len(data),
+        "batch_size": batch_size,
+        "data_shape": list(data.shape),
+        "data_sums": _sums(data),
+    }
+    if learning_rate is None or callable(learning_rate):
+        return marks
+    return marks | {"learning_rate": float(learning_rate)}
+
+
+def _sums(data: Tensor) -> list[float]:
+    """Two sums that other data, or the same in another order, are unlikely to share.
+
+    Their terms (x + 1)² weigh more with each row and with each column. None is negative, so that rounding, as
+    other processors round, changes the sums by less than the millionth that `_load` overlooks.
+    """
+    squares = (data.detach().cpu().reshape(len(data), -1) + 1).square_()
+    sums = [squares.sum(axis, dtype=torch.float64) for axis in (0, 1)]
+    return [(x @ torch.arange(1, len(x) + 1, dtype=x.dtype)).item() for x in sums]
+
+
 def _save(
     path: Path,
     run: Mapping[str, Any],
@@ -476,13 +509,16 @@ def _load(
     optimizer: torch.optim.Optimizer | None,
     generator: torch.Generator,
 ) -> _Progress:
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = _read(path)
     for name, value in run.items():
-        if saved["run"].get(name) != value:
-            raise ValueError(
-                f"the checkpoint {path} was written with {name}={saved['run'].get(name)}, this run has"
-                f" {name}={value}; delete the file or give this run another"
-            )
+        before = saved["run"].get(name, value)  # older files lack some marks
+        if not (_close(before, value) if name == "data_sums" else before == value):
+            raise _refusal(path, f"was written with {name}={before}, this run has {name}={value}")
+    found, wanted = ({n: tuple(t.shape) for n, t in s.items()} for s in (saved["model"], model.state_dict()))
+    if found != wanted:
+        name = min(dict(found.items() ^ wanted.items()))
+        theirs, ours = (shapes.get(name, "none") for shapes in (found, wanted))
+        raise _refusal(path, f"holds {name} of shape {theirs}, the model has {ours}")
     model.load_state_dict(saved["model"])
     if optimizer is not None:
         optimizer.load_state_dict(saved["optimizer"])
@@ -491,6 +527,25 @@ def _load(
     progress = _Progress(**saved["progress"])
     progress.learner_state = {name: tensor.to(device) for name, tensor in progress.learner_state.items()}
     return progress
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        try:
+            saved = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # what a damaged file raises depends on where the damage is
+            raise _refusal(path, f"is damaged, or fit did not write it ({type(error).__name__})") from error
+    if not isinstance(saved, dict) or not saved.keys() >= {"run", "model", "generator", "progress"}:
+        raise _refusal(path, "is damaged, or fit did not write it")
+    return saved
+
+
+def _refusal(path: Path, why: str) -> ValueError:
+    return ValueError(f"the checkpoint {path} {why}; delete the file or give this run another")
+
+
+def _close(a: list[float], b: list[float]) -> bool:
+    return all(math.isclose(x, y, rel_tol=1e-6) for x, y in zip(a, b))
 
 
 def pretrain(
