@@ -314,8 +314,7 @@ def fit(
     Raises `DivergenceError` naming step and value as soon as a gradient or a parameter is not finite; the model is
     then back at the end of the epoch before. Raises `ValueError` for data that are empty, not finite, or, where
     the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that is damaged or that
-    another run wrote: with another learner, optimizer, model shape, learning rate (where it is a number), batch
-    size or data.
+    another run wrote: with another learner, optimizer, model shape, batch size or data.
     """
     _check_batch(data, data.shape[1:])  # a transform may make examples of another shape
     if transform is None:
@@ -330,7 +329,7 @@ def fit(
     if n_epochs < 0:
         raise ValueError(f"n_epochs must be at least 0, got {n_epochs}")
     path = None if checkpoint is None else Path(checkpoint)
-    run = {} if path is None else _marks(data, learner, optimizer, size, learning_rate)
+    run = {} if path is None else _marks(data, learner, optimizer, size)
     if path is not None and path.exists():
         progress = _load(path, run, model, optimizer, generator)
     while progress.epoch < n_epochs:
@@ -452,10 +451,9 @@ def _marks(
     learner: Learner,
     optimizer: torch.optim.Optimizer | None,
     batch_size: int,
-    learning_rate: float | Callable[[int], float] | None,
 ) -> dict[str, Any]:
-    """What tells one run from another; a function for a learning rate cannot be compared and is left out."""
-    marks = {
+    """What tells one run from another. A run may go on with another learning rate: it is what one lowers."""
+    return {
         "learner": _name(learner),
         "optimizer": "gradient descent" if optimizer is None else type(optimizer).__name__,
         "examples": len(data),
@@ -463,9 +461,6 @@ def _marks(
         "data_shape": list(data.shape),
         "data_sums": _sums(data),
     }
-    if learning_rate is None or callable(learning_rate):
-        return marks
-    return marks | {"learning_rate": float(learning_rate)}
 
 
 def _sums(data: Tensor) -> list[float]:
