@@ -61,7 +61,7 @@ RECIPES = {
     "rbm-25-pcd1": Recipe((784, 25), pcd, epochs=20, rate=0.1),
     "rbm-500-pcd": Recipe((784, 500), pcd, epochs=400, rate=0.1),
     "dbm-500-1000": Recipe(
-        (784, 500, 1000), functools.partial(pcd, k=5), epochs=60, rate=0.01, first="rbm-500-pcd"
+        (784, 500, 1000), functools.partial(pcd, k=5), epochs=30, rate=0.003, first="rbm-500-pcd"
     ),
 }
 
@@ -103,7 +103,7 @@ def deepened(
     """
     rbm, seconds = train(recipe.first, RECIPES[recipe.first], seed, images, runs)
     assert isinstance(rbm, RBM)
-    model = DBM(recipe.sizes, generator=generator)
+    model = DBM(recipe.sizes, scale=0.001, generator=generator)
     with torch.no_grad():
         model.weights[0].copy_(rbm.W)
         model.biases[0].copy_(rbm.a)
@@ -235,6 +235,7 @@ def main() -> None:
                 "rate": recipe.rate,
                 "begins_as": recipe.first,
                 "training_processor_seconds": seconds,
+                "weight_norms": [W.norm().item() for W in model.parameters() if W.dim() == 2],
                 **evaluate(model, seed, train_bits, test_bits),
                 "hardware": machine,
                 "torch": torch.__version__,
