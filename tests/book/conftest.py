@@ -206,7 +206,7 @@ class Sfc32:
         return self.uniforms(*probability.shape) < probability
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def new_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Browser]]:
     """Starts a fresh Chromium: `new_browser(width=1400, dark=False, calm=False, scripts=True)`."""
     running = []
@@ -222,8 +222,17 @@ def new_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 
 
 @pytest.fixture(scope="session")
-def browser(new_browser: Callable[..., Browser]) -> Browser:
-    return new_browser()
+def only_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("profile"), 1400, dark=False, calm=False, scripts=True)
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture
+def browser(only_browser: Browser) -> Iterator[Browser]:
+    """A Chromium that most tests share."""
+    yield only_browser
+    only_browser.driver.get("about:blank")  # a figure left in view would keep a processor busy
 
 
 @pytest.fixture
