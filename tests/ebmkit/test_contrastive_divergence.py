@@ -321,6 +321,7 @@ def test_the_expected_cd_gradient_tends_to_the_likelihoods_at_the_second_eigenva
     assert all(bias(k + 1) < bias(k) for k in range(1, 8))
 
 
+@pytest.mark.slow
 def test_following_cd_1_ends_near_but_not_at_the_likelihoods_maximum():
     data = bit_states(3)[[0, 0, 0, 1, 3, 5, 6, 6, 7]]
 

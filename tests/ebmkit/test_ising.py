@@ -229,6 +229,7 @@ LATTICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("update", UPDATES)
 def test_every_update_leaves_the_boltzmann_distribution_invariant(update, lattice, transition_matrix):
@@ -239,6 +240,7 @@ def test_every_update_leaves_the_boltzmann_distribution_invariant(update, lattic
     torch.testing.assert_close(p @ matrix, p, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("update", UPDATES)
 def test_every_update_reaches_every_state(update, lattice, transition_matrix):

@@ -335,6 +335,7 @@ def trained_by_cd(model, x, n_steps, rate, seed=0):
     return before, loss()
 
 
+@pytest.mark.slow
 def test_contrastive_divergence_teaches_student_t_experts_the_directions_of_the_data():
     sources = torch.from_numpy(stats.t(3).rvs((500, 2), random_state=0))
     x = sources @ torch.tensor([[1.5, 0.4], [0.3, 0.3]], dtype=D)
