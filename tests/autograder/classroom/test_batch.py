@@ -405,7 +405,7 @@ def test_without_isolation_nothing_is_graded_and_the_way_out_is_said(classroom, 
     patch = tmp_path / "patch"
     patch.mkdir()
     (patch / "sitecustomize.py").write_text(
-        "import autograder.sandbox\nautograder.sandbox.find_bubblewrap = lambda: None\n"
+        "import autograder.sandbox\nautograder.sandbox.bubblewraps = lambda: ()\n"
     )
     done = subprocess.run(
         command("grade", "toy"),
@@ -422,7 +422,7 @@ def test_without_isolation_nothing_is_graded_and_the_way_out_is_said(classroom, 
 
 
 def test_a_lane_refuses_without_isolation(classroom, monkeypatch):
-    monkeypatch.setattr("autograder.sandbox.find_bubblewrap", lambda: None)
+    monkeypatch.setattr("autograder.sandbox.bubblewraps", lambda: ())
     with pytest.raises(NoIsolation, match="bwrap"):
         Lane(classroom.course, "toy", "auto")
 

