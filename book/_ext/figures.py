@@ -103,6 +103,16 @@ def number(name: str, value: Any, spec: str = "") -> None:
     glue(name, readable(value, spec), display=False)
 
 
+def claim(words: str, condition: Any, margin: str = "") -> None:
+    """Check a sentence: `words` are its own, as the page reads; the build stops unless `condition` holds.
+
+    `margin` says, where chance plays a part, by how much the condition holds and for how many seeds.
+    `claims` finds the sentences that lack a claim, and the claims whose words have left the page.
+    """
+    if not condition:
+        raise AssertionError(f"the page says {words!r}, and it is not so")
+
+
 def keep(name: str, figure: Any) -> None:
     """Keep `figure` under `name`, to be placed elsewhere on the page with {glue:figure}."""
     try:
