@@ -32,7 +32,8 @@ import jupytext
 COMPARING = re.compile(
     r"""\b(?:
     more | fewer | less | most(?!\s+probable) | least |
-    (?:high|low|larg|small|clos|fast|slow|long|short|strong|weak|steep|narrow|wid|sharp|bigg|tight|few)(?:er|est) |
+    (?:large|close|wide)(?:r|st) |
+    (?:high|low|small|fast|slow|long|short|strong|weak|steep|narrow|sharp|bigg|tight|few)(?:er|est) |
     better | best | worse | worst | further | furthest | farther | beyond |
     always | never | nowhere | everywhere | nothing | none | neither | nearly | almost | exactly | barely | hardly |
     above | below | under | within | between | exceeds? | agrees? | equals? | coincides?|
