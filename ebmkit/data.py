@@ -54,9 +54,12 @@ _IDX_FILES = {
 
 
 def slide_image() -> Restoration:
-    """The lecture's 3×3 picture in our pixels: a letter L, and the same with two pixels flipped by noise."""
+    """A 3×3 picture, as on the lecture's slide: ink down one side and along the bottom; noise took the corner.
+
+    Given the noisy picture, the truth is the most probable one for η/2 < J < 3η/4, η = ½ log((1 - ε)/ε).
+    """
     truth = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=torch.float64)
-    noisy = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=torch.float64)
+    noisy = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 1, 1]], dtype=torch.float64)
     return Restoration(truth, noisy)
 
 

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Assignment 3: Ising models
 #
-# You repair a noisy picture with the oldest energy-based model there is, and find out what an energy knows
+# You repair a noisy picture with a model that was made for magnets, and find out what an energy knows
 # without its normalizer.
 # The chapter is *Ising models* in the course's book. You write NumPy; no gradient is needed.
 #
@@ -331,7 +331,7 @@ plt.show()
 # *Example.* The lecture's 3×3 picture (`noisy_slide`, above) with $J = 0.1$ and $h = 1$: neighbours hardly
 # matter, and the most probable picture is the one that was seen.
 # With $J = 1$ and $h = 0.2$ agreement is worth more than anything that was seen. All pixels get one label:
-# the majority's, 1.
+# the majority's, 0.
 #
 # Chapter: *Every picture, listed*.
 
@@ -359,7 +359,7 @@ assert np.isin(found, (0, 1)).all(), f"labels are 0 or 1, got {np.unique(found)}
 assert (np.asarray(found) == noisy_slide).all(), f"nearly uncoupled pixels keep what was seen, got\n{found}"
 
 found = map_estimate(noisy_slide, 1.0, 0.2)
-assert (np.asarray(found) == 1).all(), f"strongly coupled pixels follow the majority, 1; got\n{found}"
+assert (np.asarray(found) == 0).all(), f"strongly coupled pixels follow the majority, 0; got\n{found}"
 
 found = map_estimate(np.array([[0, 1, 0, 0]]), 1.0, 1.0)
 assert (np.asarray(found) == 0).all(), f"in a row of 0, 1, 0, 0 the 1 is outvoted, got {found}"

@@ -1,6 +1,7 @@
 """The pictures: what they hold, and what reading them refuses."""
 
 import gzip
+import math
 import struct
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ebmkit import data
+from ebmkit import data, enumeration, ising
 
 
 def _generator(seed=0):
@@ -48,6 +49,20 @@ def test_the_slides_picture_is_three_by_three_labels_with_some_flipped():
     assert truth.shape == noisy.shape == (3, 3)
     assert set(truth.unique().tolist()) == set(noisy.unique().tolist()) == {0.0, 1.0}
     assert 0 < (truth != noisy).sum() < 9
+
+
+@pytest.mark.parametrize(
+    ("in_eta", "repaired"), [(0.49, False), (0.51, True), (0.72, True), (0.74, True), (0.76, False)]
+)
+def test_the_slides_picture_is_repaired_for_couplings_between_a_half_and_three_quarters_of_eta(
+    in_eta, repaired
+):
+    truth, noisy = data.slide_image()
+    for flip_probability in (0.1, 0.2):
+        eta = 0.5 * math.log((1 - flip_probability) / flip_probability)
+        posterior = ising.denoising_model(noisy, flip_probability, in_eta * eta)
+        best = enumeration.states(posterior)[enumeration.probabilities(posterior).argmax()]
+        assert torch.equal(best, ising.to_spins(truth)) == repaired
 
 
 def test_the_larger_picture_has_as_much_noise_as_asked_for():
