@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all install release book samples grade test test-fast selftest bench lint format lab lock clean help
+.PHONY: all install release live book samples grade test test-fast selftest bench lint format lab lock clean help
 
 all: install release book samples grade ## everything a first-time user wants to see
 	@$(BIN)/python -m autograder.tour
@@ -23,7 +23,10 @@ $(READY): requirements.lock pyproject.toml autograder/pyproject.toml
 release: install ## student notebooks from solutions/, and a zip for each
 	$(BIN)/autograder release
 
-book: release ## the book, into _build/html
+live: install ## Python for the exercises in the pages, from npm where npm is there
+	@$(BIN)/python book/live/fetch.py
+
+book: release live ## the book, into _build/html
 	EBM_REQUIRE_DOWNLOADS=1 OMP_NUM_THREADS=1 $(BIN)/jupyter-book build . -W -n --keep-going
 
 samples: release ## a small class of sample submissions
