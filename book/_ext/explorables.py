@@ -1,27 +1,53 @@
-"""`{explorable} name`: one interactive figure, with a still picture where scripts do not run.
+"""`{explorable} name`: one interactive figure, with a still picture where scripts do not run, and its tasks.
 
-The directive's content is the still picture (an ordinary figure with alternative text). The script
-`_static/explorables/<name>.js` replaces it; `_static/explorables/explorable.js` is the shared helper.
-Both are classic scripts, so a page works when opened from a folder.
+The directive's content is the still picture (an ordinary figure with alternative text), then `{task}`s: predict,
+try, compare with the exact answer. The script `_static/explorables/<name>.js` replaces the picture, and
+`tasks.js` turns the tasks into questions that are checked in the page. Without scripts each task is a question
+with a folded answer. All scripts are classic ones, so a page works when opened from a folder.
 
-    :::{explorable} ising
+    ::::{explorable} ising
     :title: The lattice at a temperature you choose
     ```{glue:figure} ising_poster
     :alt: What the still picture shows.
     ```
+
+    :::{task} Below or above
+    :try: T=1.5&start=up
+    :choices: nearly one | nearly zero
+    :answer: nearly one
+
+    How large is |m| at T = 1.5?
+    ---
+    The exact answer, and why.
     :::
+    ::::
+
+A task's `:answer:` is one of its `:choices:`, or a number that counts as right within `:tolerance:`. `:try:` is
+the state in which *Try it* shows the figure, as in the figure's own links.
 """
 
 from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+HELPERS = ("explorable", "drawing", "tasks")
+PARTS = {  # figures in several files
+    "ising_denoiser": ("ising_denoiser_model",),
+    "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
+}
+SPLIT = "---"  # between the question of a task and its explanation
 
 
 class explorable(nodes.container):
     """The figure in the document tree."""
+
+
+class task(nodes.container):
+    """A question about the figure: two containers, the question and the explanation."""
 
 
 class Explorable(SphinxDirective):
@@ -39,7 +65,61 @@ class Explorable(SphinxDirective):
         self.state.nested_parse(self.content, self.content_offset, figure)
         if not list(figure.findall(nodes.image)):
             raise self.error(f"explorable {name!r}: the content holds no image")
-        return [figure]
+        tasks = list(figure.findall(task))
+        for question in tasks:
+            question.parent.remove(question)
+        return [figure, *_together(name, tasks)]
+
+
+def _together(name: str, tasks: list[task]) -> list[nodes.Node]:
+    return [nodes.container("", *tasks, classes=["explorable-tasks"], ids=[f"tasks-{name}"])] if tasks else []
+
+
+class Task(SphinxDirective):
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec: ClassVar[dict[str, Any]] = {
+        "answer": directives.unchanged_required,
+        "choices": directives.unchanged_required,
+        "tolerance": float,
+        "try": directives.unchanged_required,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        title, options = self.arguments[0], self.options
+        lines = list(self.content)
+        if "answer" not in options or SPLIT not in lines:
+            raise self.error(f"task {title!r} needs an :answer:, and {SPLIT} between question and explanation")
+        choices = [choice.strip() for choice in options["choices"].split("|")] if "choices" in options else []
+        if choices and options["answer"] not in choices:
+            raise self.error(f"task {title!r}: the answer {options['answer']!r} is none of {choices}")
+        if not choices and not _is_number(options["answer"]):
+            raise self.error(f"task {title!r}: the answer {options['answer']!r} is no number; give :choices:")
+        middle = lines.index(SPLIT)
+        question, explanation = nodes.container(), nodes.container()
+        for part, holder in ((lines[:middle], question), (lines[middle + 1 :], explanation)):
+            self.state.nested_parse(StringList(part), self.content_offset, holder)
+        return [
+            task(
+                "",
+                question,
+                explanation,
+                title=title,
+                answer=options["answer"],
+                choices=choices,
+                tolerance=options.get("tolerance", 0.0),
+                state=options.get("try", ""),
+            )
+        ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def open_explorable(writer: Any, node: explorable) -> None:
@@ -56,20 +136,51 @@ def close_explorable(writer: Any, node: explorable) -> None:
     writer.body.append("</div>\n</section>\n")
 
 
-def open_plain(writer: Any, node: explorable) -> None:
-    """Other builders show the still picture."""
+def write_task(writer: Any, node: task) -> None:
+    """The question, its choices, and the folded answer; `tasks.js` finds what it needs in the data attributes."""
+    escape = writer.attval
+    writer.body.append(
+        f'<div class="explorable-task" data-answer="{escape(node["answer"])}"'
+        f' data-tolerance="{node["tolerance"]:g}" data-try="{escape(node["state"])}">\n'
+        f'<p class="explorable-task-title">{writer.encode(node["title"])}</p>\n'
+        '<div class="explorable-task-question">\n'
+    )
+    question, explanation = node.children
+    for child in question.children:
+        child.walkabout(writer)
+    items = "".join(f"<li>{writer.encode(choice)}</li>" for choice in node["choices"])
+    writer.body.append(f'<ul class="explorable-task-choices">{items}</ul>\n' if items else "")
+    writer.body.append(
+        '</div>\n<details class="explorable-task-answer"><summary>Answer</summary>\n'
+        f"<p><strong>{writer.encode(minus(node['answer']))}</strong></p>\n"
+    )
+    for child in explanation.children:
+        child.walkabout(writer)
+    writer.body.append("</details>\n</div>\n")
+    raise nodes.SkipNode
+
+
+def minus(text: str) -> str:
+    return text.replace("-", "−") if _is_number(text) else text
+
+
+def open_plain(writer: Any, node: nodes.container) -> None:
+    """Other builders show the still picture, the questions and the explanations."""
 
 
 def add_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """A page loads the helper and the scripts of its own figures, nothing else."""
+    """A page loads the helpers and the scripts of its own figures, nothing else."""
     names = [node["name"] for node in doctree.findall(explorable)] if doctree is not None else []
-    for file in ["explorable", *names] if names else []:
+    parts = [part for name in names for part in (*PARTS.get(name, ()), name)]
+    for file in [*HELPERS, *parts] if names else []:
         app.add_js_file(f"explorables/{file}.js", loading_method="defer")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     plain = (open_plain, open_plain)
     app.add_node(explorable, html=(open_explorable, close_explorable), latex=plain, text=plain)
+    app.add_node(task, html=(write_task, None), latex=plain, text=plain)
     app.add_directive("explorable", Explorable)
+    app.add_directive("task", Task)
     app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

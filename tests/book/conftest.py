@@ -5,6 +5,7 @@ import http.server
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,44 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return built
+
+
+FIGURES_CONF = """
+import sys
+sys.path.insert(0, {extensions!r})
+extensions = ["myst_parser", "explorables"]
+myst_enable_extensions = ["colon_fence"]
+html_theme = "basic"
+html_static_path = [{static!r}]
+html_css_files = ["course.css"]
+html_copy_source = False
+exclude_patterns = ["_build"]
+suppress_warnings = ["toc.not_included", "myst.header"]
+"""
+EXPLORABLE = re.compile(r"^(?P<marks>:{3,})\{explorable\}.*?^(?P=marks)$", re.MULTILINE | re.DOTALL)
+PIXEL = "<svg xmlns='http://www.w3.org/2000/svg' width='300' height='200'><rect width='300' height='200'/></svg>"
+
+
+@pytest.fixture(scope="session")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interactive figures and their tasks alone, each chapter's on a bare page, by the book's own directive.
+
+    Nothing of the chapter's code runs, so this takes seconds; the still pictures are blank.
+    """
+    source = tmp_path_factory.mktemp("figures")
+    conf = FIGURES_CONF.format(extensions=str(EXTENSIONS), static=str(ROOT / "book" / "_static"))
+    (source / "conf.py").write_text(conf, encoding="utf-8")
+    (source / "blank.svg").write_text(PIXEL, encoding="utf-8")
+    for chapter in (ROOT / "book").glob("*.md"):
+        blocks = [block[0] for block in EXPLORABLE.finditer(chapter.read_text(encoding="utf-8"))]
+        if blocks:
+            text = re.sub(r"\{glue:figure\} \w+", "{figure} blank.svg", "\n\n".join(blocks))
+            (source / chapter.name).write_text(f"# {chapter.stem}\n\n{text}\n", encoding="utf-8")
+    (source / "index.md").write_text("# Figures\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", str(source), str(source / "_build")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return source / "_build"
 
 
 @pytest.fixture(scope="session")
@@ -236,10 +275,10 @@ def browser(only_browser: Browser) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(request: pytest.FixtureRequest, browser: Browser, site: Path) -> Browser:
-    """The chapter whose interactive figure the module tests, with the figure in view."""
-    chapter = Path(request.module.__file__).stem.removeprefix("test_explorable_")
-    browser.open(f"{site.as_uri()}/book/{chapter}.html")
+def page(request: pytest.FixtureRequest, browser: Browser, figures: Path) -> Browser:
+    """The interactive figure that the module tests, in view; a module may name its chapter as CHAPTER."""
+    name = Path(request.module.__file__).stem.removeprefix("test_explorable_")
+    browser.open(f"{figures.as_uri()}/{getattr(request.module, 'CHAPTER', name)}.html")
     browser.run(
         "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
     )

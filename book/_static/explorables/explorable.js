@@ -7,7 +7,8 @@
 window.explorables = (function () {
   "use strict";
 
-  const explorables = { define, random };
+  const kits = {};
+  const explorables = { define, random, normal, show };
 
   // A small fast generator with a long period (sfc32), so that a seed gives the same run everywhere.
   function random(seed) {
@@ -25,9 +26,22 @@ window.explorables = (function () {
     return next;
   }
 
+  // Standard normal numbers, two uniform ones each (Box and Muller 1958).
+  function normal(random) {
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    return radius * Math.cos(2 * Math.PI * random());
+  }
+
   function define(name, build) {
     const section = document.getElementById("explorable-" + name);
-    if (section) build(new Kit(name, section));
+    if (section) build(kits[name] = new Kit(name, section));
+  }
+
+  // Sets a figure up as a link with this state would, and brings it into view.
+  function show(name, state) {
+    kits[name].load(state);
+    kits[name].section.scrollIntoView({ block: "nearest" });
+    kits[name].stage.focus({ preventScroll: true });
   }
 
   function element(tag, attributes, ...children) {
@@ -55,6 +69,7 @@ window.explorables = (function () {
       this.views = element("div", { class: "explorable-views" });
       this.buttons = element("div", { class: "explorable-buttons" });
       this.controls = element("div", { class: "explorable-controls" });
+      this.panel = this.controls;
       this.readout = element("p", { class: "explorable-readout" });
       this.announcer = element("p", { class: "explorable-announcer", "aria-live": "polite" });
       const help = element("p", { class: "explorable-help", id: section.id + "-help" });
@@ -70,36 +85,66 @@ window.explorables = (function () {
       const row = element("div", { class: "explorable-control" },
         element("label", { for: id }, label + " "), shown, input);
       if (mark) row.append(markBelow(mark, min, max, () => { input.value = mark.at; changed(); }));
-      const changed = () => {
+      const say = () => {
         shown.textContent = format(Number(input.value));
         input.setAttribute("aria-valuetext", shown.textContent);
+      };
+      const changed = () => {
+        say();
         onInput(Number(input.value));
         this.remember();
         this.draw();
       };
       input.addEventListener("input", changed);
-      this.controls.append(row);
+      this.panel.append(row);
       input.value = clamp(this.linked[key], min, max, value);
-      shown.textContent = format(Number(input.value));
-      input.setAttribute("aria-valuetext", shown.textContent);
-      this.keys[key] = () => input.value;
+      say();
+      this.state(key, () => input.value, (text) => { input.value = clamp(text, min, max, value); changed(); });
       return input;
     }
 
-    choice({ key, label, options, onInput }) {
+    choice({ key, label, options, preset, onInput }) {
       const id = `${this.section.id}-${key}`;
       const select = element("select", { id });
       for (const [value, text] of options) select.append(element("option", { value }, text));
-      if (options.some(([value]) => value === this.linked[key])) select.value = this.linked[key];
-      select.addEventListener("change", () => { onInput(select.value); this.remember(); this.draw(); });
-      this.controls.append(element("div", { class: "explorable-control" }, element("label", { for: id }, label), select));
-      this.keys[key] = () => select.value;
+      const known = (text) => options.some(([value]) => value === text);
+      if (known(this.linked[key])) select.value = this.linked[key];
+      else if (preset !== undefined) select.value = preset;
+      const changed = () => { onInput(select.value); this.remember(); this.draw(); };
+      select.addEventListener("change", changed);
+      this.panel.append(element("div", { class: "explorable-control" }, element("label", { for: id }, label), select));
+      this.state(key, () => select.value, (text) => { if (known(text)) { select.value = text; changed(); } });
       return select;
     }
 
+    // Controls made from here on belong to a group with this name; without a name they stand by themselves again.
+    group(label) {
+      this.panel = this.controls;
+      if (!label) return null;
+      this.panel = element("fieldset", { class: "explorable-group" }, element("legend", {}, label));
+      this.controls.append(this.panel);
+      return this.panel;
+    }
+
+    // A part of the figure's state that a link holds: how it is read, and how a text from a link is taken.
+    state(key, read, write) {
+      this.keys[key] = { read, write };
+    }
+
+    // The state of a link: each control is set in turn, then the figure begins anew.
+    load(query) {
+      const wanted = new URLSearchParams(query);
+      for (const [key, { write }] of Object.entries(this.keys)) if (wanted.has(key)) write(wanted.get(key));
+      this.pause();
+      this.restart();
+      this.remember();
+    }
+
     // A canvas that keeps its aspect ratio and the screen's resolution; draw(context, width, height, colours).
-    canvas({ label, aspect, draw }) {
+    // A wide one takes the whole row.
+    canvas({ label, aspect, wide, draw }) {
       const canvas = element("canvas", { role: "img", "aria-label": label });
+      if (wide) canvas.className = "explorable-wide";
       canvas.style.aspectRatio = String(aspect);
       this.views.append(canvas);
       this.canvases.push({ canvas, aspect, draw });
@@ -109,6 +154,7 @@ window.explorables = (function () {
     // restart(seed) begins anew, step() advances by one unit, readout() says in words what is seen.
     start({ restart, step, readout, unit }) {
       this.simulation = { restart, step, readout };
+      this.panel = this.controls;
       this.playButton = this.button("Play", () => this.toggle());
       this.stepButton = this.button("Step", () => this.single());
       this.button("Restart", () => this.restart());
@@ -122,7 +168,7 @@ window.explorables = (function () {
       seed.value = clamp(this.linked.seed, 0, 4294967295, 1);
       seed.addEventListener("change", () => { this.remember(); this.restart(); });
       this.seed = () => Number(seed.value) >>> 0;
-      this.keys.seed = () => seed.value;
+      this.state("seed", () => seed.value, (text) => { seed.value = clamp(text, 0, 4294967295, 1); });
       this.controls.append(element("div", { class: "explorable-control" }, element("label", { for: id }, "Seed"), seed));
 
       this.stage.addEventListener("keydown", (event) => this.key(event));
@@ -234,7 +280,7 @@ window.explorables = (function () {
     // The address bar holds the state, so that a link leads back to it.
     remember() {
       if (!this.simulation) return;
-      const state = new URLSearchParams(Object.entries(this.keys).map(([key, value]) => [key, value()]));
+      const state = new URLSearchParams(Object.entries(this.keys).map(([key, { read }]) => [key, read()]));
       try {
         history.replaceState(null, "", `#explorable-${this.name}?${state}`);
       } catch (error) {
