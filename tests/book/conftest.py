@@ -59,7 +59,6 @@ html_static_path = [{static!r}]
 html_css_files = ["course.css"]
 html_copy_source = False
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.not_included", "myst.header"]
 """
 EXPLORABLE = re.compile(r"^(?P<marks>:{3,})\{explorable\}.*?^(?P=marks)$", re.MULTILINE | re.DOTALL)
 PIXEL = "<svg xmlns='http://www.w3.org/2000/svg' width='300' height='200'><rect width='300' height='200'/></svg>"
@@ -79,7 +78,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blocks = [block[0] for block in EXPLORABLE.finditer(chapter.read_text(encoding="utf-8"))]
         if blocks:
             text = re.sub(r"\{glue:figure\} \w+", "{figure} blank.svg", "\n\n".join(blocks))
-            (source / chapter.name).write_text(f"# {chapter.stem}\n\n{text}\n", encoding="utf-8")
+            (source / chapter.name).write_text(f"---\norphan: true\n---\n# {chapter.stem}\n\n{text}\n", "utf-8")
     (source / "index.md").write_text("# Figures\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", str(source), str(source / "_build")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -144,6 +143,7 @@ class Browser:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.scripts = scripts
+        self.figure = ".explorable"  # the one that is clicked and read
         self.driver = webdriver.Chrome(options, Service(driver))
         self.driver.set_script_timeout(60)
         metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -187,8 +187,9 @@ class Browser:
     def click(self, label: str) -> None:
         """Press a button of the page's interactive figure."""
         self.run(
-            "const buttons = [...document.querySelectorAll('.explorable-buttons button')];"
-            "buttons.find((button) => button.textContent === arguments[0]).click()",
+            "const buttons = [...document.querySelectorAll(arguments[0] + ' .explorable-buttons button')];"
+            "buttons.find((button) => button.textContent === arguments[1]).click()",
+            self.figure,
             label,
         )
 
@@ -204,9 +205,43 @@ class Browser:
         time.sleep(0.4)
         assert count(self) == paused
 
+    def task(self, title: str) -> dict[str, Any]:
+        """What the page says about a task: its `answer`, a number where it is one, and its `tolerance`."""
+        found = self.run(
+            "const tasks = [...document.querySelectorAll('.explorable-task')];"
+            "const task = tasks.find((t) => t.querySelector('.explorable-task-title').textContent === arguments[0]);"
+            "return {...task.dataset}",
+            title,
+        )
+        try:
+            found["answer"] = float(found["answer"])
+        except ValueError:
+            pass
+        return {**found, "tolerance": float(found["tolerance"])}
+
+    def try_task(self, title: str) -> None:
+        """Press *Try it in the figure* of a task."""
+        self.run(
+            "const tasks = [...document.querySelectorAll('.explorable-task')];"
+            "const task = tasks.find((t) => t.querySelector('.explorable-task-title').textContent === arguments[0]);"
+            "[...task.querySelectorAll('button')].find((b) => b.textContent.startsWith('Try')).click()",
+            title,
+        )
+
+    def step(self, n: int) -> None:
+        """Press *Step* n times."""
+        self.run(
+            "const all = [...document.querySelectorAll(arguments[0] + ' .explorable-buttons button')];"
+            "const step = all.find((button) => button.textContent === 'Step');"
+            "for (let i = 0; i < arguments[1]; i++) step.click()",
+            self.figure,
+            n,
+        )
+
     def readout(self) -> str:
         """What the page's interactive figure says in words."""
-        return str(self.run("return document.querySelector('.explorable-readout').textContent"))
+        script = "return document.querySelector(arguments[0] + ' .explorable-readout').textContent"
+        return str(self.run(script, self.figure))
 
 
 class Sfc32:
@@ -271,6 +306,7 @@ def only_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def browser(only_browser: Browser) -> Iterator[Browser]:
     """A Chromium that most tests share."""
     yield only_browser
+    only_browser.figure = ".explorable"
     only_browser.driver.get("about:blank")  # a figure left in view would keep a processor busy
 
 
@@ -279,8 +315,11 @@ def page(request: pytest.FixtureRequest, browser: Browser, figures: Path) -> Bro
     """The interactive figure that the module tests, in view; a module may name its chapter as CHAPTER."""
     name = Path(request.module.__file__).stem.removeprefix("test_explorable_")
     browser.open(f"{figures.as_uri()}/{getattr(request.module, 'CHAPTER', name)}.html")
+    browser.figure = f"#explorable-{name}"
     browser.run(
-        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
+        "document.querySelector(arguments[0] + ' .explorable-stage')"
+        ".scrollIntoView({block: 'center', behavior: 'instant'})",
+        browser.figure,
     )
     return browser
 

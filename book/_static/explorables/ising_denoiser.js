@@ -50,7 +50,7 @@
       key: "J", label: "Coupling J", min: 0, max: 1.5, step: 0.05, value: 0.5, format: (v) => v.toFixed(2), onInput: model,
     });
     const epsilon = kit.slider({
-      key: "eps", label: "Noise ε that the model believes in", min: 0.01, max: 0.45, step: 0.01, value: 0.1,
+      key: "eps", label: "Noise ε that the model believes in", min: 0.01, max: 0.45, step: 0.01, value: 0.2,
       format: (v) => v.toFixed(2), onInput: model,
     });
     for (const [key, read, take] of [["y", () => painted, (v) => { painted = v; }], ["f", () => fixed, (v) => { fixed = v; }]]) {
@@ -223,31 +223,35 @@
       label: "Magnifier: the chosen pixel, its neighbours and what was seen there, and how they add up to its probability",
       aspect: 2.1,
       draw(context, width, height, colour) {
-        const cell = Math.min(height / 3.6, width / 8), middle = [1.7 * cell, height / 2];
-        const columns = posterior.columns, J = posterior.coupling, h = posterior.strength, a = posterior.pull(y, cursor);
-        const square = (x, top, spin, side) => {
+        const cell = Math.min(height / 3.6, width / 11), middle = [1.7 * cell, height / 2];
+        const square = (across, along, spin) => {
           context.fillStyle = colour(spin > 0 ? "up" : "down");
-          context.fillRect(x - side / 2, top - side / 2, side, side);
+          context.fillRect(middle[0] + (1.12 * across - 0.5) * cell, middle[1] + (1.12 * along - 0.5) * cell, cell, cell);
         };
         for (const j of posterior.neighbours(cursor)) {
-          const across = j === cursor - 1 ? -1 : j === cursor + 1 ? 1 : 0, along = across ? 0 : Math.sign(j - cursor) * (columns > 0);
-          square(middle[0] + across * 1.15 * cell, middle[1] + along * 1.15 * cell, y[j], cell);
+          const across = Math.abs(j - cursor) === 1 ? j - cursor : 0;
+          square(across, across ? 0 : Math.sign(j - cursor), y[j]);
         }
-        square(...middle, y[cursor], cell);
+        square(0, 0, y[cursor]);
         context.strokeStyle = colour("ink");
         context.lineWidth = 2.5;
         context.strokeRect(middle[0] - cell / 2, middle[1] - cell / 2, cell, cell);
-        const around = posterior.neighbours(cursor).map((j) => y[j]), x = 3.6 * cell, line = height / 7;
-        const lines = [
-          `seen ${seen[cursor] > 0 ? "ink" : "paper"}: ${draw.signed(h * seen[cursor], 2)}`,
-          `neighbours: J × (${around.map((s) => draw.signed(s, 0)).join(" ")}) = ${draw.signed(J * around.reduce((s, v) => s + v, 0), 2)}`,
-          `together a = ${draw.signed(a, 2)}`,
-          `p(ink | the rest) = σ(2a) = ${denoiser.sigmoid(2 * a).toFixed(3)}`,
-          `p(ink | picture seen) = ${exact().ink[cursor].toFixed(3)}, exact`,
-        ];
-        lines.forEach((words, k) => draw.text(context, colour, words, x, (k + 1.5) * line));
+        magnified().forEach((words, k) => draw.text(context, colour, words, 3.6 * cell, (k + 1) * height / 6));
       },
     });
+
+    // The chosen pixel in words.
+    function magnified() {
+      const { coupling: J, strength } = posterior, pull = posterior.pull(y, cursor);
+      const around = posterior.neighbours(cursor).reduce((sum, j) => sum + y[j], 0);
+      return [
+        `seen ${seen[cursor] > 0 ? "ink" : "paper"}: ${draw.signed(strength * seen[cursor], 2)}`,
+        `neighbours' sum ${draw.signed(around, 0)}, times J: ${draw.signed(J * around, 2)}`,
+        `together a = ${draw.signed(pull, 2)}`,
+        `p(ink | rest) = σ(2a) = ${denoiser.sigmoid(2 * pull).toFixed(3)}`,
+        `exact p(ink) = ${exact().ink[cursor].toFixed(3)}`,
+      ];
+    }
 
     kit.canvas({
       label: "For nine pixels the six most probable pictures with their exact probabilities and sampled shares; for more, the answers of ICM, the minimum cut and the vote of marginals",
@@ -314,6 +318,7 @@
         + ` the least possible is ${draw.signed(posterior.energy(cut), 2)}.`
         + ` Wrong pixels: ICM ${wrong(icm)}, minimum cut ${wrong(cut)}, vote of the exact marginals ${wrong(vote)}.`
         + ` Exact probability of the truth ${chance(right)}, of the minimum cut ${chance(cut)}.`
+        + ` The magnified pixel: ${magnified().join("; ")}.`
         + (counted ? ` Sampled and exact p(ink) differ by at most ${Math.max(...exact().ink.map((p, i) => Math.abs(p - sums[i] / counted))).toFixed(3)} after ${counted} sweeps.` : "");
     }
 
