@@ -152,6 +152,7 @@ def read(path: Path) -> Page:
             text = plain(inside.removeprefix(":alt:"))
             page.passages.append(Passage(name, text))
             page.figures[name] = text
+            everything.append(text)
         for paragraph in re.split(r"\n\s*\n", SHOWN_BELOW.sub("", cell.source)):
             if COMPUTED.search(paragraph) and not paragraph.lstrip().startswith("|"):
                 page.passages.append(Passage("prose", plain(paragraph)))

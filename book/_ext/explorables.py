@@ -35,10 +35,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 HELPERS = ("explorable", "drawing", "tasks")
-PARTS = {  # figures in several files
-    "ising_denoiser": ("ising_denoiser_model",),
-    "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
-}
+PARTS = {"ising_denoiser": ("ising_denoiser_model",)}  # figures in several files
 SPLIT = "---"  # between the question of a task and its explanation
 
 
@@ -90,7 +87,9 @@ class Task(SphinxDirective):
         title, options = self.arguments[0], self.options
         lines = list(self.content)
         if "answer" not in options or SPLIT not in lines:
-            raise self.error(f"task {title!r} needs an :answer:, and {SPLIT} between question and explanation")
+            raise self.error(
+                f"task {title!r} needs an :answer:, and {SPLIT} between question and explanation"
+            )
         choices = [choice.strip() for choice in options["choices"].split("|")] if "choices" in options else []
         if choices and options["answer"] not in choices:
             raise self.error(f"task {title!r}: the answer {options['answer']!r} is none of {choices}")

@@ -1,5 +1,6 @@
 """The built site, a browser that looks at it, and what the tests of its interactive figures share."""
 
+import contextlib
 import functools
 import http.server
 import json
@@ -61,7 +62,9 @@ html_copy_source = False
 exclude_patterns = ["_build"]
 """
 EXPLORABLE = re.compile(r"^(?P<marks>:{3,})\{explorable\}.*?^(?P=marks)$", re.MULTILINE | re.DOTALL)
-PIXEL = "<svg xmlns='http://www.w3.org/2000/svg' width='300' height='200'><rect width='300' height='200'/></svg>"
+PIXEL = (
+    "<svg xmlns='http://www.w3.org/2000/svg' width='300' height='200'><rect width='300' height='200'/></svg>"
+)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +81,9 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blocks = [block[0] for block in EXPLORABLE.finditer(chapter.read_text(encoding="utf-8"))]
         if blocks:
             text = re.sub(r"\{glue:figure\} \w+", "{figure} blank.svg", "\n\n".join(blocks))
-            (source / chapter.name).write_text(f"---\norphan: true\n---\n# {chapter.stem}\n\n{text}\n", "utf-8")
+            (source / chapter.name).write_text(
+                f"---\norphan: true\n---\n# {chapter.stem}\n\n{text}\n", "utf-8"
+            )
     (source / "index.md").write_text("# Figures\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", str(source), str(source / "_build")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -125,6 +130,10 @@ def browser_binaries() -> tuple[str, str]:
 class Browser:
     """A Chromium of its own, with the few things the tests ask of it."""
 
+    TASK = """
+        const named = (t) => t.querySelector(".explorable-task-title").textContent === arguments[0];
+        const task = [...document.querySelectorAll(".explorable-task")].find(named);
+    """
     SETTLED = """
         const done = arguments[arguments.length - 1];
         const settled = () => window.MathJax && MathJax.startup && MathJax.startup.promise
@@ -208,23 +217,18 @@ class Browser:
     def task(self, title: str) -> dict[str, Any]:
         """What the page says about a task: its `answer`, a number where it is one, and its `tolerance`."""
         found = self.run(
-            "const tasks = [...document.querySelectorAll('.explorable-task')];"
-            "const task = tasks.find((t) => t.querySelector('.explorable-task-title').textContent === arguments[0]);"
-            "return {...task.dataset}",
+            self.TASK + "return {...task.dataset}",
             title,
         )
-        try:
+        with contextlib.suppress(ValueError):
             found["answer"] = float(found["answer"])
-        except ValueError:
-            pass
         return {**found, "tolerance": float(found["tolerance"])}
 
     def try_task(self, title: str) -> None:
         """Press *Try it in the figure* of a task."""
         self.run(
-            "const tasks = [...document.querySelectorAll('.explorable-task')];"
-            "const task = tasks.find((t) => t.querySelector('.explorable-task-title').textContent === arguments[0]);"
-            "[...task.querySelectorAll('button')].find((b) => b.textContent.startsWith('Try')).click()",
+            self.TASK
+            + "[...task.querySelectorAll('button')].find((b) => b.textContent.startsWith('Try')).click()",
             title,
         )
 

@@ -1,5 +1,6 @@
 """The interactive Boltzmann machine: its numbers are ebmkit's, and painting obeys pointer, keyboard and link."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SIDE = 8
 STATE = "return explorables.boltzmann_machines.current"
 UNKNOWN = "_"
+
+
+@pytest.fixture
+def page(browser: Any, site: Path) -> Any:
+    """The chapter itself, whose code trains the machine."""
+    browser.open(f"{site.as_uri()}/book/boltzmann_machines.html")
+    browser.run(
+        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    return browser
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ def test_the_critical_temperature_is_marked_and_can_be_chosen(page: Any) -> None
 def test_it_rests_while_it_is_off_screen(page: Any) -> None:
     page.click("Play")
     time.sleep(0.3)
-    page.run("scrollTo({top: 0, behavior: 'instant'})")
+    page.run("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
     time.sleep(0.5)
     resting = page.run(SPINS)
     time.sleep(0.7)
@@ -195,10 +195,10 @@ def test_it_rests_while_it_is_off_screen(page: Any) -> None:
 
 
 def test_with_reduced_motion_nothing_starts_alone_and_the_picture_changes_slowly(
-    new_browser: Callable[..., Any], site: Path
+    new_browser: Callable[..., Any], figures: Path
 ) -> None:
     browser = new_browser(calm=True)
-    browser.open(f"{site.as_uri()}/book/ising.html")
+    browser.open(f"{figures.as_uri()}/ising.html")
     browser.run(
         "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
     )
@@ -222,3 +222,44 @@ def test_the_canvas_follows_the_theme(page: Any) -> None:
     page.run("document.documentElement.dataset.theme = 'dark'")
     time.sleep(0.3)
     assert page.run(curve) != light
+
+
+def test_the_lattice_settles_at_yangs_value_as_its_task_says(page: Any) -> None:
+    task = page.task("Below the critical temperature")
+    assert task["answer"] == pytest.approx(ising.yang_magnetization(1 / 1.8).item(), abs=0.0005)
+    assert ising.yang_magnetization(1 / 2.2).item() == pytest.approx(0.785, abs=0.0005)
+    page.try_task("Below the critical temperature")
+    page.step(150)
+    mean = float(page.readout().split("Means over 100 sweeps: |m| ")[1].split(",")[0])
+    assert mean == pytest.approx(task["answer"], abs=task["tolerance"])
+
+
+def test_from_noise_two_domains_form_and_last(page: Any) -> None:
+    assert page.task("A start from noise")["answer"].startswith("below 0.3")
+    assert ising.yang_magnetization(1 / 1.2).item() > 0.99
+    run = (
+        "const l = new explorables.ising.Lattice(64, 1.2, 0, arguments[0], 'random'), seen = [];"
+        "for (let i = 0; i < 2000; i++) { l.sweep(); seen.push(Math.abs(l.meanSpin())); } return seen"
+    )
+    stuck, lucky = (page.run(run, seed) for seed in (3, 2))
+    assert max(stuck[400:]) < 0.3
+    assert min(lucky[700:]) > 0.98
+    page.try_task("A start from noise")
+    page.step(5)
+    assert abs(page.run("return explorables.ising.current.meanSpin()")) == pytest.approx(stuck[4], abs=1e-12)
+
+
+def test_against_a_weak_field_the_spins_stay_up_though_down_is_far_more_probable(page: Any) -> None:
+    assert page.task("A field against the spins")["answer"].startswith("they stay up")
+    model = ising.Ising((64, 64), coupling=1 / 1.5, field=-0.1 / 1.5, periodic=True)
+    up = torch.ones(64, 64, dtype=torch.float64)
+    assert model.log_ratio(-up, up).item() == pytest.approx(546, abs=0.5)
+    assert 1.5 * model.log_ratio(-up, up).item() == pytest.approx(819, abs=0.5)
+    run = (
+        "const l = new explorables.ising.Lattice(64, 1.5, arguments[0], 1, 'up'), seen = [];"
+        "for (let i = 0; i < 300; i++) { l.sweep(); seen.push(l.meanSpin()); } return seen"
+    )
+    assert min(page.run(run, -0.1)[:200]) > 0.9
+    strong = page.run(run, -0.3)
+    assert strong[20] > 0.9
+    assert strong[-1] < -0.9

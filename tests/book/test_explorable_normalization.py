@@ -138,11 +138,11 @@ def test_a_point_can_be_dragged_and_the_volume_follows(page: Any) -> None:
 
 
 def test_a_finger_lifts_a_point_and_scrolls_the_page_where_no_point_is(
-    new_browser: Callable[..., Any], site: Path
+    new_browser: Callable[..., Any], figures: Path
 ) -> None:
     phone = new_browser(width=390)
     phone.command("Emulation.setTouchEmulationEnabled", enabled=True)
-    phone.open(f"{site.as_uri()}/book/normalization.html")
+    phone.open(f"{figures.as_uri()}/normalization.html")
     phone.run("document.querySelector('.explorable-views').scrollIntoView({behavior: 'instant'})")
     phone.run("scrollBy(0, -200)")
 

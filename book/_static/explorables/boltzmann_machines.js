@@ -107,8 +107,9 @@
       onInput: () => {},
     });
     const begin = (name) => name === "nothing" ? nothing : leftHalf(examples[Number(name)].bits);
-    known = new RegExp(`^[01${UNKNOWN}]{${PIXELS}}$`).test(kit.linked.v) ? kit.linked.v : begin(start.value);
-    kit.keys.v = () => known;
+    const painted = new RegExp(`^[01${UNKNOWN}]{${PIXELS}}$`);
+    known = painted.test(kit.linked.v) ? kit.linked.v : begin(start.value);
+    kit.state("v", () => known, (text) => { if (painted.test(text)) known = text; });
 
     function restart(seed) {
       random = window.explorables.random(seed);

@@ -86,7 +86,7 @@
   window.explorables.define("normalization", (kit) => {
     let throws;
     let heights = linkedHeights(kit.linked.f) || START.slice();
-    kit.keys.f = () => heights.map((h) => h.toFixed(1)).join("_");
+    kit.state("f", () => heights.map((h) => h.toFixed(1)).join("_"), (text) => { heights = linkedHeights(text) || START.slice(); });
 
     const map = kit.choice({
       key: "map", label: "Map from f to g", onInput: again,

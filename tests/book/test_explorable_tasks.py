@@ -1,0 +1,174 @@
+"""The tasks below the interactive figures: predict, try, compare; by keyboard, aloud, and without scripts."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import axe_core_python
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+AUDIT = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}})
+   .then((found) => done(found.violations.map((v) => [v.id, v.nodes.map((n) => n.html.slice(0, 160))])));
+"""
+CHAPTERS = ["ising"]
+TASKS = """
+return [...document.querySelectorAll(".explorable-task")].map((t) => ({
+  ...t.dataset, title: t.querySelector(".explorable-task-title").textContent,
+  choices: [...t.querySelectorAll("input[type=radio]")].map((i) => i.value),
+  folded: !t.querySelector("details").open, explanation: t.querySelector("details").textContent,
+  figure: t.closest(".explorable-tasks").id.replace("tasks-", ""),
+}));
+"""
+ANSWER = """
+const [index, text] = arguments, task = document.querySelectorAll(".explorable-task")[index];
+const radio = [...task.querySelectorAll("input[type=radio]")].find((i) => i.value === text);
+if (radio) radio.checked = true; else task.querySelector("input[type=text]").value = text;
+task.querySelector("button").click();
+return [task.querySelector("[role=status]").textContent, task.querySelector("details").open];
+"""
+
+
+@pytest.fixture
+def bare(browser: Any, figures: Path) -> Callable[[str], Any]:
+    """Opens a chapter's figures and tasks."""
+
+    def open_chapter(chapter: str) -> Any:
+        browser.open(f"{figures.as_uri()}/{chapter}.html")
+        return browser
+
+    return open_chapter
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_figure_has_two_or_three_tasks_whose_right_answers_are_taken(bare: Any, chapter: str) -> None:
+    page = bare(chapter)
+    tasks = page.run(TASKS)
+    figures = page.run(
+        "return [...document.querySelectorAll('.explorable')].map((f) => f.dataset.explorable)"
+    )
+    for figure in figures:
+        assert 2 <= sum(task["figure"] == figure for task in tasks) <= 3, figure
+    for index, task in enumerate(tasks):
+        assert task["folded"]
+        assert len(task["explanation"].split()) > 15
+        wrong = next((c for c in task["choices"] if c != task["answer"]), "1e9")
+        said, opened = page.run(ANSWER, index, wrong)
+        assert said.startswith("Not what happens")
+        assert not opened
+        said, opened = page.run(ANSWER, index, task["answer"])
+        assert said.startswith("Right")
+        assert opened
+    assert page.errors() == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_trying_a_task_sets_the_figure_up_as_its_link_would(bare: Any, chapter: str) -> None:
+    page = bare(chapter)
+    for index, task in enumerate(page.run(TASKS)):
+        page.run(
+            "const t = document.querySelectorAll('.explorable-task')[arguments[0]];"
+            "[...t.querySelectorAll('button')].find((b) => b.textContent.startsWith('Try')).click()",
+            index,
+        )
+        linked = page.run("return location.hash").split("?")[1].split("&")
+        for part in task["try"].split("&"):
+            key, value = part.split("=")
+            shown = next(p.split("=")[1] for p in linked if p.startswith(f"{key}="))
+            assert shown == value or float(shown) == float(value), (task["title"], key, shown, value)
+        stage = page.run("return document.activeElement.closest('.explorable').dataset.explorable")
+        assert stage == task["figure"]
+    assert page.errors() == []
+
+
+def test_nothing_is_judged_before_there_is_a_prediction(bare: Any) -> None:
+    page = bare("ising")
+    said, opened = page.run(ANSWER.replace("if (radio) radio.checked = true; else", "if (!radio)"), 0, "")
+    assert said.startswith("Predict first")
+    assert not opened
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [("0.957", True), ("0,95", True), (" .96 ", True), ("0.9", False), ("-0.957", False), ("1,000", False)],
+)
+def test_a_number_counts_within_its_tolerance_however_it_is_written(
+    bare: Any, given: str, right: bool
+) -> None:
+    page = bare("ising")
+    assert page.run("return explorables.tasks.isRight(arguments[0], '0.957', 0.02)", given) is right
+    assert page.run("return explorables.tasks.isRight('−0,5', '-0.5', 0)") is True
+
+
+def test_the_keyboard_chooses_checks_and_opens(bare: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page = bare("ising")
+    page.run("document.querySelector('.explorable-task input[type=text]').focus()")
+    page.press("0", ".", "9", "6", Keys.ENTER)
+    state = (
+        "const t = document.querySelectorAll('.explorable-task')[arguments[0]];"
+        "return [t.querySelector('[role=status]').textContent, t.querySelector('details').open]"
+    )
+    said, opened = page.run(state, 0)
+    assert said.startswith("Right")
+    assert opened
+    page.run("document.querySelectorAll('.explorable-task')[1].querySelector('input').focus()")
+    page.press(" ", Keys.ARROW_DOWN, Keys.TAB, Keys.ENTER)
+    assert page.run(state, 1)[0].startswith("Right")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_figures_and_tasks_violate_no_wcag_aa_rule_once_they_are_answered(bare: Any, dark: bool) -> None:
+    page = bare("ising")
+    if dark:
+        page.run(
+            "document.documentElement.dataset.theme = 'dark';"
+            "document.body.style.cssText = 'background: #14181e; color: #e7ecf2'"
+        )
+    for index, task in enumerate(page.run(TASKS)):
+        page.run(ANSWER, index, task["answer"])
+    page.driver.execute_script(AXE)
+    found = [
+        violation
+        for violation in page.driver.execute_async_script(AUDIT)
+        if "sphinx" not in str(violation) and ("explorable" in str(violation) or "task" in str(violation))
+    ]
+    assert found == []
+
+
+def test_without_scripts_the_questions_choices_and_folded_answers_are_there(figures: Path) -> None:
+    html = (figures / "ising.html").read_text(encoding="utf-8")
+    tasks = [part.split("</details>")[0] for part in html.split('class="explorable-task"')[1:]]
+    assert len(tasks) >= 5
+    for task in tasks:
+        assert re.search(r'<details class="explorable-task-answer"><summary>Answer</summary>\s*<p>', task)
+        assert "explorable-task-question" in task
+        assert "<input" not in task
+        assert "<button" not in task
+
+
+def test_a_task_without_a_right_answer_stops_the_build(tmp_path: Path) -> None:
+    extensions = Path(__file__).parents[2] / "book" / "_ext"
+    (tmp_path / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(extensions)!r})\n"
+        "extensions = ['myst_parser', 'explorables']\nmyst_enable_extensions = ['colon_fence']\n"
+    )
+    wrong = {
+        ":answer: 0.5\n\nWhy?": "between question and explanation",
+        ":choices: a | b\n:answer: c\n\nWhy?\n---\nBecause.": "'c' is none of ['a', 'b']",
+        ":answer: plenty\n\nWhy?\n---\nBecause.": "'plenty' is no number",
+    }
+    tasks = [f":::{{task}} One\n{body}\n:::\n" for body in wrong]
+    (tmp_path / "index.md").write_text("\n\n".join(["# Page", *tasks]))
+    command = [sys.executable, "-m", "sphinx", "-q", str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    for complaint in wrong.values():
+        assert complaint in done.stderr
