@@ -9,7 +9,7 @@
   const NEEDED = "Predict first: choose an answer or write a number, then check it.";
 
   // A number as people write it: 0,5 and −2 and 1e-3 count; null where it is none.
-  function numberIn(text) {
+  function asNumber(text) {
     const plain = text.trim().replace("−", "-").replace(/^([^.]*),([^.]*)$/, "$1.$2").replace(/\s*%$/, "");
     return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : null;
   }
@@ -17,7 +17,7 @@
   function isRight(given, answer, tolerance) {
     const number = Number(answer);
     if (Number.isNaN(number)) return given === answer;
-    const value = numberIn(given);
+    const value = asNumber(given);
     return value !== null && Math.abs(value - number) <= tolerance + 1e-12;
   }
 
@@ -45,7 +45,7 @@
     const row = document.createElement("p");
     row.append(label, input);
     task.querySelector(".explorable-task-question").append(row);
-    return () => numberIn(input.value) === null ? null : input.value;
+    return () => asNumber(input.value) === null ? null : input.value;
   }
 
   function upgrade(task, index, figure) {
