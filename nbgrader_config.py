@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from autograder.authoring.percent import STUB, TEXT_STUB
 from autograder.course import Course
-from autograder.percent import STUB, TEXT_STUB
 
 c = get_config()  # noqa: F821
 course = Course(Path(__file__).resolve().parent)
@@ -21,9 +21,9 @@ c.JudgeNotebook.isolation_floor = "none"
 
 # The submission runs in the sandbox, its answers are checked outside it, and no kernel starts.
 c.Autograde.autograde_preprocessors = [
-    "autograder.preprocessor.JudgeNotebook",
-    "autograder.preprocessor.SaveVerdict",
+    "autograder.ways.nbgrader.JudgeNotebook",
+    "autograder.ways.nbgrader.SaveVerdict",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "autograder.preprocessor.WriteFeedback",
+    "autograder.ways.nbgrader.WriteFeedback",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]

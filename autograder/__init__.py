@@ -7,7 +7,7 @@ print(report.score, report.max_score)
 
 from pathlib import Path
 
-from autograder.report import CheckResult, ExerciseResult, Report
+from autograder.judging.report import CheckResult, ExerciseResult, Report
 
 __all__ = ["CheckResult", "ExerciseResult", "Report", "grade"]
 
@@ -16,16 +16,16 @@ def grade(notebook: str | Path, assignment: str, isolation: str = "auto") -> Rep
     """Grade one notebook file against the hidden checks of `assignment`, those in `EBM_CHECKS` first.
 
     The verdict depends on the notebook's bytes and the course's key (`course/grading.key`, made when missing).
-    Raises `autograder.sandbox.NoIsolation` where student code cannot be isolated and `isolation` is "auto", or is
-    isolated less than the course demands, and `FileNotFoundError` or `ValueError` for a missing file or an unknown
-    assignment.
+    Raises `autograder.sandbox.sandbox.NoIsolation` where student code cannot be isolated and `isolation` is "auto",
+    or is isolated less than the course demands, and `FileNotFoundError` or `ValueError` for a missing file or an
+    unknown assignment.
     """
+    from autograder.classroom.floor import NO_FLOOR, floor_of, require
     from autograder.course import Course
-    from autograder.floor import NO_FLOOR, floor_of, require
-    from autograder.judge import judge
-    from autograder.sandbox import Sandbox
-    from autograder.store import assignment_named
-    from autograder.submission import read_bytes
+    from autograder.exercises.catalogue import assignment_named
+    from autograder.judging.judge import judge
+    from autograder.judging.submission import read_bytes
+    from autograder.sandbox.sandbox import Sandbox
 
     course = Course.here()
     floor = floor_of(course) if (course.root / "nbgrader_config.py").exists() else NO_FLOOR

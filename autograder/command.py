@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from autograder.batch import Row
+    from autograder.classroom.batch import Row
     from autograder.course import Course
 
 UNGRADED_CODE = 3
@@ -99,13 +99,13 @@ def _way_out(error: Exception) -> str:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    from autograder.batch import LaneFailure, NothingToGrade
-    from autograder.cluster import ClusterFailure
-    from autograder.gradebook import GradebookError
-    from autograder.notebook_outputs import NotReleased
-    from autograder.release import ReleaseError
-    from autograder.sandbox import NoIsolation
-    from autograder.store import Busy
+    from autograder.authoring.release import ReleaseError
+    from autograder.classroom.batch import LaneFailure, NothingToGrade
+    from autograder.classroom.cluster import ClusterFailure
+    from autograder.classroom.gradebook import GradebookError
+    from autograder.classroom.store import Busy
+    from autograder.judging.handout import NotReleased
+    from autograder.sandbox.sandbox import NoIsolation
 
     ours = (
         Busy,
@@ -126,8 +126,8 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _course() -> "Course":
+    from autograder.classroom.gradebook import settings
     from autograder.course import Course
-    from autograder.gradebook import settings
 
     course = Course.here()
     settings(course)
@@ -141,8 +141,8 @@ def release(
     ] = None,
 ) -> None:
     """Derive the students' notebooks, without solutions, and a zip of each to hand out."""
-    from autograder.judge import available_assignments
-    from autograder.release import release as release_one
+    from autograder.authoring.release import release as release_one
+    from autograder.exercises.catalogue import available_assignments
 
     course = _course()
     for name in assignments or available_assignments():
@@ -162,9 +162,9 @@ def collect(
     from collections import Counter
     from pathlib import Path
 
-    from autograder.collect import REFUSED
-    from autograder.collect import collect as bring_in
-    from autograder.progress import printable
+    from autograder.classroom.collect import REFUSED
+    from autograder.classroom.collect import collect as bring_in
+    from autograder.classroom.progress import printable
 
     counts: Counter[str] = Counter()
     for outcome in bring_in(_course(), assignment, Path(path), force):
@@ -188,9 +188,9 @@ def grade(
     ] = None,
 ) -> int:
     """Grade the submissions of an assignment. Exits with 3 if some could not be graded."""
-    from autograder.batch import grade as grade_class
-    from autograder.gradebook import shown_address
-    from autograder.progress import reporting, table
+    from autograder.classroom.batch import grade as grade_class
+    from autograder.classroom.gradebook import shown_address
+    from autograder.classroom.progress import reporting, table
 
     if dask and jobs:
         raise typer.BadParameter("--jobs is for lanes on this machine; with --dask, the cluster decides")
@@ -209,7 +209,7 @@ def grade(
 
 
 def _list_ungraded(rows: "list[Row]") -> bool:
-    from autograder.report import UNGRADED
+    from autograder.judging.report import UNGRADED
 
     ungraded = [row for row in rows if row.status == UNGRADED]
     for row in ungraded:
@@ -222,8 +222,8 @@ def _list_ungraded(rows: "list[Row]") -> bool:
 @app.command()
 def feedback(assignment: Assignment) -> None:
     """Write the feedback pages again, with points and comments given by hand; nothing is graded."""
-    from autograder.feedback import regenerate
-    from autograder.gradebook import Book
+    from autograder.classroom.feedback_files import regenerate
+    from autograder.classroom.gradebook import Book
 
     course = _course()
     with Book(course) as book:
@@ -239,7 +239,7 @@ def feedback(assignment: Assignment) -> None:
 @app.command()
 def report(assignment: Assignment) -> None:
     """Write one page on how the class did: scores, how hard each check was, mistakes, what was not graded."""
-    from autograder.overview import write
+    from autograder.classroom.class_report import write
 
     print(f"Report: {write(_course(), assignment)}")
 
@@ -252,7 +252,7 @@ def similarity(
     ] = 0.4,
 ) -> None:
     """Write one page on which submissions are alike, or like the solution, with what they share side by side."""
-    from autograder.similarity import write
+    from autograder.classroom.similarity import write
 
     path, found = write(_course(), assignment, threshold)
     print(
@@ -273,9 +273,9 @@ def export(
     import io
     from pathlib import Path
 
-    from autograder.export import export as write_full
-    from autograder.export import export_canvas, replace
-    from autograder.judge import available_assignments
+    from autograder.exercises.catalogue import available_assignments
+    from autograder.ways.export import export as write_full
+    from autograder.ways.export import export_canvas, replace
 
     course = _course()
     names = assignments or available_assignments()
@@ -297,7 +297,7 @@ def gradescope(
     leaderboard: Annotated[bool, typer.Option("--leaderboard", help="Show points on a leaderboard.")] = False,
 ) -> None:
     """Pack an assignment as a Gradescope autograder. The zip holds the hidden checks and the course's key."""
-    from autograder.gradescope import pack
+    from autograder.ways.gradescope import pack
 
     path = pack(_course(), assignment, visibility.value, leaderboard)
     print(f"{path}\nFor instructors alone: it holds the hidden checks and the course's grading key.")
@@ -306,7 +306,7 @@ def gradescope(
 @app.command()
 def samples(assignment: Assignment) -> None:
     """Put sample submissions, made from the solution and its named mistakes, into the course's inbox."""
-    from autograder.samples import write_samples
+    from autograder.authoring.samples import write_samples
 
     course = _course()
     written = write_samples(course, assignment)
@@ -324,11 +324,11 @@ def selftest(
     from rich.console import Console
     from rich.progress import track
 
-    from autograder.hostile import ATTACKS
-    from autograder.sandbox import NoIsolation, Sandbox
-    from autograder.selftest import attacked
-    from autograder.selftest import selftest as examine
-    from autograder.store import assignment_named
+    from autograder.authoring.hostile import ATTACKS
+    from autograder.authoring.selftest import attacked
+    from autograder.authoring.selftest import selftest as examine
+    from autograder.exercises.catalogue import assignment_named
+    from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
     chosen = assignment_named(assignment)
     table = examine(chosen, range(seeds))

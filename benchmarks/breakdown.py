@@ -22,7 +22,7 @@ from typing import Any
 
 from throughput import BIN, RESULTS, ROOT, copies, run
 
-from autograder.percent import nbgrader_notebook
+from autograder.authoring.percent import nbgrader_notebook
 
 CLOCK = os.sysconf("SC_CLK_TCK")
 
@@ -83,10 +83,11 @@ def main() -> None:
 
 def measure(name: str, count: int) -> dict[str, Any]:
     """Mean milliseconds of each part."""
-    from autograder import inbox, lane, sandbox
+    from autograder.classroom import inbox, lane
+    from autograder.classroom.gradebook import Book, Graded
     from autograder.course import Course
-    from autograder.gradebook import Book, Graded
-    from autograder.notebook_outputs import Entry
+    from autograder.pages.graded_notebook import Entry
+    from autograder.sandbox import sandbox
 
     course = Course.here()
     spent: Counter[str] = Counter()

@@ -33,9 +33,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autograder.gradebook import Book
-from autograder.release import publish
-from autograder.store import Store, assignment_named
+from autograder.authoring.release import publish
+from autograder.classroom.gradebook import Book
+from autograder.classroom.store import Store
+from autograder.exercises.catalogue import assignment_named
 
 ROOT = Path(__file__).parent.parent
 CLASSROOM = ROOT / "tests" / "autograder" / "classroom"
@@ -257,7 +258,7 @@ class Drill:
 
 def lanes(command: int) -> list[int]:
     """The lanes of a command."""
-    return [pid for pid in below(command) if b"autograder.lane" in read(f"/proc/{pid}/cmdline")]
+    return [pid for pid in below(command) if b"autograder.classroom.lane" in read(f"/proc/{pid}/cmdline")]
 
 
 def below(pid: int) -> list[int]:

@@ -31,11 +31,11 @@ from checks import plain
 from nbformat import NotebookNode
 from throughput import BIN, ENVIRONMENT, RESULTS, ROOT, hidden_asserts, per_second, run
 
+from autograder.authoring.hostile import ATTACKS, PRELUDE, Attack
+from autograder.authoring.percent import MARKS, nbgrader_notebook
+from autograder.authoring.release import publish
 from autograder.course import Course
-from autograder.hostile import ATTACKS, PRELUDE, Attack
-from autograder.percent import MARKS, nbgrader_notebook
-from autograder.release import publish
-from autograder.store import assignment_named
+from autograder.exercises.catalogue import assignment_named
 
 Students = Mapping[str, bytes]
 Scores = dict[str, float | None]
@@ -283,7 +283,7 @@ class Ours:
         return run(command, self.course.root, EBM_COURSE=str(self.course.root), EBM_CHECKS=str(CHECKS))
 
     def scores(self) -> Scores:
-        from autograder.store import Store
+        from autograder.classroom.store import Store
 
         store = Store(self.course, self.corpus.name)
         reports = {s: store.load_report(store.recorded(s) or "") for s in store.students()}
@@ -291,7 +291,7 @@ class Ours:
 
     @property
     def isolation(self) -> str:
-        from autograder.store import Store
+        from autograder.classroom.store import Store
 
         store = Store(self.course, self.corpus.name)
         report = store.load_report(store.recorded(store.students()[0]) or "")

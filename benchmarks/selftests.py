@@ -8,8 +8,8 @@ import dataclasses
 import json
 from pathlib import Path
 
-from autograder.judge import available_assignments, load_assignment
-from autograder.selftest import selftest
+from autograder.authoring.selftest import selftest
+from autograder.exercises.catalogue import assignment_named, available_assignments
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,7 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     for name in options.assignments or available_assignments():
-        table = selftest(load_assignment(name), range(options.seeds))
+        table = selftest(assignment_named(name), range(options.seeds))
         stored = {
             "assignment": name,
             "seeds": options.seeds,

@@ -24,8 +24,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
+from autograder.authoring.percent import nbgrader_notebook
 from autograder.checks import ising
-from autograder.percent import nbgrader_notebook
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"

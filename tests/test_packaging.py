@@ -73,13 +73,13 @@ def test_nothing_in_the_autograder_can_unpickle():
 
 
 def test_the_worker_imports_nothing_of_the_judges():
-    for path in (ROOT / "autograder" / "worker").glob("*.py"):
+    for path in (ROOT / "autograder" / "sandbox" / "worker").glob("*.py"):
         modules = {
             node.module
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("autograder")
         }
-        assert modules <= {"autograder.worker"}, path
+        assert modules <= {"autograder.sandbox.worker"}, path
 
 
 def test_importing_ebmkit_loads_nothing_heavy_and_costs_little_more_than_torch():

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from autograder.exercise import Assignment, Attempt, Exercise, Wrong, close, shape_complaint
-from autograder.sequential import Count
+from autograder.exercises.attempt import Attempt, Wrong
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.sequential import Count
+from autograder.exercises.values import close, shape_complaint
 
 Array = np.ndarray
 Call = tuple[object, ...]

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from autograder.exercise import Assignment, Attempt, Exercise
-from autograder.sequential import Count
-from autograder.worker import codec
+from autograder.exercises.attempt import Attempt
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.sequential import Count
+from autograder.sandbox.worker import codec
 
 Array = np.ndarray
 Gradient = tuple[Array, Array, Array]

@@ -15,8 +15,10 @@ import torch
 from scipy.optimize import brentq
 
 from autograder.checks.normalization import between, compare_half, sign
-from autograder.exercise import Assignment, Attempt, Exercise, Wrong, close, shape_complaint
-from autograder.worker.codec import Source, Tensor
+from autograder.exercises.attempt import Attempt, Wrong
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.values import close, shape_complaint
+from autograder.sandbox.worker.codec import Source, Tensor
 
 Array = np.ndarray
 Call = tuple[Any, ...]

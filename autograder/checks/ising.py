@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from autograder.exercise import Assignment, Attempt, Exercise
-from autograder.pictures import Picture, grids
-from autograder.sequential import Count
+from autograder.exercises.attempt import Attempt
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.pictures import Picture, grids
+from autograder.exercises.sequential import Count
 
 Grid = np.ndarray
 

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from scipy.special import logsumexp, ndtr, ndtri
 
-from autograder.exercise import Assignment, Attempt, Exercise
-from autograder.sequential import Count
-from autograder.worker import codec
+from autograder.exercises.attempt import Attempt
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.sequential import Count
+from autograder.sandbox.worker import codec
 
 Array = np.ndarray
 

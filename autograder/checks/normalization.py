@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from autograder.exercise import Assignment, Attempt, Exercise, Wrong, close, local, shape_complaint
-from autograder.worker.codec import Source, Tensor
+from autograder.exercises.attempt import Attempt, Wrong, local
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.values import close, shape_complaint
+from autograder.sandbox.worker.codec import Source, Tensor
 
 Array = np.ndarray
 Call = tuple[Any, ...]

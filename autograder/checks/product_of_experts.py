@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from autograder.exercise import Assignment, Attempt, Exercise
-from autograder.sequential import Count
-from autograder.worker import codec
+from autograder.exercises.attempt import Attempt
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.sequential import Count
+from autograder.sandbox.worker import codec
 
 Array = np.ndarray
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograder.exercise import Assignment, Attempt, Exercise
+from autograder.exercises.attempt import Attempt
+from autograder.exercises.exercise import Assignment, Exercise
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -93,7 +94,7 @@ def _assertion(function, arguments) -> str:
 
 
 def solved_notebook() -> "NotebookNode":
-    """The solution with nbgrader's metadata, as `autograder.percent.nbgrader_notebook` gives one."""
+    """The solution with nbgrader's metadata, as `autograder.authoring.percent.nbgrader_notebook` gives one."""
     import nbformat
 
     cells = [nbformat.v4.new_code_cell("import numpy as np", id="plain-00")]

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from autograder.exercise import Assignment, Attempt, Count, Exercise, Function, LocalAttempt, Wrong
-from autograder.samples import solution_notebook
-from autograder.sandbox import NoIsolation, Sandbox
+from autograder.authoring.samples import solution_notebook
+from autograder.exercises.attempt import Attempt, Function, LocalAttempt, Wrong
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.sequential import Count
+from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
 
 def double(x):

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder import cgroup
-from autograder.sandbox import Limits, Sandbox
+from autograder.sandbox.sandbox import Limits, Sandbox, cgroup
 
 GIB = 1 << 30
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autograder.checks import boltzmann_machines as checks
-from autograder.sequential import Count
+from autograder.exercises.sequential import Count
 from ebmkit import boltzmann_machines as library
 
 

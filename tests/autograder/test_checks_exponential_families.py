@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from autograder.checks import exponential_families as checks
-from autograder.worker.codec import Source
-from autograder.worker.materialize import materialize
+from autograder.sandbox.worker.codec import Source
+from autograder.sandbox.worker.materialize import materialize
 from ebmkit import exponential_families as library
 
 # --- The references and the library agree

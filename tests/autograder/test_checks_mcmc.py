@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from autograder.checks import mcmc as checks
-from autograder.exercise import local
-from autograder.sequential import Count
+from autograder.exercises.attempt import local
+from autograder.exercises.sequential import Count
 from ebmkit import mcmc
 from ebmkit.energy import EnergyModel
 

@@ -9,9 +9,9 @@ import torch
 from scipy.integrate import quad
 
 from autograder.checks import normalization as checks
-from autograder.exercise import LocalAttempt
-from autograder.worker.codec import Source, Tensor
-from autograder.worker.materialize import materialize
+from autograder.exercises.attempt import LocalAttempt
+from autograder.sandbox.worker.codec import Source, Tensor
+from autograder.sandbox.worker.materialize import materialize
 from ebmkit import normalization as library
 from ebmkit.energy import EnergyModel
 from ebmkit.enumeration import log_partition

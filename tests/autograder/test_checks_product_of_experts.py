@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autograder.checks import product_of_experts as checks
-from autograder.exercise import local
+from autograder.exercises.attempt import local
 from ebmkit import product_of_experts as library
 from ebmkit.energy import EnergyModel
 

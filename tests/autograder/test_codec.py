@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autograder.worker import codec
-from autograder.worker.materialize import materialize
+from autograder.sandbox.worker import codec
+from autograder.sandbox.worker.materialize import materialize
 
 scalars = (
     st.none()

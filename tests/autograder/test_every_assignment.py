@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 import torch
 
-from autograder import percent
-from autograder.exercise import Assignment, Exercise
-from autograder.judge import available_assignments, judge, load_assignment
-from autograder.report import Report
-from autograder.samples import notebook_with, solution_notebook, unsolved_notebook
-from autograder.sandbox import NoIsolation, Sandbox
-from autograder.selftest import selftest
+from autograder.authoring import percent
+from autograder.authoring.samples import notebook_with, solution_notebook, unsolved_notebook
+from autograder.authoring.selftest import selftest
+from autograder.exercises.catalogue import assignment_named, available_assignments
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.judging.judge import judge
+from autograder.judging.report import Report
+from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
 SEEDS = range(int(os.environ.get("EBM_SEEDS", "20")))
-ASSIGNMENTS = {name: load_assignment(name) for name in available_assignments()}
+ASSIGNMENTS = {name: assignment_named(name) for name in available_assignments()}
 EXERCISES = [(a, e) for a in ASSIGNMENTS.values() for e in a.exercises]
 by_exercise = pytest.mark.parametrize(
     ("assignment", "exercise"), EXERCISES, ids=[f"{a.name}-{e.name}" for a, e in EXERCISES]

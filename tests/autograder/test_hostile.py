@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.hostile import ATTACKS, CANARY, LEAK
-from autograder.judge import judge
-from autograder.sandbox import Limits
+from autograder.authoring.hostile import ATTACKS, CANARY, LEAK
+from autograder.judging.judge import judge
+from autograder.sandbox.sandbox import Limits
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.xdist_group("sandbox")]
 

@@ -7,11 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from autograder import exercise
-from autograder.exercise import Assignment, Exercise, LocalAttempt, Wrong
-from autograder.judge import judge, load_assignment, seed_for
-from autograder.report import UNREADABLE, Report
-from autograder.sandbox import Limits
+from autograder.exercises import exercise
+from autograder.exercises.attempt import LocalAttempt, Wrong
+from autograder.exercises.catalogue import assignment_named
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.judging.judge import judge, seed_for
+from autograder.judging.report import UNREADABLE, Report
+from autograder.sandbox.sandbox import Limits
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 
@@ -177,7 +179,7 @@ def test_a_report_survives_json(sandbox, toy, notebook):
 
 def test_an_unknown_assignment_is_named_with_those_that_exist():
     with pytest.raises(ValueError, match="'astrology'"):
-        load_assignment("astrology")
+        assignment_named("astrology")
 
 
 def test_alternatives_pass_and_mistakes_fail_in_this_process_too(toy):
@@ -209,8 +211,8 @@ SPECIAL += [
 def test_two_numbers_are_as_close_as_two_arrays(value, expected):
     as_arrays = exercise.close(np.array(value), np.array(expected), 1e-6, 1e-9)
     assert exercise.close(value, expected, 1e-6, 1e-9) == as_arrays
-    complaint = exercise.shape_complaint(np.array(value), np.array(expected))
-    assert exercise.shape_complaint(value, expected) == complaint
+    complaint = values.shape_complaint(np.array(value), np.array(expected))
+    assert values.shape_complaint(value, expected) == complaint
 
 
 def test_the_reference_gets_copies_however_deep_the_arrays_lie():

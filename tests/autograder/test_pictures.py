@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from autograder.checks import ising
-from autograder.exercise import Assignment, Attempt, Exercise, LocalAttempt
-from autograder.judge import judge
-from autograder.notebook_outputs import Handout, Marked, graded_notebook
-from autograder.pictures import MOST, OFF, Picture, bars, grids
-from autograder.report import Report
-from autograder.sequential import Count
-from autograder.submission import parse
+from autograder.exercises.attempt import Attempt, LocalAttempt
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.pictures import MOST, OFF, Picture, bars, grids
+from autograder.exercises.sequential import Count
+from autograder.judging.handout import Handout, Marked
+from autograder.judging.judge import judge
+from autograder.judging.report import Report
+from autograder.judging.submission import parse
+from autograder.pages.graded_notebook import graded_notebook
 
 SECRET = 0.12345678
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
@@ -101,7 +103,7 @@ def test_a_grid_too_large_to_show_is_refused():
 
 
 def test_the_ring_is_the_one_in_the_notebook():
-    from autograder import percent
+    from autograder.authoring import percent
 
     cells = [c.source for c in percent.read("ising").cells if "noisy_ring = " in c.source]
     names: dict[str, object] = {"np": np}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder.exercise import LocalAttempt
+from autograder.exercises.attempt import LocalAttempt
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

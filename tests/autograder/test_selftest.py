@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from autograder import percent
-from autograder.exercise import Assignment, Exercise
-from autograder.hostile import ATTACKS, Attack
-from autograder.selftest import attacked, selftest
+from autograder.authoring import percent
+from autograder.authoring.hostile import ATTACKS, Attack
+from autograder.authoring.selftest import attacked, selftest
+from autograder.exercises.exercise import Assignment, Exercise
 
 SOLUTION = """# %% exercise="double"
 def double(x):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from autograder.sequential import GROWTH, Count, Decision, sequential_test
+from autograder.exercises.sequential import GROWTH, Count, Decision, sequential_test
 
 
 def count(hits: int, draws: int, probability: float) -> Count:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autograder import percent, similarity
-from autograder.judge import available_assignments, load_assignment
-from autograder.similarity import ENOUGH, THRESHOLD, Section, Work, alike
+from autograder.authoring import percent
+from autograder.classroom import similarity
+from autograder.classroom.similarity import ENOUGH, THRESHOLD, Section, Work, alike
+from autograder.exercises.catalogue import assignment_named, available_assignments
 
 
 def stubs(name):
@@ -27,7 +28,7 @@ def student(name, answers, given_hashes=None):
 
 def written_apart(chapter):
     """Students of whom no two have taken the same alternative, and one who wrote the reference."""
-    exercises = load_assignment(chapter).exercises
+    exercises = assignment_named(chapter).exercises
     functions = [[e.reference, *e.alternatives] for e in exercises]
     return [
         student(f"student {i}", [e.source(f[i]) for e, f in zip(exercises, functions)], stubs(chapter))
@@ -57,7 +58,7 @@ def test_right_answers_written_apart_are_not_flagged(chapter):
 
 @pytest.mark.parametrize("chapter", ["ising", "mcmc"])
 def test_a_copy_is_found_after_everything_in_it_was_renamed(chapter):
-    exercises = load_assignment(chapter).exercises
+    exercises = assignment_named(chapter).exercises
     answers = [e.source(e.alternatives[0]) for e in exercises]
     copied = [renamed(answer) for answer in answers]
     assert all(copy != answer for copy, answer in zip(copied, answers))
@@ -69,7 +70,7 @@ def test_a_copy_is_found_after_everything_in_it_was_renamed(chapter):
 
 
 def test_half_of_an_assignment_copied_is_found():
-    exercises = load_assignment("mcmc").exercises
+    exercises = assignment_named("mcmc").exercises
     first, second = ([e.source(e.alternatives[k]) for e in exercises] for k in (1, 2))
     mixed = [*first[:3], *second[3:]]
     works = [student("one", first), student("other", mixed)]

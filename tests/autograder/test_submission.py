@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder import submission
-from autograder.submission import Unreadable, parse
+from autograder.judging import submission
+from autograder.judging.submission import Unreadable, parse
 
 
 def notebook(**changes):

@@ -10,11 +10,11 @@ from typing import Any
 import nbformat
 import pytest
 
-from autograder.batch import Row, grade
+from autograder.authoring.release import publish
+from autograder.classroom.batch import Row, grade
+from autograder.classroom.gradebook import address
 from autograder.course import Course
-from autograder.gradebook import address
-from autograder.release import publish
-from autograder.store import assignment_named
+from autograder.exercises.catalogue import assignment_named
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from nbgrader.api import InvalidEntry
 
-from autograder import batch
-from autograder.batch import NothingToGrade
-from autograder.gradebook import Book
-from autograder.lane import Lane
-from autograder.sandbox import NoIsolation
-from autograder.store import Busy, Lock, Store
+from autograder.classroom import batch
+from autograder.classroom.batch import NothingToGrade
+from autograder.classroom.gradebook import Book
+from autograder.classroom.lane import Lane
+from autograder.classroom.store import Busy, Lock, Store
+from autograder.sandbox.sandbox import NoIsolation
 
 pytestmark = pytest.mark.slow
 
@@ -405,7 +405,7 @@ def test_without_isolation_nothing_is_graded_and_the_way_out_is_said(classroom, 
     patch = tmp_path / "patch"
     patch.mkdir()
     (patch / "sitecustomize.py").write_text(
-        "import autograder.sandbox\nautograder.sandbox.bubblewraps = lambda: ()\n"
+        "import autograder.sandbox.sandbox as s\ns.bubblewraps = lambda: ()\n"
     )
     done = subprocess.run(
         command("grade", "toy"),
@@ -422,7 +422,7 @@ def test_without_isolation_nothing_is_graded_and_the_way_out_is_said(classroom, 
 
 
 def test_a_lane_refuses_without_isolation(classroom, monkeypatch):
-    monkeypatch.setattr("autograder.sandbox.bubblewraps", lambda: ())
+    monkeypatch.setattr("autograder.sandbox.sandbox.bubblewraps", lambda: ())
     with pytest.raises(NoIsolation, match="bwrap"):
         Lane(classroom.course, "toy", "auto")
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from autograder import cluster
-from autograder.batch import grade
-from autograder.cluster import ClusterFailure
-from autograder.store import Store
+from autograder.classroom import cluster
+from autograder.classroom.batch import grade
+from autograder.classroom.cluster import ClusterFailure
+from autograder.classroom.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 

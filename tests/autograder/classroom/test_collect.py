@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from autograder import command
-from autograder.collect import COLLECTED, MAX_EXPANSION, REFUSED, UNCHANGED, NothingCollected, collect
-from autograder.submission import MAX_BYTES
+from autograder.classroom.collect import (
+    COLLECTED,
+    MAX_EXPANSION,
+    REFUSED,
+    UNCHANGED,
+    NothingCollected,
+    collect,
+)
+from autograder.judging.submission import MAX_BYTES
 
 METADATA = """\
 ---
@@ -230,7 +237,7 @@ def test_a_zip_bomb_costs_little_and_the_others_are_collected(classroom, answer,
 
 
 def test_an_archive_that_unpacks_to_far_more_than_its_size_is_given_up(classroom, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograder.collect.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("autograder.classroom.collect.FREE_BYTES", 1 << 20)
     big = b'{"nbformat": 4, "cells": []}' + b" " * (4 << 20)
     archive = zipped(tmp_path / "bomb.zip", {f"s{i}/toy.ipynb": big for i in range(20)})
     assert 20 * len(big) > (1 << 20) + MAX_EXPANSION * archive.stat().st_size
@@ -382,14 +389,14 @@ def test_members_of_an_odd_kind_are_refused_and_the_others_are_collected(
 
 
 def test_an_archive_that_lists_too_many_entries_is_refused(classroom, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograder.collect.MAX_ENTRIES", 10)
+    monkeypatch.setattr("autograder.classroom.collect.MAX_ENTRIES", 10)
     archive = zipped(tmp_path / "in.zip", {f"s{i}/toy.ipynb": b"" for i in range(11)})
     with pytest.raises(ValueError, match="has 11 entries; at most 10 are read"):
         take(classroom, archive)
 
 
 def test_an_archive_that_lists_one_file_many_times_is_cut_short(classroom, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograder.collect.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("autograder.classroom.collect.FREE_BYTES", 1 << 20)
     big = b'{"nbformat": 4, "cells": []}' + b" " * (4 << 20)
     archive = zipped(tmp_path / "in.zip", {"eve/toy.ipynb": big})
     listed = zipfile.ZipFile.infolist

@@ -9,11 +9,12 @@ import time
 
 import pytest
 
-from autograder import command, progress
-from autograder.batch import Row
-from autograder.export import export, safe
-from autograder.hostile import ATTACKS
-from autograder.sandbox import NoIsolation
+from autograder import command
+from autograder.authoring.hostile import ATTACKS
+from autograder.classroom import progress
+from autograder.classroom.batch import Row
+from autograder.sandbox.sandbox import NoIsolation
+from autograder.ways.export import export, safe
 
 
 def run(*arguments: str, capsys=None, monkeypatch=None) -> tuple[int, str, str]:
@@ -178,7 +179,7 @@ def test_the_selftest_runs_no_attack_without_a_sandbox_and_says_so(classroom, ca
     def refuse(*_):
         raise NoIsolation("there is no bubblewrap;\ninstall it")
 
-    monkeypatch.setattr("autograder.sandbox.Sandbox", refuse)
+    monkeypatch.setattr("autograder.sandbox.sandbox.Sandbox", refuse)
     out = call("selftest", "toy", "--seeds", "1")[1]
     assert "mistake      squares instead" in out
     assert "hostile submissions were not run: there is no bubblewrap; install it\n" in out
@@ -189,7 +190,7 @@ def test_the_selftest_runs_no_attack_without_a_sandbox_and_says_so(classroom, ca
 @pytest.mark.xdist_group("sandbox")
 def test_the_selftest_runs_the_attacks_in_a_sandbox(classroom, call, sandbox, monkeypatch):
     few = [attack for attack in ATTACKS if attack.family == "know the inputs"]
-    monkeypatch.setattr("autograder.hostile.ATTACKS", few)
+    monkeypatch.setattr("autograder.authoring.hostile.ATTACKS", few)
     out = call("selftest", "toy", "--seeds", "1")[1]
     assert f"know the inputs  {len(few):>4} attacks  0 points gained  rejected" in out
 

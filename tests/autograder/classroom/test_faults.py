@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from autograder import command as commands
-from autograder.gradebook import Book, GradebookError
-from autograder.judge import CellOutput, Judged
-from autograder.report import GRADED, CheckResult, ExerciseResult, Report
-from autograder.store import Lock, Store
+from autograder.classroom.gradebook import Book, GradebookError
+from autograder.classroom.store import Lock, Store
+from autograder.judging.judge import CellOutput, Judged
+from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
 
 HERE = Path(__file__).parent
 YEARS = 365 * 24 * 3600.0

@@ -12,19 +12,15 @@ import zlib
 
 import pytest
 
-from autograder.feedback import page, regenerate
-from autograder.judge import CellOutput, Judged
-from autograder.notebook_outputs import (
-    Handout,
-    checked_png,
-    graded_notebook,
-    with_own_pictures,
-    without_html,
-)
-from autograder.pictures import Picture
-from autograder.report import GRADED, CheckResult, ExerciseResult, Report
-from autograder.store import assignment_named
-from autograder.submission import Cell, Submission
+from autograder.classroom.feedback_files import regenerate
+from autograder.exercises.catalogue import assignment_named
+from autograder.exercises.pictures import Picture
+from autograder.judging.handout import Handout
+from autograder.judging.judge import CellOutput, Judged
+from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
+from autograder.judging.submission import Cell, Submission
+from autograder.pages.feedback import page
+from autograder.pages.graded_notebook import checked_png, graded_notebook, with_own_pictures, without_html
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
 

@@ -3,10 +3,10 @@
 import pytest
 
 import autograder
-from autograder import floor
+from autograder.classroom import floor
+from autograder.classroom.store import Store
 from autograder.course import Course
-from autograder.sandbox import LEVELS, NoIsolation
-from autograder.store import Store
+from autograder.sandbox.sandbox import LEVELS, NoIsolation
 
 ORDER = ["namespaces+seccomp+landlock", "namespaces+seccomp", "namespaces", "bubblewrap", "user", "none"]
 
@@ -69,7 +69,7 @@ def test_grading_below_the_floor_refuses_before_any_student_code_runs(classroom,
 def test_nbgrader_refuses_below_the_floor_too(classroom, right):
     from types import SimpleNamespace
 
-    from autograder.preprocessor import JudgeNotebook, close_lanes
+    from autograder.ways.nbgrader import JudgeNotebook, close_lanes
 
     classroom.submit("ada", right)
     demand(classroom.course, "namespaces")

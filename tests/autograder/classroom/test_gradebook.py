@@ -4,9 +4,10 @@ import datetime
 
 import pytest
 
-from autograder.gradebook import Book, GradebookError, Graded
-from autograder.notebook_outputs import Entry, NotReleased
-from autograder.store import assignment_named
+from autograder.classroom.gradebook import Book, GradebookError, Graded
+from autograder.exercises.catalogue import assignment_named
+from autograder.judging.handout import NotReleased
+from autograder.pages.graded_notebook import Entry
 
 
 def grade_by_hand(room, student: str, cell: str, score: float, comment: str) -> None:

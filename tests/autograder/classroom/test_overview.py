@@ -9,11 +9,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from autograder import overview
-from autograder.judge import Judged
-from autograder.overview import LISTED, Correlation, Overview, page
-from autograder.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
-from autograder.store import Store, assignment_named
+from autograder.classroom import class_report as overview
+from autograder.classroom.class_report import LISTED, Correlation, Overview, page
+from autograder.classroom.store import Store
+from autograder.exercises.catalogue import assignment_named
+from autograder.judging.judge import Judged
+from autograder.judging.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
 
 SQUARES = ("squares instead", "Twice a number is not its square.")
 

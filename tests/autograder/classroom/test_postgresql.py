@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.export import export_canvas
-from autograder.gradebook import Book, GradebookError, Graded, address, opened, shown_address
+from autograder.classroom.gradebook import Book, GradebookError, Graded, address, opened, shown_address
+from autograder.ways.export import export_canvas
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
 
@@ -133,7 +133,7 @@ def test_a_course_is_graded_into_the_server_that_its_configuration_names(on_serv
 
 
 def test_a_record_is_written_whole_or_not_at_all(on_server):
-    from autograder.notebook_outputs import Entry
+    from autograder.pages.graded_notebook import Entry
 
     with Book(on_server.course) as book:
         book.record("toy", [Graded("ada", "", (Entry("double-tests", 1.0),))])

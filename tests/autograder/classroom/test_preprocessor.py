@@ -9,8 +9,8 @@ import pytest
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 
-from autograder.gradebook import settings
-from autograder.preprocessor import close_lanes
+from autograder.classroom.gradebook import settings
+from autograder.ways.nbgrader import close_lanes
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.release import ReleaseError, pack, publish, wheel
-from autograder.store import assignment_named
+from autograder.authoring.release import ReleaseError, pack, publish, wheel
+from autograder.exercises.catalogue import assignment_named
 
 
 def tree(room, *parts: str) -> str:
@@ -99,7 +99,7 @@ def test_a_notebook_whose_points_do_not_fit_is_not_released(empty_classroom, not
 
 
 def test_a_solution_that_would_reach_students_is_refused(empty_classroom, notebook_of_toy, monkeypatch):
-    from autograder import release
+    from autograder.authoring import release
 
     def generate(course, name):
         path = course.folder("release", name, f"{name}.ipynb")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from autograder.similarity import examine, write
+from autograder.classroom.similarity import examine, write
 
 LONG = """def double(x):
     total = [2 * value for value in x if value > 0] + [value + value for value in x if value <= 0]

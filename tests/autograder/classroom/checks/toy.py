@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autograder.exercise import Assignment, Attempt, Exercise, LocalAttempt
+from autograder.exercises.attempt import Attempt, LocalAttempt
+from autograder.exercises.exercise import Assignment, Exercise
 
 
 def double(x):

@@ -1,0 +1,108 @@
+"""Reads `solutions/ASSIGNMENT.py`, the only source of an assignment: jupytext's py:percent text.
+
+    # %% exercise="energy"                            the answer; its solution stands between two marks
+    # %% tests="energy" points=15                     directly after it: the tests that students see
+    # %% [markdown] question="why" points=10          free text, graded by hand
+
+An answer's exercise, its function and its hidden checks share one name.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import autograder
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+SOLUTIONS = Path(autograder.__file__).parent.parent / "solutions"
+
+STUB = 'raise NotImplementedError("not solved yet: replace this line with your answer")'
+TEXT_STUB = "*Replace this line with your answer.*"
+
+_SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.M | re.S)
+
+
+def read(name: str) -> "NotebookNode":
+    """The notebook of `solutions/NAME.py`, solved, with its metadata `exercise`, `tests`, `question`, `points`.
+
+    Raises `FileNotFoundError` if there is no such solution, and `ValueError` naming the cell if an exercise
+    lacks its tests, its marks or its points.
+    """
+    import jupytext  # slow to import, and every command reads this module's constants
+
+    path = SOLUTIONS / f"{name}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in SOLUTIONS.glob("*.py"))) or "none"
+        raise FileNotFoundError(f"no solution {path}; there are: {known}")
+    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    notebook.metadata.pop("jupytext", None)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"{name}-{index:02d}"  # the same for everybody, whenever it is derived
+    _validate(notebook, name)
+    return notebook
+
+
+def _validate(notebook: "NotebookNode", name: str) -> None:
+    from nbformat import NotebookNode
+
+    cells = notebook.cells
+    followers = [*cells[1:], NotebookNode(metadata={})]
+    for cell, follower in zip(cells, followers):
+        marked = cell.metadata.get("exercise") or cell.metadata.get("question")
+        if marked and not _SOLUTION.search(cell.source):
+            raise ValueError(f"{name}: the cell of {marked!r} has no ### BEGIN SOLUTION … ### END SOLUTION")
+        if "exercise" in cell.metadata and follower.metadata.get("tests") != cell.metadata.exercise:
+            raise ValueError(
+                f"{name}: the cell after exercise {cell.metadata.exercise!r} must be its tests, "
+                f'# %% tests="{cell.metadata.exercise}" points=…'
+            )
+        if {"tests", "question"} & set(cell.metadata) and not cell.metadata.get("points"):
+            raise ValueError(
+                f"{name}: the tests or question {marked or cell.metadata.tests!r} carry no points"
+            )
+
+
+def nbgrader_notebook(name: str) -> "NotebookNode":
+    """The solved notebook with nbgrader's metadata in place of ours: what goes to `course/source`."""
+    import nbformat
+    from nbformat import NotebookNode
+
+    notebook = read(name)
+    for cell in notebook.cells:
+        if marks := _marks(cell.metadata):
+            cell.metadata = NotebookNode(nbgrader=NotebookNode(marks))
+        else:
+            cell.metadata = NotebookNode()
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _marks(metadata: Any) -> dict[str, Any] | None:
+    common = {"schema_version": 3, "task": False}
+    if exercise := metadata.get("exercise"):
+        return common | {"grade_id": exercise, "solution": True, "grade": False, "locked": False}
+    points = float(metadata.get("points", 0))
+    if tests := metadata.get("tests"):
+        marks = {"grade_id": f"{tests}-tests", "solution": False, "grade": True, "locked": True}
+        return common | marks | {"points": points}
+    if question := metadata.get("question"):
+        marks = {"grade_id": question, "solution": True, "grade": True, "locked": False}
+        return common | marks | {"points": points}
+    return None
+
+
+def without_solution(source: str, stub: str = STUB) -> str:
+    """`source` with everything between its solution marks, marks included, replaced by `stub`."""
+    return _SOLUTION.sub(lambda found: found[1] + stub, source)
+
+
+def exercise_points(name: str) -> dict[str, float]:
+    """The points of each exercise and question, as the solution's cells state them."""
+    cells = read(name).cells
+    points = (
+        (c.metadata.get("tests") or c.metadata.get("question"), c.metadata.get("points")) for c in cells
+    )
+    return {what: float(number) for what, number in points if what}

@@ -1,0 +1,239 @@
+"""The grader grades itself: every reference, alternative and mistake, against every hidden check; and every attack.
+
+What is right must pass every check on every seed. Every mistake must fail at least one check on every seed,
+and be told its own name. The table that `selftest` returns says so, or says where it is not so. No hostile
+submission may gain a point; these run through the whole pipeline, in the sandbox, and only where there is one.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from autograder.authoring import percent
+from autograder.authoring.hostile import LEAK, Attack
+from autograder.exercises.attempt import Check, Function, LocalAttempt, Wrong
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.likeness import matching_mistake
+from autograder.judging.judge import judge, seed_for
+from autograder.judging.report import points
+from autograder.sandbox.sandbox import Limits, Sandbox
+
+REFERENCE, ALTERNATIVE, MISTAKE, HOSTILE = "reference", "alternative", "mistake", "hostile"
+
+NAMING_SEEDS = 5
+"""On how many seeds the names told are counted; it is slow, since a failed check is replayed by every mistake."""
+
+NAMED_SHARE = 0.9
+"""A rejected mistake must be told its own name on at least this share of those seeds."""
+
+MIN_ALTERNATIVES, MIN_MISTAKES = 3, 5
+
+ATTACK_LIMITS = Limits(cell_seconds=4.0, notebook_seconds=12.0)
+"""What an attack may use; many run for as long as they are let."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One implementation: on how many of `seeds` each check passed, all of them passed, and it was named.
+
+    `named` counts the seeds, of `naming_seeds`, on which some failed check told a mistake its own name, and
+    `misnamed` the failed checks that told it another one.
+    """
+
+    exercise: str
+    kind: str
+    name: str
+    seeds: int
+    checks: tuple[int, ...]
+    accepted: int
+    naming_seeds: int = 0
+    named: int = 0
+    misnamed: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the verdict is right on every seed, and a mistake nearly always told its name."""
+        if self.kind != MISTAKE:
+            return self.accepted == self.seeds
+        return self.accepted == 0 and self.named >= NAMED_SHARE * self.naming_seeds
+
+    @property
+    def verdict(self) -> str:
+        if self.accepted == self.seeds:
+            return "accepted"
+        return "rejected" if self.accepted == 0 else f"accepted on {self.accepted} of {self.seeds} seeds"
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Attacks of one kind: how many, the points that they gained, and those that gained some or read a secret."""
+
+    name: str
+    attacks: int
+    points: float
+    succeeded: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.succeeded
+
+    @property
+    def verdict(self) -> str:
+        return "rejected" if self.holds else f"SUCCEEDED: {', '.join(self.succeeded)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The confusion table of one assignment, and what is missing from its exercises, in words.
+
+    `hostile` is empty unless attacks were run; `not_attacked` then says why not.
+    """
+
+    assignment: str
+    rows: tuple[Row, ...]
+    faults: tuple[str, ...]
+    hostile: tuple[Family, ...] = ()
+    not_attacked: str = ""
+
+    @property
+    def holds(self) -> bool:
+        right = all(row.holds for row in self.rows) and all(family.holds for family in self.hostile)
+        return right and not self.faults
+
+    def wrong(self) -> list[Row]:
+        """The rows that do not hold."""
+        return [row for row in self.rows if not row.holds]
+
+    def __str__(self) -> str:
+        width = max((len(row.name) for row in self.rows), default=0)
+        lines = [f"{self.assignment}: {'holds' if self.holds else 'DOES NOT HOLD'}"]
+        exercise = ""
+        for row in self.rows:
+            if row.exercise != exercise:
+                exercise = row.exercise
+                lines += ["", exercise]
+            checks = "  ".join(f"{passed:>4}/{row.seeds}" for passed in row.checks)
+            named = f"named {row.named}/{row.naming_seeds}" if row.kind == MISTAKE else ""
+            misnamed = f", another name {row.misnamed} times" if row.misnamed else ""
+            mark = " " if row.holds else "✗"
+            lines.append(
+                f"{mark} {row.kind:<11}  {row.name:<{width}}  {checks}  {row.verdict}  {named}{misnamed}".rstrip()
+            )
+        return "\n".join([*lines, *self._attack_lines(), *(f"✗ {fault}" for fault in self.faults)])
+
+    def _attack_lines(self) -> list[str]:
+        if self.not_attacked:
+            return ["", f"hostile submissions were not run: {self.not_attacked}"]
+        width = max((len(family.name) for family in self.hostile), default=0)
+        lines = [
+            f"{' ' if f.holds else '✗'} {HOSTILE:<11}  {f.name:<{width}}  {f.attacks:>4} attacks  "
+            f"{points(f.points):g} points gained  {f.verdict}"
+            for f in self.hostile
+        ]
+        return ["", "hostile submissions", *lines] if lines else []
+
+
+def selftest(
+    assignment: Assignment, seeds: Iterable[int] = range(200), naming_seeds: int = NAMING_SEEDS
+) -> Table:
+    """Run all of an assignment's own implementations against its hidden checks, in this process."""
+    chosen = list(seeds)
+    naming = chosen[:naming_seeds]
+    rows: list[Row] = []
+    faults: list[str] = []
+    for exercise in assignment.exercises:
+        rows.append(_row(exercise, REFERENCE, _words(exercise.reference), exercise.reference, chosen, []))
+        rows += [_row(exercise, ALTERNATIVE, _words(f), f, chosen, []) for f in exercise.alternatives]
+        rows += [_row(exercise, MISTAKE, m.name, m.function, chosen, naming) for m in exercise.mistakes]
+        faults += _faults(exercise)
+    return Table(assignment.name, tuple(rows), (*faults, *_point_faults(assignment)))
+
+
+def attacked(assignment: Assignment, attacks: Iterable[Attack], sandbox: Sandbox) -> tuple[Family, ...]:
+    """Judge hostile submissions, each of which answers every exercise wrongly and then attacks."""
+    exercises = [exercise.name for exercise in assignment.exercises]
+    gained: dict[str, list[tuple[str, float, bool]]] = {}
+    for attack in attacks:
+        judged = judge(attack.notebook(exercises), assignment, sandbox, b"selftest", ATTACK_LIMITS)
+        leaked = any(LEAK in output.stdout for output in judged.outputs)
+        gained.setdefault(attack.family, []).append((attack.name, judged.report.score, leaked))
+    return tuple(
+        Family(
+            family,
+            len(tried),
+            sum(score for _, score, _ in tried),
+            tuple(name for name, score, leaked in tried if score or leaked),
+        )
+        for family, tried in gained.items()
+    )
+
+
+def _words(function: Function) -> str:
+    return function.__name__.replace("_", " ")
+
+
+def _row(
+    exercise: Exercise, kind: str, name: str, function: Function, seeds: Sequence[int], naming: Sequence[int]
+) -> Row:
+    passed = [0] * len(exercise.checks)
+    accepted = named = misnamed = 0
+    for seed in seeds:
+        failed: list[tuple[Check, LocalAttempt]] = []
+        for index, check in enumerate(exercise.checks):
+            attempt = LocalAttempt(exercise, function, _seed(seed, check))
+            try:
+                check.run(attempt)
+                passed[index] += 1
+            except Wrong:
+                failed.append((check, attempt))
+        accepted += not failed
+        if seed in naming:
+            told = [_name_told(exercise, check, attempt, seed) for check, attempt in failed]
+            named += name in told
+            misnamed += sum(bool(other) and other != name for other in told)
+    return Row(exercise.name, kind, name, len(seeds), tuple(passed), accepted, len(naming), named, misnamed)
+
+
+def _seed(seed: int, check: Check) -> int:
+    return seed_for(b"selftest", str(seed).encode(), check.name)
+
+
+def _name_told(exercise: Exercise, check: Check, attempt: LocalAttempt, seed: int) -> str:
+    mistake = matching_mistake(exercise, check, attempt, _seed(seed, check))
+    return mistake.name if mistake else ""
+
+
+def _faults(exercise: Exercise) -> list[str]:
+    """What an exercise lacks."""
+    name = exercise.name
+    faults = [
+        f"{name}: check {c.name} does not say what it tries" for c in exercise.checks if not c.tries.strip()
+    ]
+    faults += [f"{name}: check {c.name} gives no points" for c in exercise.checks if c.points <= 0]
+    faults += [f"{name}: the mistake {m.name!r} has no hint" for m in exercise.mistakes if not m.hint.strip()]
+    if not exercise.checks:
+        faults.append(f"{name}: there are no checks")
+    if len(exercise.alternatives) < MIN_ALTERNATIVES:
+        faults.append(
+            f"{name}: {len(exercise.alternatives)} alternatives; at least {MIN_ALTERNATIVES} are needed"
+        )
+    if len(exercise.mistakes) < MIN_MISTAKES:
+        faults.append(f"{name}: {len(exercise.mistakes)} mistakes; at least {MIN_MISTAKES} are needed")
+    if len({m.name for m in exercise.mistakes}) < len(exercise.mistakes):
+        faults.append(f"{name}: two mistakes share a name")
+    return faults
+
+
+def _point_faults(assignment: Assignment) -> list[str]:
+    """Where the points of the notebook's cells are not those of the checks, or do not add to 100."""
+    try:
+        stated = percent.exercise_points(assignment.name)
+    except FileNotFoundError as error:
+        return [str(error)]
+    faults = [
+        f"{e.name}: its checks give {e.points:g} points and its cell says {stated.get(e.name, 0):g}"
+        for e in assignment.exercises
+        if e.points != stated.get(e.name)
+    ]
+    if sum(stated.values()) != 100:
+        faults.append(f"{assignment.name}: the points add to {sum(stated.values()):g}, not 100")
+    return faults

@@ -1,0 +1,50 @@
+"""Where students' pages lie, and how they are written again when a human or a date changes what they say."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autograder.atomic import write_atomically
+from autograder.classroom import inbox
+from autograder.classroom.store import Store
+from autograder.course import Course
+from autograder.exercises.catalogue import assignment_named
+from autograder.judging.handout import Handout
+from autograder.judging.judge import with_notes
+from autograder.judging.submission import cells_of
+from autograder.pages import feedback
+
+
+def write(course: Course, student: str, assignment: str, html: str) -> Path:
+    """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`."""
+    path = course.folder("feedback", student, assignment, f"{assignment}.html")
+    write_atomically(path, html.encode("utf-8", "replace"), durable=False)
+    return path
+
+
+def regenerate(
+    course: Course,
+    name: str,
+    by_hand: Any,
+    penalties: Mapping[str, float] | None = None,
+    students: Collection[str] | None = None,
+) -> Iterator[Path]:
+    """Write the pages of everyone, or of these students, again from the kept verdicts.
+
+    `by_hand(student)` is what a human decided; `penalties` are what late work costs.
+    """
+    handout = Handout.of(course, assignment_named(name))
+    store = Store(course, name)
+    for student in store.students() if students is None else students:
+        judged = store.load(store.recorded(student))
+        if judged is None:
+            continue
+        try:
+            found = inbox.find(course, student, name)
+            data, notes = inbox.read(found.path), found.notes
+        except (inbox.Rejected, FileNotFoundError):
+            data, notes = b"", ()
+        penalty = (penalties or {}).get(student, 0.0)
+        judged = with_notes(judged, notes)
+        html = feedback.page(student, cells_of(data), judged, handout, by_hand(student), penalty)
+        yield write(course, student, name, html)

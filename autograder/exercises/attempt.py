@@ -1,0 +1,184 @@
+"""What a check sees of the function under test: a way to call it, and randomness drawn at grading time.
+
+The same check runs against a student's function in the sandbox and against our own code in this process, so what
+it sees are plain values either way.
+"""
+
+import abc
+import builtins
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from autograder.exercises.sequential import ALPHA, Count, Decision, sequential_test
+from autograder.exercises.values import close, is_array, numpy_of, shape_complaint
+from autograder.sandbox.worker import codec
+from autograder.sandbox.worker.materialize import materialize
+
+Function = Callable[..., Any]
+CheckFunction = Callable[["Attempt"], Any]
+
+
+class Wrong(Exception):
+    """A check found the student's answer wrong; the message is shown and must reveal no hidden value."""
+
+
+class Unsolved(Wrong):
+    """The exercise was left as handed out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One hidden check: its points, what it tries in words, and the seconds it may take."""
+
+    name: str
+    points: float
+    tries: str
+    seconds: float
+    run: CheckFunction
+
+
+class Asked(Protocol):
+    """What an attempt must know of its exercise."""
+
+    name: str
+    reference: Function
+
+
+class Attempt(abc.ABC):
+    """What a check sees: a way to call the function under test, and randomness drawn at grading time."""
+
+    def __init__(self, exercise: Asked, seed: int) -> None:
+        self.exercise = exercise
+        self.rng = np.random.default_rng(seed)
+        self.values: list[Any] = []
+        self.counts: tuple[Count, ...] = ()
+
+    @abc.abstractmethod
+    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+        """Call the function with each of `calls`; stops at the first that raises."""
+
+    def call(self, *args: Any) -> Any:
+        """The value the function returns for `args`."""
+        return self.call_many([args])[0]
+
+    def call_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The values for many inputs, in one exchange."""
+        return [outcome["value"] for outcome in self._valid(list(calls), False)]
+
+    def call_and_arguments(self, *args: Any) -> tuple[Any, list[np.ndarray]]:
+        """The value, and the array arguments as they are after the call."""
+        (outcome,) = self._valid([args], True)
+        return outcome["value"], [numpy_of(a) for a in outcome["arguments"]]
+
+    def _valid(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+        outcomes = self.outcomes(calls, arguments)
+        for outcome in outcomes:
+            if "value" not in outcome:
+                raise explain(outcome, self.exercise.name)
+        if len(outcomes) != len(calls):
+            raise Wrong("your function's process stopped in the middle of the check")
+        self.values += [outcome["value"] for outcome in outcomes]
+        return outcomes
+
+    def draw_rng(self, kind: str = "numpy") -> codec.Rng:
+        """A fresh random generator for the function under test."""
+        return codec.Rng(int(self.rng.integers(2**62)), kind)
+
+    def compare(self, calls: Sequence[tuple[Any, ...]], rtol: float = 1e-6, atol: float = 1e-9) -> None:
+        """The function must agree with the reference on every one of `calls`."""
+        expected = [self.exercise.reference(*local(args)) for args in calls]
+        values = self.call_many(calls)
+        wrong = 0
+        for value, target in zip(values, expected):
+            if complaint := shape_complaint(value, target):
+                raise Wrong(complaint)
+            wrong += not close(value, target, rtol, atol)
+        if wrong:
+            raise Wrong(f"{wrong} of {len(calls)} inputs gave another value than the definition")
+
+    def expect(self, condition: Any, message: str) -> None:
+        """The check fails with `message` unless `condition` holds."""
+        if not condition:
+            raise Wrong(message)
+
+    def array(self, value: Any, shape: tuple[int, ...], what: str = "the result") -> np.ndarray:
+        """`value` as a plain array of `shape`, or a clear complaint."""
+        if complaint := shape_complaint(value, np.zeros(shape)):
+            raise Wrong(complaint.replace("your function returned", f"{what} is"))
+        return numpy_of(value)
+
+    def sequential(
+        self, draw: Callable[[int], Sequence[Count]], n: int, message: str, alpha: float = ALPHA
+    ) -> Decision:
+        """The counts of `draw` must follow their exact law; correct code fails with probability ≤ alpha."""
+        decision = sequential_test(draw, n, alpha)
+        self.counts = decision.counts
+        if not decision.passed:
+            worst = decision.worst
+            side = "often" if worst.hits > worst.probability * worst.draws else "rarely"
+            raise Wrong(f"{message}: {worst.name} comes out too {side}")
+        return decision
+
+
+class LocalAttempt(Attempt):
+    """An attempt at our own code: a mistake, an alternative or the reference, called in this process."""
+
+    def __init__(self, exercise: Asked, function: Function, seed: int) -> None:
+        super().__init__(exercise, seed)
+        self.function = function
+
+    @classmethod
+    def passes(cls, exercise: Asked, check: Check, function: Function, seed: int) -> "LocalAttempt":
+        """Run `check` on `function`; raises `Wrong` if it fails, and whatever a broken check raises."""
+        attempt = cls(exercise, function, seed)
+        check.run(attempt)
+        return attempt
+
+    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
+        for args in calls:
+            real = local(args)
+            try:
+                with np.errstate(all="ignore"):
+                    value = self.function(*real)
+            except Exception as error:
+                results.append(
+                    {"raised": {"type": type(error).__name__, "message": "", "line": 0, "code": ""}}
+                )
+                break
+            plain = codec.unpack(*_split(codec.pack(value)))
+            results.append({"value": plain, "arguments": [a for a in real if is_array(a)]})
+        return results
+
+
+def _split(frame: bytes) -> tuple[bytes, bytes]:
+    size, _payload = codec.PREFIX.unpack(frame[: codec.PREFIX.size])
+    body = frame[codec.PREFIX.size :]
+    return body[:size], body[size:]
+
+
+def explain(outcome: dict[str, Any], name: str) -> Wrong:
+    """Why a call gave no value, in words that quote nothing a student's code could fill with hidden inputs."""
+    if "missing" in outcome:
+        return Wrong(f"your notebook defines no function `{name}`")
+    if "unsendable" in outcome:
+        return Wrong("your function returned a value that is too large to be checked")
+    raised = outcome.get("raised")
+    if not isinstance(raised, dict):
+        return Wrong("your function's process sent an answer that makes no sense")
+    kind = str(raised.get("type", ""))
+    if kind == "NotImplementedError":
+        return Unsolved("not solved yet: the function still raises NotImplementedError")
+    known = getattr(builtins, kind, None)
+    shown = (
+        kind if isinstance(known, type) and issubclass(known, BaseException) else "an exception of its own"
+    )
+    return Wrong(f"your function raised {shown}")
+
+
+def local(args: Sequence[Any]) -> tuple[Any, ...]:
+    """Arguments as our own code gets them: copies, with random generators and functions built."""
+    return tuple(materialize(a) for a in args)

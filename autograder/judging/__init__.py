@@ -1,0 +1,1 @@
+"""Bytes in, verdict out: reads a notebook, asks its functions in the sandbox, decides."""

@@ -1,0 +1,343 @@
+"""The judge: runs a submission in the sandbox, asks it questions, and decides by itself.
+
+Nothing of a student's is executed, imported or unpickled here. What comes back are plain values; printed
+text, exit codes and exceptions mean nothing to the verdict. Inputs are drawn from a seed that depends on the
+course's key, the submission's bytes and the check, so the same bytes always meet the same questions.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from autograder.exercises import pictures
+from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Unsolved, Wrong
+from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.likeness import matching_mistake
+from autograder.judging import submission as reading
+from autograder.judging.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
+from autograder.sandbox.sandbox import Dead, Limits, Line, Sandbox, Session
+from autograder.sandbox.worker import codec
+
+CHECK_RESTARTS = 3
+AFTER_A_HANG = 2.0
+CELL_RESTARTS = 4
+
+
+@dataclasses.dataclass
+class CellOutput:
+    """What one cell did when it was run for grading."""
+
+    index: int
+    stdout: str = ""
+    stderr: str = ""
+    displays: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The verdict, and the outputs that the feedback shows beside the student's cells."""
+
+    report: Report
+    outputs: tuple[CellOutput, ...] = ()
+
+
+def seed_for(key: bytes, data: bytes, check: str) -> int:
+    """The seed of one check on one submission: HMAC-SHA256(key, SHA-256(submission) · check)."""
+    message = hashlib.sha256(data).digest() + check.encode()
+    return int.from_bytes(hmac.digest(key, message, "sha256")[:8], "big")
+
+
+def judge(
+    data: bytes, assignment: Assignment, sandbox: Sandbox, key: bytes, limits: Limits | None = None
+) -> Judged:
+    """Grade the bytes of one notebook."""
+    start = time.perf_counter()
+    maximum = sum(exercise.points for exercise in assignment.exercises)
+    try:
+        submission = reading.parse(data)
+    except reading.Unreadable as error:
+        return Judged(nothing(assignment, str(error), sandbox.description))
+    run = _Run(submission, assignment, sandbox, limits or Limits())
+    try:
+        run.execute()
+        exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
+    finally:
+        if run.line is not None:
+            run.line.channel.close()  # the fork ends with everything else: no need to wait for it alone
+        sandbox.dismiss()
+    notes = [
+        *submission.notes,
+        *reading.missing(submission, [e.name for e in assignment.exercises]),
+        *run.notes,
+    ]
+    report = Report(
+        assignment.name,
+        GRADED,
+        exercises,
+        tuple(notes),
+        sandbox.description,
+        time.perf_counter() - start,
+        max_score=maximum,
+    )
+    return Judged(report, tuple(run.outputs.values()))
+
+
+def _all_failed(exercise: Exercise, message: str) -> ExerciseResult:
+    checks = tuple(CheckResult(c.name, c.points, 0.0, c.tries, message) for c in exercise.checks)
+    return ExerciseResult(exercise.name, exercise.title, checks)
+
+
+class _Run:
+    """One submission's executed state, made again where a cell or a check destroyed it."""
+
+    def __init__(
+        self, submission: reading.Submission, assignment: Assignment, sandbox: Sandbox, limits: Limits
+    ) -> None:
+        self.submission = submission
+        self.assignment = assignment
+        self.sandbox = sandbox
+        self.limits = limits
+        self.skipped: set[int] = set()
+        self.outputs: dict[int, CellOutput] = {}
+        self.notes: list[str] = []
+        self.restarts = 0
+        self.session: Session | None = None
+        self.line: Line | None = None  # to the fork that serves check after check while they pass
+
+    def execute(self) -> None:
+        """Run every cell but our tests; a cell that kills its process is left out and the rest run again."""
+        for _ in range(CELL_RESTARTS + 1):
+            self.session = self.sandbox.start(self.limits)
+            if self._run_cells():
+                return
+        self.session = None
+        self.notes.append("the notebook's process died too often; the cells after that were not run")
+
+    def _run_cells(self) -> bool:
+        assert self.session is not None
+        end = time.monotonic() + self.limits.notebook_seconds
+        for index, cell in enumerate(self.submission.cells):
+            if cell.kind != "code" or cell.is_test or index in self.skipped or not cell.source.strip():
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                allowed = self.limits.notebook_seconds
+                self.notes.append(
+                    f"the notebook ran for more than {allowed:.0f} seconds; the rest was not run"
+                )
+                return True
+            try:
+                answer = self.session.run_cell(cell.source, min(self.limits.cell_seconds, left))
+            except Dead as death:
+                self._leave_out(index, death.reason)
+                return False
+            self.outputs[index] = _cell_output(index, answer)
+        return True
+
+    def _leave_out(self, index: int, reason: str) -> None:
+        self.skipped.add(index)
+        words = DEATHS.get(reason, "its process ended")
+        self.outputs[index] = CellOutput(index, error=f"This cell was left out: {words}.")
+        self.notes.append(f"cell {index + 1} was left out: {words}")
+
+    def revive(self) -> Session | None:
+        """The session, executed again if a check killed it and not too often."""
+        if self.session is not None and self.session.channel.fileno() >= 0:
+            return self.session
+        if self.restarts >= CHECK_RESTARTS:
+            return None
+        self.restarts += 1
+        self.execute()
+        return self.session
+
+    def hang_up(self) -> None:
+        """End the fork, if one is alive; a session that dies of it is executed again for the next check."""
+        line, self.line = self.line, None
+        if line is not None:
+            with contextlib.suppress(Dead):
+                line.close()
+
+
+DEATHS = {
+    "memory": "it used more memory than allowed",
+    "processes": "it started too many processes",
+    "late": "it did not stop when its time was up",
+    "exited": "it ended the notebook's process",
+    "protocol": "it disturbed the connection to the grader",
+}
+
+
+def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
+    """A cell's outputs as plain, bounded text; anything malformed is dropped."""
+    displays = [
+        {
+            "result": entry.get("result") is True,
+            "text": str(entry.get("text", ""))[:20_000],
+            "png": entry["png"] if isinstance(entry.get("png"), str) else "",
+        }
+        for entry in answer.get("displays") or []
+        if isinstance(entry, dict)
+    ]
+    error = answer.get("error")
+    text = ""
+    if isinstance(error, dict):
+        if error.get("late"):
+            text = f"This cell was stopped after {answer.get('seconds', 0.0):.0f} seconds."
+        else:
+            line = f" (line {error['line']}: {error.get('code', '')})" if error.get("line") else ""
+            text = f"{error.get('type', 'Error')}: {error.get('message', '')}{line}"
+    return CellOutput(
+        index,
+        str(answer.get("stdout", ""))[:25_000],
+        str(answer.get("stderr", ""))[:25_000],
+        displays[:50],
+        text[:3000],
+    )
+
+
+class SandboxAttempt(Attempt):
+    """An attempt at a student's function, over a line into the sandbox."""
+
+    def __init__(self, exercise: Exercise, seed: int, line: Line) -> None:
+        super().__init__(exercise, seed)
+        self.line = line
+
+    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+        try:
+            answer: list[dict[str, Any]] = self.line.call(
+                self.exercise.name, [(args, {}) for args in calls], arguments
+            )
+        except codec.ProtocolError:
+            raise Wrong("your function's process sent an answer that makes no sense") from None
+        if not answer or not all(isinstance(outcome, dict) for outcome in answer):
+            raise Wrong("your function's process sent an answer that makes no sense")
+        if arguments and not all(isinstance(o.get("arguments", []), list) for o in answer):
+            raise Wrong("your function's process sent an answer that makes no sense")
+        return answer
+
+
+def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
+    grading = _Grading(exercise, run)
+    results: list[CheckResult] = []
+    for check in exercise.checks:
+        result = grading.check(check, seed_for(key, data, check.name))
+        if grading.unsolved:
+            return _all_failed(exercise, result.message)
+        results.append(result)
+    return ExerciseResult(exercise.name, exercise.title, tuple(results))
+
+
+class _Grading:
+    """The checks of one exercise, in forks of the executed state.
+
+    A fork serves check after check while they pass. A check that fails is repeated in a fork of its own, and
+    fails only if it fails there: no check suffers from what an earlier one did, and a right notebook costs one
+    fork.
+    """
+
+    def __init__(self, exercise: Exercise, run: _Run) -> None:
+        self.exercise = exercise
+        self.run = run
+        self.unsolved = False
+        self.hung = False
+        self.drawn = False
+
+    def check(self, check: Check, seed: int) -> CheckResult:
+        """The verdict of one check."""
+        start = time.perf_counter()
+        complaint, attempt = "", None
+        for line in self._lines():
+            attempt = SandboxAttempt(self.exercise, seed, line)
+            complaint = self._complaint(check, attempt, seed)
+            if not complaint:
+                seconds = time.perf_counter() - start
+                return CheckResult(
+                    check.name, check.points, check.points, check.tries, "right", seconds=seconds
+                )
+            self.run.hang_up()
+        mistake = picture = None
+        if attempt is None:
+            complaint = "the notebook's process died too often to go on"
+        elif not self.unsolved and (attempt.values or attempt.counts):
+            mistake = matching_mistake(self.exercise, check, attempt, seed)
+            picture = pictures.bars(attempt.counts) or self._example(seed)
+        return CheckResult(
+            check.name,
+            check.points,
+            0.0,
+            check.tries,
+            complaint,
+            mistake.name if mistake else "",
+            mistake.hint if mistake else "",
+            time.perf_counter() - start,
+            picture,
+        )
+
+    def _example(self, seed: int) -> pictures.Picture | None:
+        """The function on the exercise's public example, once, in a fork that has met no hidden input."""
+        if self.exercise.example is None or self.drawn:
+            return None
+        self.drawn = True
+        session = self.run.revive()
+        if session is None:
+            return None
+        try:
+            self.run.line = session.fork()
+            self.run.line.begin(AFTER_A_HANG, seed)
+            return self.exercise.example(SandboxAttempt(self.exercise, seed, self.run.line))
+        except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
+            return None
+        finally:
+            self.run.hang_up()
+
+    def _lines(self) -> Iterator[Line]:
+        """The fork that served the check before, if any; after it, a fork of the check's own."""
+        if self.run.line is not None:
+            yield self.run.line
+            if self.unsolved:
+                return
+        session = self.run.revive()
+        if session is not None:
+            with contextlib.suppress(Dead):
+                self.run.line = session.fork()
+                yield self.run.line
+
+    def _complaint(self, check: Check, attempt: SandboxAttempt, seed: int) -> str:
+        """What is wrong with the answer, in words; empty if nothing is."""
+        # A function that hung once is given less time to hang again.
+        seconds = min(check.seconds, AFTER_A_HANG) if self.hung else check.seconds
+        attempt.line.begin(seconds, seed)
+        try:
+            check.run(attempt)
+        except Wrong as error:
+            self.unsolved = isinstance(error, Unsolved)
+            return str(error)
+        except codec.Late:
+            self.hung = True
+            return f"your function took more than {seconds:.0f} seconds"
+        except (codec.Closed, Dead):
+            return "your function's process ended before it answered"
+        except Exception:
+            # Either the student's value broke the check, or the check is broken: the reference tells which.
+            LocalAttempt.passes(self.exercise, check, self.exercise.reference, seed)
+            return "your function returned a value that could not be checked"
+        return ""
+
+
+def with_notes(judged: Judged, notes: list[str] | tuple[str, ...]) -> Judged:
+    """The verdict with notes on how the file lay in the inbox."""
+    report = dataclasses.replace(judged.report, notes=(*notes, *judged.report.notes))
+    return Judged(report, judged.outputs)
+
+
+def nothing(assignment: Assignment, reason: str, isolation: str) -> Report:
+    """The report on a submission that holds no notebook."""
+    message = f"nothing could be graded: {reason}"
+    exercises = tuple(_all_failed(exercise, message) for exercise in assignment.exercises)
+    maximum = sum(exercise.points for exercise in exercises)
+    return Report(assignment.name, UNREADABLE, exercises, (reason,), isolation, max_score=maximum)

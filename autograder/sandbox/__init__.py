@@ -1,0 +1,1 @@
+"""The walls around student code, and in `worker/` what runs behind them."""

@@ -1,0 +1,1 @@
+"""In and out of other systems: nbgrader's commands, Gradescope, exports."""
