@@ -32,10 +32,11 @@ from nbformat import NotebookNode
 from throughput import BIN, ENVIRONMENT, RESULTS, ROOT, hidden_asserts, per_second, run
 
 from autograder.authoring.hostile import ATTACKS, PRELUDE, Attack
-from autograder.authoring.percent import MARKS, nbgrader_notebook
+from autograder.authoring.percent import nbgrader_notebook
 from autograder.authoring.release import publish
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
+from autograder.judging.handout import MARKS
 
 Students = Mapping[str, bytes]
 Scores = dict[str, float | None]

@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @functools.cache
 def template(name: str) -> Any:
-    """A template of `autograder/templates/`; a name that it does not know is an error."""
+    """A template of `templates/`; a name that it does not know is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
