@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ebmkit.annealing import anneal, log_mean_weight, reverse_anneal, weight_ess
 from ebmkit.boltzmann_machines import DBM, RBM
-from ebmkit.chance import Generator, bits
+from ebmkit.chance import bits
 from ebmkit.contrastive_divergence import Learner, cd, fit, pcd
 from ebmkit.data import mnist
 

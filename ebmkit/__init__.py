@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ebmkit.energy import EnergyModel as EnergyModel
-    from ebmkit.partition import Estimate as Estimate
+    from ebmkit.energy import Estimate as Estimate
     from ebmkit.partition import log_partition as log_partition
 
 __version__ = "0.1.0"
 
-_HOME = {"EnergyModel": "energy", "Estimate": "partition", "log_partition": "partition"}
+_HOME = {"EnergyModel": "energy", "Estimate": "energy", "log_partition": "partition"}
 _MODULES = (
     "annealing",
     "applications",
@@ -22,11 +22,11 @@ _MODULES = (
     "chance",
     "contrastive_divergence",
     "data",
-    "diagnostics",
     "energy",
     "enumeration",
     "exponential_families",
     "ising",
+    "kernel",
     "mcmc",
     "normalization",
     "partition",

@@ -12,15 +12,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-Generator = Any
-"""A `torch.Generator` or an object with `bernoulli`, `categorical`, `uniform` and `normal`."""
+__all__ = [
+    "bernoulli",
+    "bits",
+    "categorical",
+    "compiled",
+    "logistic_bits",
+    "normal",
+    "stream",
+    "streams",
+    "uniform",
+]
 
 
 def bernoulli(probability: Tensor, generator: Generator) -> Tensor:
     """Independent draws that are True with the given probability; the shape of `probability`, bool."""
-    if not isinstance(generator, torch.Generator):
+    if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "bernoulli")(probability))
     return uniform(probability, generator) < probability
 
@@ -34,7 +43,7 @@ def bits(probability: Tensor, generator: Generator) -> Tensor:
     two are independent given U, and so correlated by less than 2^-32.
     """
     like = probability.detach()
-    if not isinstance(generator, torch.Generator) or not like.is_cpu or like.dtype not in _SHARED_BITS:
+    if not isinstance(generator, Generator) or not like.is_cpu or like.dtype not in _SHARED_BITS:
         return bernoulli(like, generator).to(like.dtype)
     kernels = compiled(like, generator)
     if kernels is not None:
@@ -60,17 +69,17 @@ def logistic_bits(log_odds: Tensor, bias: Tensor, generator: Generator) -> Tenso
 def compiled(like: Tensor, generator: Generator) -> ModuleType | None:
     """The kernels that can draw as many bits as `like` has, or None where torch is to draw them."""
     fits = like.is_cpu and like.dtype == torch.float32 and like.is_contiguous()
-    if not fits or like.numel() < _WORTH_COMPILING or not isinstance(generator, torch.Generator):
+    if not fits or like.numel() < _WORTH_COMPILING or not isinstance(generator, Generator):
         return None
     return _kernels()
 
 
-def stream(kernels: ModuleType, generator: torch.Generator) -> Any:
+def stream(kernels: ModuleType, generator: Generator) -> Any:
     """The random words from which one call of a kernel makes all of its own: an array `(STREAM,)`, uint32."""
     return streams(1, kernels, generator)[0]
 
 
-def streams(n: int, kernels: ModuleType, generator: torch.Generator) -> Any:
+def streams(n: int, kernels: ModuleType, generator: Generator) -> Any:
     """n of these streams, an array `(n, STREAM)`, for kernels that work on several parts side by side."""
     words = torch.empty(n, kernels.STREAM // 2, dtype=torch.int64).random_(
         -(2**63), None, generator=generator
@@ -84,16 +93,16 @@ _WORTH_COMPILING = 2**13
 @functools.cache
 def _kernels() -> ModuleType | None:
     try:
-        from ebmkit import _rbm_kernels
+        from ebmkit import _chance_kernels
     except (ImportError, RuntimeError):  # no numba, or no folder where it may keep what it compiles
         return None
-    return _rbm_kernels
+    return _chance_kernels
 
 
 _SHARED_BITS = {torch.float32: 24 - 16, torch.float64: 53 - 16}
 
 
-def _dithered(like: Tensor, generator: torch.Generator) -> Tensor:
+def _dithered(like: Tensor, generator: Generator) -> Tensor:
     """(r + U) / 2^16, which uses every digit of the dtype and is never rounded, so never up to 1."""
     shared_bits = _SHARED_BITS[like.dtype]
     words = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
@@ -104,7 +113,7 @@ def _dithered(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def categorical(probabilities: Tensor, generator: Generator) -> Tensor:
     """Indices drawn from `probabilities` along the last axis (they sum to one); shape `(...)`, int64."""
-    if not isinstance(generator, torch.Generator):
+    if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "categorical")(probabilities))
     u = uniform(probabilities[..., :1], generator)
     index = (u >= probabilities.cumsum(-1)).sum(-1)
@@ -113,14 +122,14 @@ def categorical(probabilities: Tensor, generator: Generator) -> Tensor:
 
 def uniform(like: Tensor, generator: Generator) -> Tensor:
     """Uniform draws in [0, 1) with the shape, dtype and device of `like`."""
-    if not isinstance(generator, torch.Generator):
+    if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "uniform")(like))
     return torch.empty_like(like, requires_grad=False).uniform_(generator=generator)
 
 
 def normal(like: Tensor, generator: Generator) -> Tensor:
     """Standard normal draws with the shape, dtype and device of `like`."""
-    if not isinstance(generator, torch.Generator):
+    if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "normal")(like))
     return torch.empty_like(like, requires_grad=False).normal_(generator=generator)
 

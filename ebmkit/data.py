@@ -12,10 +12,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit.chance import Generator
+
+__all__ = [
+    "LabelledImages",
+    "Restoration",
+    "Split",
+    "bars_and_stripes",
+    "digits",
+    "flip",
+    "mnist",
+    "noisy_picture",
+    "slide_image",
+]
 
 
 class Restoration(NamedTuple):

@@ -6,8 +6,12 @@ Any function may be an energy; what is hard is Z. The score and the ratio of two
 Source: Cornell Tech, Deep Generative Models, lecture 11, "Energy-based models".
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+__all__ = ["EnergyModel", "Estimate"]
 
 
 class EnergyModel(nn.Module):
@@ -56,18 +60,12 @@ class EnergyModel(nn.Module):
         return self.energy(y) - self.energy(x)
 
 
-def check_event(x: Tensor, event_shape: tuple[int, ...], like: Tensor | None = None) -> None:
-    """Raise `ValueError` unless x has shape `(..., *event_shape)`; where `like` is given, then as `check_kind`."""
-    if x.dim() < len(event_shape) or x.shape[x.dim() - len(event_shape) :] != event_shape:
-        raise ValueError(f"x must have shape (..., {', '.join(map(str, event_shape))}), got {tuple(x.shape)}")
-    if like is not None:
-        check_kind(x, like)
+class Estimate(NamedTuple):
+    """A number and how far it may be off: `std_error` is 0 where the value is exact up to rounding.
 
+    For quadrature it is the estimated bound on the error, for an AIS bracket half its width, instead of a standard
+    deviation.
+    """
 
-def check_kind(x: Tensor, like: Tensor, name: str = "x") -> None:
-    """Raise `TypeError` unless x has the dtype and the device of `like`, a tensor of the model."""
-    if x.dtype != like.dtype or x.device != like.device:
-        raise TypeError(
-            f"{name} is {x.dtype} on {x.device}, the model {like.dtype} on {like.device};"
-            f" use {name}.to('{like.device}', {like.dtype}) or model.to({name})"
-        )
+    value: Tensor
+    std_error: Tensor

@@ -14,7 +14,20 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ebmkit._checks import floating_tensor
 from ebmkit.energy import EnergyModel
+
+__all__ = [
+    "MAX_STATES",
+    "Cost",
+    "cost",
+    "expectation",
+    "log_partition",
+    "n_states",
+    "probabilities",
+    "state_chunks",
+    "states",
+]
 
 MAX_STATES = 2**25
 _CHUNK_ELEMENTS = 2**21
@@ -169,7 +182,7 @@ def _chunk_states(model: EnergyModel) -> int:
 def _states_between(model: EnergyModel, start: int, stop: int) -> Tensor:
     """States number `start` to `stop`: their numbers written in base |values|, one digit a coordinate."""
     values, size = _values(model), math.prod(model.event_shape)
-    like = _reference_tensor(model)
+    like = floating_tensor(model)
     number = torch.arange(start, stop, device=like.device)
     digits = torch.empty(stop - start, size, dtype=torch.int64, device=like.device)
     for place in reversed(range(size)):
@@ -177,11 +190,3 @@ def _states_between(model: EnergyModel, start: int, stop: int) -> Tensor:
         number = number // len(values)
     alphabet = torch.tensor(values, dtype=like.dtype, device=like.device)
     return alphabet[digits].reshape(-1, *model.event_shape)
-
-
-def _reference_tensor(model: EnergyModel) -> Tensor:
-    """A floating-point tensor of the model, whose dtype and device its states take; else float64."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point():
-            return tensor
-    return torch.empty(0, dtype=torch.float64)

@@ -6,25 +6,15 @@ Source: Cornell Tech, Deep Generative Models, lecture 11; each method names its 
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ebmkit import enumeration
-from ebmkit.energy import EnergyModel
+from ebmkit.energy import EnergyModel, Estimate
 
-
-class Estimate(NamedTuple):
-    """A number and how far it may be off: `std_error` is 0 where the value is exact up to rounding.
-
-    For quadrature it is the estimated bound on the error, for an AIS bracket half its width, instead of a standard
-    deviation.
-    """
-
-    value: Tensor
-    std_error: Tensor
-
+__all__ = ["log_partition"]
 
 # method -> (module, function); the module loads when the method is first used.
 _METHODS = {

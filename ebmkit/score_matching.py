@@ -8,11 +8,18 @@ Source: Hyvärinen (JMLR 2005); Vincent (2011); Song et al. (UAI 2019); Gutmann 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
-from ebmkit.chance import Generator, bernoulli, normal
+from ebmkit.chance import bernoulli, normal
 from ebmkit.energy import EnergyModel
+
+__all__ = [
+    "denoising_score_matching",
+    "explicit_score_matching",
+    "noise_contrastive_estimation",
+    "sliced_score_matching",
+]
 
 
 def explicit_score_matching(model: EnergyModel, x: Tensor) -> Tensor:

@@ -34,8 +34,8 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_students_wheel_holds_ebmkit_alone(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"ebmkit", "ebm_course-0.1.0.dist-info"}
-    modules = {Path(n).stem for n in names if n.startswith("ebmkit/") and n.endswith(".py")}
-    assert modules == {p.stem for p in (ROOT / "ebmkit").glob("*.py")}
+    modules = {n for n in names if n.startswith("ebmkit/") and n.endswith(".py")}
+    assert modules == {p.relative_to(ROOT).as_posix() for p in (ROOT / "ebmkit").rglob("*.py")}
 
 
 def test_the_students_wheel_names_no_command_and_no_grader(wheel):

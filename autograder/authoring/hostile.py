@@ -252,7 +252,7 @@ READ_THE_SECRET = _family(
         for site in sys.path:
             for pth in glob.glob(site + "/*.pth"):
                 for line in open(pth).read().splitlines():
-                    for wanted in ("autograder/checks", "solutions", "course", "ebmkit/ising.py"):
+                    for wanted in ("autograder/checks", "solutions", "course", "ebmkit/ising/__init__.py"):
                         try:
                             found = pathlib.Path(line) / wanted
                             if line and not line.startswith("import") and found.exists(): leak(found)

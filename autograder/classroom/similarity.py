@@ -317,7 +317,11 @@ def _sources(course: Course, assignment: Assignment, given: np.ndarray) -> Itera
     yield Work("the reference", references, given)
     spec = importlib.util.find_spec(f"ebmkit.{assignment.name}")
     if spec and spec.origin:
-        yield Work(f"ebmkit.{assignment.name}", _definitions(Path(spec.origin).read_text("utf-8")), given)
+        files = [Path(spec.origin)]
+        if spec.submodule_search_locations:  # a chapter of several files
+            files = sorted(files[0].parent.glob("*.py"))
+        sections = [section for file in files for section in _definitions(file.read_text("utf-8"))]
+        yield Work(f"ebmkit.{assignment.name}", sections, given)
 
 
 def _unmarked(source: str) -> str:

@@ -38,7 +38,7 @@ def _sources(assignment: Assignment) -> set[Path]:
     files = {path for room in ROOMS for path in (here / room).rglob("*.py")} | sources_of(assignment)
     kit = importlib.util.find_spec("ebmkit")
     if kit is not None and kit.origin is not None:
-        files |= set(Path(kit.origin).parent.glob("*.py"))
+        files |= set(Path(kit.origin).parent.rglob("*.py"))
     for exercise in assignment.exercises:
         for function in (exercise.reference, *(check.run for check in exercise.checks)):
             if source := inspect.getsourcefile(inspect.unwrap(function)):

@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import os
+import pkgutil
 import select
 import shutil
 import socket
@@ -259,11 +260,16 @@ class Sandbox:
         package = course / "ebmkit"
         package.mkdir()
         shutil.copy(source / "__init__.py", package)
-        for path in source.glob("*.py"):
-            if path.stem in self.provided:
-                shutil.copy(path, package)
-            elif path.stem != "__init__":
-                (package / path.name).write_text(WITHHELD.format(name=path.stem))
+        for module in pkgutil.iter_modules([str(source)]):
+            name = module.name
+            if name not in self.provided:
+                (package / f"{name}.py").write_text(WITHHELD.format(name=name))
+            elif module.ispkg:
+                shutil.copytree(
+                    source / name, package / name, ignore=shutil.ignore_patterns("__pycache__", "*.nb?")
+                )
+            else:
+                shutil.copy(source / f"{name}.py", package)
 
     def _launch(self, level: str, program: str | None = None) -> None:
         self._kill()

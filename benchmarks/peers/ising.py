@@ -61,7 +61,7 @@ def sweeps_for(side: int, chains: int, per_nanosecond: float) -> int:
 def ours(side: int, chains: int) -> Row:
     import numpy as np
 
-    from ebmkit._ising_simulation import MultiSpin
+    from ebmkit.ising._engines import MultiSpin
 
     engine = MultiSpin((side, side), COUPLING, chains, np.random.SeedSequence(1))
     n_sweeps = sweeps_for(side, chains, 1 if engine._kernels is None else 8)
@@ -83,7 +83,7 @@ def ours_in_bytes(side: int, chains: int) -> Row:
     """The kernel for lattices that bits do not serve, here on one that they do."""
     import numpy as np
 
-    from ebmkit._ising_simulation import ByteLattice
+    from ebmkit.ising._engines import ByteLattice
 
     bonds = (np.full((side, side), COUPLING), np.full((side, side), COUPLING), np.zeros((side, side)))
     engine = ByteLattice(bonds, COUPLING, True, chains, np.random.SeedSequence(1), lambda spins: spins)

@@ -43,8 +43,8 @@ def growth(work: Callable[[], object]) -> float:
 def ours(what: str) -> Row:
     import numpy as np
 
-    from ebmkit._ising_simulation import MultiSpin
     from ebmkit.ising import Ising
+    from ebmkit.ising._engines import MultiSpin
 
     if what.startswith("exact"):
         Ising((4, 4), 0.4).exact_log_partition()

@@ -14,6 +14,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -30,13 +31,25 @@ FIELD = re.compile(r"^(\w+):\n((?:    .*\n?)+)", re.MULTILINE)
 
 
 def public(owner: Any, module: str) -> Iterator[tuple[str, Any]]:
-    """The functions and classes that `owner` defines itself, in the order of the source."""
+    """The functions and classes that `owner` defines, also in files of its folder, in the order of the source."""
+    found, files = [], []
     for name, thing in vars(owner).items():
-        if name.startswith("_"):
-            continue
         thing = inspect.unwrap(thing) if inspect.isfunction(thing) else thing
-        if (inspect.isfunction(thing) or inspect.isclass(thing)) and thing.__module__ == module:
-            yield name, thing
+        if name.startswith("_") or not (inspect.isfunction(thing) or inspect.isclass(thing)):
+            continue
+        if thing.__module__ == module or thing.__module__.startswith(f"{module}._"):
+            if thing.__module__ not in files:
+                files.append(thing.__module__)
+            line = inspect.getsourcelines(thing)[1] if inspect.ismodule(owner) else 0
+            found.append((files.index(thing.__module__), line, name, thing))
+    for _, _, name, thing in sorted(found, key=lambda row: row[:2]):
+        yield name, thing
+
+
+def files_of(module: Any) -> list[str]:
+    """The files of a module: one, or all of its folder."""
+    folder = getattr(module, "__path__", None)
+    return [str(module.__file__)] if folder is None else sorted(map(str, Path(folder[0]).glob("*.py")))
 
 
 def signature(name: str, thing: Any) -> str:
@@ -50,7 +63,6 @@ def signature(name: str, thing: Any) -> str:
     text = re.sub(r"^\(self(?:, )?", "(", text)
     if inspect.isclass(thing):
         text = text.removesuffix(" -> None")
-    text = re.sub(r"\bgenerator: Any\b", "generator: Generator", text)  # an alias that Python does not keep
     return name + QUALIFIER.sub("", FUNCTION.sub(r"\1", text).replace("'", ""))
 
 
@@ -122,7 +134,8 @@ class ApiReference(SphinxDirective):
         sections: list[nodes.Node] = []
         for name in package._MODULES:
             module = importlib.import_module(f"{package.__name__}.{name}")
-            self.env.note_dependency(str(module.__file__))
+            for file in files_of(module):
+                self.env.note_dependency(file)
             path = module.__name__
             section = nodes.section(
                 "",

@@ -39,7 +39,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 def forget_stale_results(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     """The cache knows a page by its own code alone, so a change of the library must empty it."""
-    library = (Path(app.srcdir) / "ebmkit").glob("*.py")
+    library = (Path(app.srcdir) / "ebmkit").rglob("*.py")
     current = fingerprint([*library, Path(__file__).with_name("figures.py")])
     cache = Path(app.outdir).parent / ".jupyter_cache"
     mark = cache / "library.sha256"

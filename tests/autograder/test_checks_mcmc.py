@@ -7,7 +7,7 @@ import torch
 from autograder.checks import mcmc as checks
 from autograder.exercises.attempt import local
 from autograder.exercises.sequential import Count
-from ebmkit import mcmc
+from ebmkit import annealing, mcmc
 from ebmkit.energy import EnergyModel
 
 SEEDS = range(20)
@@ -91,7 +91,7 @@ def test_the_annealed_weights_of_the_library_have_the_law_of_all_paths():
 
         return mcmc.MetropolisHastings(energy, ring)
 
-    run = mcmc.anneal(
+    run = annealing.anneal(
         Table(problem.log_target),
         Base(problem.log_base),
         generator=torch.Generator().manual_seed(6),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebmkit import EnergyModel, diagnostics, mcmc, normalization
+from ebmkit import EnergyModel, kernel, mcmc, normalization
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -47,7 +47,7 @@ class Plane(EnergyModel):
 
 
 MODELS = {f.__name__: Plane(f) for f in (gaussian, banana, wells, ring)}
-KERNELS: dict[str, Callable[[EnergyModel, float], mcmc.Kernel]] = {
+KERNELS: dict[str, Callable[[EnergyModel, float], kernel.Kernel]] = {
     "metropolis": lambda model, step: mcmc.MetropolisHastings(model, mcmc.GaussianRandomWalk(step)),
     "langevin": lambda model, step: mcmc.Langevin(model, step),
     "mala": lambda model, step: mcmc.MALA(model, step),
@@ -152,8 +152,8 @@ def test_the_diagnostics_are_those_of_ebmkit(page: Any, n_steps: int, memory: fl
     shown = page.run(
         "return [explorables.mcmc.rHat(arguments[0]), explorables.mcmc.ess(arguments[0])]", draws.T.tolist()
     )
-    assert shown[0] == pytest.approx(diagnostics.r_hat(draws).item(), rel=1e-9)
-    assert shown[1] == pytest.approx(diagnostics.ess_bulk(draws).item(), rel=1e-9)
+    assert shown[0] == pytest.approx(mcmc.r_hat(draws).item(), rel=1e-9)
+    assert shown[1] == pytest.approx(mcmc.ess_bulk(draws).item(), rel=1e-9)
 
 
 def test_the_read_out_states_the_exact_mean_and_the_diagnostics(page: Any) -> None:
@@ -167,8 +167,8 @@ def test_the_read_out_states_the_exact_mean_and_the_diagnostics(page: Any) -> No
     )
     assert draws.shape == (30, 4, 2)
     assert f"(exact {0.4 * 1.5**2 - 1.5:.2f})".replace("-", "−") in text
-    assert f"R-hat x {diagnostics.r_hat(draws)[0]:.3f}" in text
-    assert f"effective sample size x {diagnostics.ess_bulk(draws)[0]:.0f}" in text
+    assert f"R-hat x {mcmc.r_hat(draws)[0]:.3f}" in text
+    assert f"effective sample size x {mcmc.ess_bulk(draws)[0]:.0f}" in text
     assert page.run("return document.querySelector('.explorable-announcer').textContent") == text
 
 

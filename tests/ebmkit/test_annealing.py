@@ -9,16 +9,10 @@ from enumerate_chance import branches
 from toy_models import Boltzmann, Gaussian, Table, correlated_gaussian
 
 from ebmkit import enumeration
-from ebmkit.energy import EnergyModel
-from ebmkit.mcmc import (
-    MALA,
-    CoordinateFlip,
+from ebmkit.annealing import (
     GaussianBase,
     GeometricPath,
-    Gibbs,
     Interpolated,
-    MetropolisHastings,
-    Tempered,
     UniformBase,
     ais_bracket,
     anneal,
@@ -31,6 +25,8 @@ from ebmkit.mcmc import (
     thermodynamic_integration,
     weight_ess,
 )
+from ebmkit.energy import EnergyModel
+from ebmkit.mcmc import MALA, CoordinateFlip, Gibbs, MetropolisHastings, Tempered
 
 SPINS = (-1.0, 1.0)
 

@@ -13,10 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 
-from ebmkit import boltzmann_machines as bm
 from ebmkit import chance, enumeration
 from ebmkit.annealing import anneal, annealed_importance_sampling
-from ebmkit.boltzmann_machines import DBM, RBM, Clamped, GaussianRBM, bit_states, classify, inpaint
+from ebmkit.boltzmann_machines import (
+    DBM,
+    RBM,
+    Clamped,
+    GaussianRBM,
+    _dbm,
+    _sums,
+    bit_states,
+    classify,
+    inpaint,
+)
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -147,18 +156,22 @@ def test_the_exact_log_partition_and_its_gradient_agree_with_enumeration(n, m, s
 @pytest.mark.parametrize("n_summed", [3, 9, 17])
 @pytest.mark.parametrize("scale", [0.5, 4.0])
 def test_the_compiled_sum_agrees_with_the_streamed_one(n_summed, scale):
-    product_expansion = pytest.importorskip("ebmkit._product_expansion", exc_type=ImportError)
+    product_expansion = pytest.importorskip(
+        "ebmkit.boltzmann_machines._product_expansion", exc_type=ImportError
+    )
     model = rbm(37, n_summed, scale=scale)
     parameters = (model.a.data, model.W.data, model.b.data)
-    streamed = bm._log_sum_over_bits(bm._closed_form_term, n_summed, *parameters)
+    streamed = _sums.log_sum_over_bits(_sums._closed_form_term, n_summed, *parameters)
     assert product_expansion.log_sum(*(p.numpy() for p in parameters)) == pytest.approx(
         float(streamed), rel=1e-13
     )
 
 
 def test_the_compiled_sum_declines_what_would_overflow_and_the_answer_stays_right(monkeypatch):
-    product_expansion = pytest.importorskip("ebmkit._product_expansion", exc_type=ImportError)
-    monkeypatch.setattr(bm, "_WORTH_COMPILING", 0)
+    product_expansion = pytest.importorskip(
+        "ebmkit.boltzmann_machines._product_expansion", exc_type=ImportError
+    )
+    monkeypatch.setattr(_sums, "_WORTH_COMPILING", 0)
     model = rbm(40, 8, scale=200.0)
     assert product_expansion.log_sum(model.a.data.numpy(), model.W.data.numpy(), model.b.data.numpy()) is None
     # With edges this strong one state holds almost all of Z: a lower and an upper bound pinch it.
@@ -176,8 +189,8 @@ def test_sums_in_small_blocks_are_the_same_sums(monkeypatch):
         return log_z, free_energy, *slopes
 
     whole = answers()
-    monkeypatch.setattr(bm, "_STATES_AT_ONCE", 3)
-    monkeypatch.setattr(bm, "_ELEMENTS_AT_ONCE", 3)
+    monkeypatch.setattr(_sums, "_STATES_AT_ONCE", 3)
+    monkeypatch.setattr(_dbm, "_ELEMENTS_AT_ONCE", 3)
     torch.testing.assert_close(answers(), whole, **EXACT)
 
 
@@ -562,7 +575,7 @@ def words_of(stream, count):
 
 @pytest.fixture
 def kernels():
-    return pytest.importorskip("ebmkit._rbm_kernels", exc_type=ImportError)
+    return pytest.importorskip("ebmkit._chance_kernels", exc_type=ImportError)
 
 
 def compiled_layer(kernels, field, bias, n_drawn, **sums):
@@ -658,8 +671,8 @@ def test_draws_are_left_to_torch_where_numba_cannot_be_used(trouble, monkeypatch
         monkeypatch.setitem(sys.modules, "numba", None)
     else:
         monkeypatch.setattr(pytest.importorskip("numba"), "njit", no_folder)
-    monkeypatch.delitem(sys.modules, "ebmkit._rbm_kernels", raising=False)
-    monkeypatch.delattr("ebmkit._rbm_kernels", raising=False)
+    monkeypatch.delitem(sys.modules, "ebmkit._chance_kernels", raising=False)
+    monkeypatch.delattr("ebmkit._chance_kernels", raising=False)
     chance._kernels.cache_clear()
     try:
         p = torch.full((2**13,), 0.5)

@@ -10,10 +10,12 @@ from enumerate_chance import branches
 from torch import nn
 
 from ebmkit import EnergyModel, chance, enumeration
-from ebmkit import contrastive_divergence as learning
 from ebmkit.boltzmann_machines import DBM, RBM, GaussianRBM, bit_states
 from ebmkit.contrastive_divergence import (
     DivergenceError,
+    _learners,
+    _pretraining,
+    _training,
     by_loss,
     cd,
     expected_cd_gradient,
@@ -26,7 +28,8 @@ from ebmkit.contrastive_divergence import (
 )
 from ebmkit.data import bars_and_stripes
 from ebmkit.ising import Ising
-from ebmkit.mcmc import Gibbs, Info, Langevin, State
+from ebmkit.kernel import Info, State
+from ebmkit.mcmc import Gibbs, Langevin
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -46,6 +49,9 @@ class Well(EnergyModel):
 
 class GenericRBM(RBM):
     """An RBM that the learners treat as any other energy."""
+
+    def backend(self):
+        return None
 
 
 def generator(seed=0):
@@ -401,7 +407,7 @@ def test_pretraining_and_joint_training_of_a_dbm_raise_its_exact_log_likelihood(
 
 def test_the_doubled_bottom_rbm_is_an_rbm_with_two_tied_copies_of_its_visible_units():
     deep = dbm((3, 2, 2))
-    pair = learning._Doubled(deep, 0, below=2, above=1)
+    pair = _pretraining._Doubled(deep, 0, below=2, above=1)
     pair.rbm.a.data.normal_(generator=generator(1))
     tied = RBM(6, 2, dtype=torch.float64)
     with torch.no_grad():
@@ -421,7 +427,7 @@ def test_the_doubled_top_rbm_hears_its_hidden_units_twice():
             self.asked.append(probability)
             return probability > 0.5
 
-    pair = learning._Doubled(dbm((3, 3, 2)), 1, below=1, above=2)
+    pair = _pretraining._Doubled(dbm((3, 3, 2)), 1, below=1, above=2)
     pair.gibbs_step(bit_states(3), Rounding())
     up, down = Rounding.asked
     rbm, h = pair.rbm, (up > 0.5).double()
@@ -539,14 +545,14 @@ def test_without_an_optimizer_the_loop_descends_along_the_gradient():
 def in_place(monkeypatch):
     """The numbers of updates that `fit` made in place, call by call."""
     pytest.importorskip("numba")
-    made, function = [], learning._rbm_pcd_in_place
+    made, function = [], _training._in_place
 
     def watch(*arguments):
         norms, rate = function(*arguments)
         made.append(len(norms))
         return norms, rate
 
-    monkeypatch.setattr(learning, "_rbm_pcd_in_place", watch)
+    monkeypatch.setattr(_training, "_in_place", watch)
     return made
 
 
@@ -760,7 +766,7 @@ def test_each_epoch_visits_every_example_once_through_the_transform():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_the_norm_of_a_gradient_is_right_in_every_precision(dtype):
     parts = {"W": torch.full((3, 4), 256.0, dtype=dtype).T, "b": torch.full((4,), -512.0, dtype=dtype)}
-    assert learning._finite_norm(parts, "") == pytest.approx(256 * math.sqrt(28), rel=1e-6)
+    assert _training._finite_norm(parts, "") == pytest.approx(256 * math.sqrt(28), rel=1e-6)
 
 
 def test_wrong_input_is_named_with_the_way_out():
@@ -888,13 +894,14 @@ def test_the_range_is_that_of_what_a_transform_makes_of_the_data():
 
 
 def test_the_loop_looks_at_the_numbers_once_however_many_updates_it_makes(monkeypatch):
-    looked, check = [], learning._check_numbers
+    looked, check = [], _learners.check_numbers
 
     def watch(data, model):
         looked.append(tuple(data.shape))
         check(data, model)
 
-    monkeypatch.setattr(learning, "_check_numbers", watch)
+    for module in (_learners, _training):
+        monkeypatch.setattr(module, "check_numbers", watch)
     for learner in (cd, pcd, fast_pcd, maximum_likelihood, functools.partial(pcd, k=2)):
         fit(rbm(), BITS, learner, generator=generator(), n_epochs=2, batch_size=1)
         assert looked == [(6, 4)]

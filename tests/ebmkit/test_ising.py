@@ -331,7 +331,7 @@ def test_kernels_carry_the_energy_of_where_they_are(kernel):
 def test_cluster_roots_are_the_connected_components():
     g = generator()
     right, down = torch.rand(20, 6, 7, generator=g) < 0.5, torch.rand(20, 6, 7, generator=g) < 0.5
-    roots = ising._cluster_roots(right, down)
+    roots = ising._clusters._cluster_roots(right, down)
     for k in range(20):
         graph = torch.zeros(42, 42)
         site = torch.arange(42).reshape(6, 7)
@@ -449,7 +449,7 @@ def test_the_transfer_matrix_is_the_sum_over_all_states(grid, scale):
 @pytest.mark.parametrize("block", [1, 2, 3])
 @pytest.mark.parametrize("model", [random_ising(4, 4), random_ising(3, 3, periodic=True)], ids=str)
 def test_the_transfer_matrix_is_the_same_however_it_cuts_rows_into_blocks(model, block, monkeypatch):
-    monkeypatch.setattr(ising._ising_exact, "_BLOCK", block)
+    monkeypatch.setattr(ising._exact, "_BLOCK", block)
     exact = enumeration.log_partition(model)
     torch.testing.assert_close(ising.transfer_matrix_log_partition(model), exact, rtol=0, atol=1e-10)
 
@@ -465,7 +465,7 @@ def test_the_transfer_matrix_does_not_mind_which_side_is_longer():
 def test_the_two_kinds_of_front_agree_where_enumeration_cannot_go(monkeypatch):
     model = random_ising(9, 10, seed=3)
     linear = ising.transfer_matrix_log_partition(model)
-    monkeypatch.setattr(ising._ising_exact, "_LINEAR_RANGE", 0.0)
+    monkeypatch.setattr(ising._exact, "_LINEAR_RANGE", 0.0)
     torch.testing.assert_close(ising.transfer_matrix_log_partition(model), linear, rtol=0, atol=1e-10)
 
 

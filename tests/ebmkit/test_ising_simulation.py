@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from ebmkit import _ising_simulation as engines
 from ebmkit import enumeration, ising
 from ebmkit.ising import CRITICAL_COUPLING, Ising
+from ebmkit.ising import _engines as engines
 
 SEED = np.random.SeedSequence(7)
 
@@ -52,8 +52,8 @@ def standard_errors_off(model, n_chains, n_sweeps=400):
 @pytest.fixture
 def without_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "ebmkit._ising_kernels", raising=False)
-    monkeypatch.delattr("ebmkit._ising_kernels", raising=False)
+    monkeypatch.delitem(sys.modules, "ebmkit.ising._kernels", raising=False)
+    monkeypatch.delattr("ebmkit.ising._kernels", raising=False)
     assert engines.compiled() is None
 
 

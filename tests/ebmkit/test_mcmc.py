@@ -11,6 +11,7 @@ from toy_models import BlockGibbsPair, Boltzmann, Gaussian, Quartic, Table, corr
 from ebmkit import enumeration, ising
 from ebmkit.boltzmann_machines import RBM
 from ebmkit.energy import EnergyModel
+from ebmkit.kernel import Info, State
 from ebmkit.mcmc import (
     HMC,
     MALA,
@@ -20,7 +21,6 @@ from ebmkit.mcmc import (
     Langevin,
     MetropolisHastings,
     ParallelTempering,
-    State,
     Tempered,
     adapt_step_size,
     iterate,
@@ -375,8 +375,6 @@ class _Still:
         return State(position, self.model.energy(position))
 
     def step(self, state, generator):
-        from ebmkit.mcmc import Info
-
         return state, Info(torch.ones_like(state.energy), torch.zeros_like(state.energy, dtype=torch.bool))
 
 

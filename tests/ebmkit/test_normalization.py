@@ -14,6 +14,7 @@ from torch import nn
 import ebmkit
 from ebmkit import EnergyModel
 from ebmkit import normalization as norm
+from ebmkit import product_of_experts as poe
 
 INF = math.inf
 TRANSFORMS = {
@@ -141,7 +142,7 @@ def test_log_sum_exp_of_nothing_is_refused():
 
 
 def test_the_kronrod_rule_integrates_polynomials_of_degree_22_and_the_gauss_rule_of_degree_13():
-    nodes, kronrod, gauss = norm._rule_on_unit_cell(1, torch.zeros(0, dtype=torch.float64))
+    nodes, kronrod, gauss = norm._quadrature._rule_on_unit_cell(1, torch.zeros(0, dtype=torch.float64))
     for degree in range(23):
         powers = nodes[:, 0] ** degree
         assert (powers @ kronrod).item() == pytest.approx(1 / (degree + 1), rel=1e-13)
@@ -306,7 +307,7 @@ def test_autoregressive_samples_follow_the_distribution():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_affine_coupling_flow_integrates_to_one_for_any_parameters(seed):
-    flow = randomized(norm.AffineCouplingFlow((2,), generator(), n_layers=3, n_hidden=4), seed, 0.4)
+    flow = randomized(poe.AffineCouplingFlow((2,), generator(), n_layers=3, n_hidden=4), seed, 0.4)
     total, error = norm.quadrature(lambda x: flow.log_prob(x).exp(), (-INF, -INF), (INF, INF), rtol=1e-7)
     assert total.item() == pytest.approx(1, abs=1e-6)
     assert error.item() < 1e-6
@@ -314,7 +315,7 @@ def test_affine_coupling_flow_integrates_to_one_for_any_parameters(seed):
 
 @pytest.mark.parametrize("shape", [(1,), (5,), (2, 3)])
 def test_affine_coupling_flow_inverts_and_its_log_det_is_that_of_the_jacobian(shape):
-    flow = randomized(norm.AffineCouplingFlow(shape, generator()))
+    flow = randomized(poe.AffineCouplingFlow(shape, generator()))
     n = math.prod(shape)
     x = torch.randn(7, *shape, generator=generator(3), dtype=torch.float64)
     z, log_det = flow.to_latent(x)
@@ -325,7 +326,7 @@ def test_affine_coupling_flow_inverts_and_its_log_det_is_that_of_the_jacobian(sh
 
 
 def test_flow_samples_are_gaussian_in_the_latent_space():
-    flow = randomized(norm.AffineCouplingFlow((4,), generator()))
+    flow = randomized(poe.AffineCouplingFlow((4,), generator()))
     z, _ = flow.to_latent(flow.sample(20_000, generator(4)))
     # Means of 20000 standard normals are N(0, 1/20000): |mean| > 0.05 is 7 sigma, < 2e-11 for all four.
     # Mean squares have standard deviation 0.01: a deviation over 0.07 is 7 sigma; chi-square tail < 1e-10.
@@ -335,10 +336,10 @@ def test_flow_samples_are_gaussian_in_the_latent_space():
 
 def test_mixture_of_flows_and_torch_distributions_integrates_to_one():
     components = [
-        randomized(norm.AffineCouplingFlow((2,), generator(), n_hidden=4), scale=0.4),
+        randomized(poe.AffineCouplingFlow((2,), generator(), n_hidden=4), scale=0.4),
         torch.distributions.MultivariateNormal(torch.ones(2).double(), torch.eye(2).double()),
     ]
-    mixture = norm.Mixture(components, weights=[1, 3])
+    mixture = poe.Mixture(components, weights=[1, 3])
     total, _ = norm.quadrature(lambda x: mixture.log_prob(x).exp(), (-INF, -INF), (INF, INF), rtol=1e-7)
     assert total.item() == pytest.approx(1, abs=1e-6)
     assert set(map(id, components[0].parameters())) < set(map(id, mixture.parameters()))
@@ -346,7 +347,7 @@ def test_mixture_of_flows_and_torch_distributions_integrates_to_one():
 
 def test_mixture_samples_follow_the_weighted_sum():
     parts = [randomized(norm.AutoregressiveBernoulli(3, generator()), seed, 2.0) for seed in (1, 2)]
-    mixture = norm.Mixture(parts, weights=torch.tensor([0.2, 0.8]))
+    mixture = poe.Mixture(parts, weights=torch.tensor([0.2, 0.8]))
     states = all_bits(3)
     exact = 0.2 * parts[0].log_prob(states).exp() + 0.8 * parts[1].log_prob(states).exp()
     torch.testing.assert_close(mixture.log_prob(states).exp(), exact, rtol=1e-6, atol=0)
@@ -355,14 +356,14 @@ def test_mixture_samples_follow_the_weighted_sum():
 
 
 def test_a_mixture_of_bare_energies_claims_no_log_prob():
-    mixture = norm.Mixture([norm.from_exp(lambda x: -(x**2)), norm.from_exp(lambda x: -x.abs())])
+    mixture = poe.Mixture([norm.from_exp(lambda x: -(x**2)), norm.from_exp(lambda x: -x.abs())])
     x = torch.tensor([0.3], dtype=torch.float64)
     expected = -math.log(0.5 * math.exp(-0.09) + 0.5 * math.exp(-0.3))
     assert mixture.energy(x).item() == pytest.approx(expected)
     with pytest.raises(TypeError, match="not normalized"):
         mixture.log_prob(x)
     with pytest.raises(TypeError, match="not normalized"):
-        norm.Mixture([mixture]).log_prob(x)
+        poe.Mixture([mixture]).log_prob(x)
     with pytest.raises(TypeError, match="has no sample"):
         mixture.sample(1, generator())
 
@@ -379,23 +380,23 @@ def test_a_mixture_of_bare_energies_claims_no_log_prob():
 )
 def test_mixture_refuses_what_does_not_fit_together(components, weights, message):
     with pytest.raises(ValueError, match=message):
-        norm.Mixture(components, weights)
+        poe.Mixture(components, weights)
 
 
 def test_same_seed_same_parameters_and_the_global_generator_is_untouched():
     before = torch.get_rng_state()
-    a, b = (norm.AffineCouplingFlow((4,), generator(9)) for _ in range(2))
+    a, b = (poe.AffineCouplingFlow((4,), generator(9)) for _ in range(2))
     a.sample(3, generator())
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters()))
 
 
 def test_log_partition_of_a_normalized_block_is_zero_and_of_a_bare_mixture_refused():
-    flow, bits = norm.AffineCouplingFlow((2,), generator()), norm.AutoregressiveBernoulli(3, generator())
-    for model in (flow, bits, norm.Mixture([bits, bits])):
+    flow, bits = poe.AffineCouplingFlow((2,), generator()), norm.AutoregressiveBernoulli(3, generator())
+    for model in (flow, bits, poe.Mixture([bits, bits])):
         assert ebmkit.log_partition(model) == (0.0, 0.0)
     with pytest.raises(ValueError, match="not normalized"):
-        norm.Mixture([norm.from_exp(lambda x: -(x**2))]).exact_log_partition()
+        poe.Mixture([norm.from_exp(lambda x: -(x**2))]).exact_log_partition()
 
 
 def test_bits_are_checked():
@@ -406,10 +407,10 @@ def test_bits_are_checked():
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31))
 def test_every_normalized_block_takes_any_leading_batch_shape(seed):
-    flow = norm.AffineCouplingFlow((3,), generator(seed), n_hidden=4)
+    flow = poe.AffineCouplingFlow((3,), generator(seed), n_hidden=4)
     autoregressive = norm.AutoregressiveBernoulli(3, generator(seed))
     x = torch.rand(2, 4, 3, generator=generator(seed), dtype=torch.float64).round()
-    for model in (flow, autoregressive, norm.Mixture([flow, autoregressive])):
+    for model in (flow, autoregressive, poe.Mixture([flow, autoregressive])):
         whole = model.energy(x)
         assert whole.shape == (2, 4)
         torch.testing.assert_close(whole[1, 2], model.energy(x[1, 2]))
@@ -421,7 +422,7 @@ def test_every_normalized_block_takes_any_leading_batch_shape(seed):
     [
         (norm.AutoregressiveBernoulli(2, generator()), torch.ones(3, 2)),
         (norm.AutoregressiveBernoulli(2, generator()), torch.ones(3, 2, dtype=torch.int64)),
-        (norm.AffineCouplingFlow((2,), generator(), dtype=torch.float32), torch.ones(3, 2).double()),
+        (poe.AffineCouplingFlow((2,), generator(), dtype=torch.float32), torch.ones(3, 2).double()),
     ],
 )
 def test_numbers_of_another_dtype_than_the_models_are_refused_with_the_way_out(model, x):

@@ -8,8 +8,8 @@ import torch
 import ebmkit
 from ebmkit import EnergyModel, enumeration, log_partition, partition
 from ebmkit.annealing import ais_bracket
+from ebmkit.energy import Estimate
 from ebmkit.ising import Ising, exact_sample
-from ebmkit.partition import Estimate
 
 
 class Bits(EnergyModel):

@@ -185,7 +185,7 @@ def test_the_zip_holds_what_grading_needs_and_no_other_chapters_checks(shared_cl
         key = archive.read("grading.key")
     assert {"setup.sh", "run_autograder", "settings.json", "requirements.txt", "constraints.txt"} <= names
     assert {
-        "lib/ebmkit/ising.py",
+        "lib/ebmkit/ising/__init__.py",
         "lib/autograder/judging/judge.py",
         "lib/autograder/sandbox/worker/zygote.py",
         "checks/toy.py",

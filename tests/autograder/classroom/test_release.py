@@ -138,7 +138,7 @@ def test_the_students_wheel_holds_the_library_alone_and_is_rebuilt_when_stale(cl
     built = wheel(classroom.course)
     with zipfile.ZipFile(built) as archive:
         names = archive.namelist()
-    assert "ebmkit/ising.py" in names
+    assert "ebmkit/ising/__init__.py" in names
     assert {name.split("/")[0] for name in names} == {"ebmkit", "ebm_course-0.1.0.dist-info"}
     before = built.read_bytes()
     stamp = built.stat().st_mtime_ns

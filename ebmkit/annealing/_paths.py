@@ -1,0 +1,188 @@
+"""Families of energies from a base whose log Z is known to the model whose is not."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit import chance
+from ebmkit._checks import (
+    floating_tensor,
+)
+from ebmkit.energy import EnergyModel
+
+
+class Interpolated(EnergyModel):
+    """The geometric bridge between two energies, E_β(x) = (1 - β) E_0(x) + β E_1(x), 0 ≤ β ≤ 1."""
+
+    def __init__(self, base: EnergyModel, model: EnergyModel, beta: float) -> None:
+        super().__init__()
+        if not 0 <= beta <= 1:
+            raise ValueError(f"beta must lie in [0, 1], got {beta}")
+        if tuple(base.event_shape) != tuple(model.event_shape) or base.values != model.values:
+            raise ValueError(
+                f"base and model must share event_shape and values, got {tuple(base.event_shape)} with "
+                f"{base.values} and {tuple(model.event_shape)} with {model.values}"
+            )
+        self.base, self.model, self.beta = base, model, beta
+        self.event_shape, self.values = model.event_shape, model.values
+
+    def energy(self, x: Tensor) -> Tensor:
+        """(1 - β) E_0(x) + β E_1(x), with x of shape `(..., *event_shape)`."""
+        return self._blend(self.base.energy, self.model.energy, x)
+
+    def score(self, x: Tensor) -> Tensor:
+        """(1 - β) ∇ log p_0(x) + β ∇ log p_1(x), the shape of x."""
+        return self._blend(self.base.score, self.model.score, x)
+
+    def _blend(
+        self, first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor], x: Tensor
+    ) -> Tensor:
+        # At the ends the other energy has no say, not even where it is infinite (0 · inf is not a number).
+        if self.beta == 0:
+            return first(x)
+        if self.beta == 1:
+            return second(x)
+        return (1 - self.beta) * first(x) + self.beta * second(x)
+
+
+class UniformBase(EnergyModel):
+    """The uniform distribution on `values` at every site: E(x) = 0, log Z = N log |values|."""
+
+    like: Tensor
+
+    def __init__(
+        self, event_shape: Sequence[int], values: Sequence[float], like: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.event_shape, self.values = tuple(event_shape), tuple(values)
+        self.register_buffer("like", torch.empty(0, dtype=torch.float64) if like is None else like[:0])
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Zero, `(...)`."""
+        batch = x.shape[: x.dim() - len(self.event_shape)]
+        return torch.zeros(batch, dtype=self.like.dtype, device=x.device)
+
+    def exact_log_partition(self) -> Tensor:
+        """N log |values|, float64."""
+        n, assigned = math.prod(self.event_shape), self.values or ()
+        return torch.tensor(n * math.log(len(assigned)), dtype=torch.float64, device=self.like.device)
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        """Independent draws, `(n, *event_shape)`."""
+        values = torch.tensor(self.values, dtype=self.like.dtype, device=self.like.device)
+        probability = torch.full((), 1 / len(values), dtype=torch.float64, device=values.device)
+        choice = chance.categorical(probability.expand(n, *self.event_shape, len(values)), generator)
+        return values[choice]
+
+
+class GaussianBase(EnergyModel):
+    """Independent Gaussians, E(x) = ½ Σ ((x - mean) / scale)², log Z = Σ log(√(2π) scale).
+
+    `mean` and `scale` broadcast against `event_shape`.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, event_shape: Sequence[int], mean: Tensor | float = 0.0, scale: Tensor | float = 1.0
+    ) -> None:
+        super().__init__()
+        self.event_shape = tuple(event_shape)
+        for name, parameter in (("mean", mean), ("scale", scale)):
+            tensor = torch.as_tensor(parameter, dtype=None if torch.is_tensor(parameter) else torch.float64)
+            self.register_buffer(name, tensor.detach().expand(self.event_shape).clone())
+        if not bool(self.mean.isfinite().all()):
+            raise ValueError(f"mean must be finite, got {self.mean[~self.mean.isfinite()][0].item()}")
+        usable = (self.scale > 0) & self.scale.isfinite()
+        if not bool(usable.all()):
+            raise ValueError(f"scale must be positive and finite, got {self.scale[~usable][0].item()}")
+
+    def energy(self, x: Tensor) -> Tensor:
+        """½ Σ ((x - mean) / scale)², `(...)`."""
+        standard = (x - self.mean) / self.scale
+        return 0.5 * (standard**2).reshape(*x.shape[: x.dim() - len(self.event_shape)], -1).sum(-1)
+
+    def score(self, x: Tensor) -> Tensor:
+        """-(x - mean) / scale², the shape of x."""
+        return (self.mean - x) / self.scale**2
+
+    def exact_log_partition(self) -> Tensor:
+        """Σ log(√(2π) scale), float64."""
+        return (self.scale.double().log() + 0.5 * math.log(2 * math.pi)).sum()
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        """Independent draws, `(n, *event_shape)`."""
+        return self.mean + self.scale * chance.normal(self.mean.expand(n, *self.event_shape), generator)
+
+
+class AnnealingPath(Protocol):
+    """A family of energies from one whose normalizer is known (β = 0) to the model (β = 1).
+
+    A model that has these methods is its own path. It may also have
+    `annealing_step(x, before, after, generator) -> (x', E_before(x) - E_after(x))`, which moves x by a kernel
+    at β = `after` and shares the work between the two; annealing then calls it instead of a kernel.
+    """
+
+    def annealed(self, beta: float) -> EnergyModel: ...
+
+    def base_log_partition(self) -> Tensor: ...
+
+    def sample_base(self, n: int, generator: Generator) -> Tensor: ...
+
+
+class TractableBase(Protocol):
+    """What a base must offer besides its energy."""
+
+    def exact_log_partition(self) -> Tensor: ...
+
+    def sample(self, n: int, generator: Generator) -> Tensor: ...
+
+
+class GeometricPath:
+    """The path E_β = (1 - β) E_0 + β E_1 from a base that can be sampled and summed to any model."""
+
+    def __init__(self, base: EnergyModel, model: EnergyModel) -> None:
+        for method in ("sample", "exact_log_partition"):
+            if not hasattr(base, method):
+                raise TypeError(
+                    f"the base {type(base).__name__} has no {method}(); use UniformBase, GaussianBase, "
+                    "or give it sample(n, generator) and exact_log_partition()"
+                )
+        self.base, self.model = base, model
+        self.annealed(0.5)  # an Interpolated checks that the two fit
+
+    def annealed(self, beta: float) -> EnergyModel:
+        """The energy at β."""
+        return Interpolated(self.base, self.model, beta)
+
+    def base_log_partition(self) -> Tensor:
+        """log Z_0, exact."""
+        return self._tractable.exact_log_partition()
+
+    def sample_base(self, n: int, generator: Generator) -> Tensor:
+        """Independent draws at β = 0, `(n, *event_shape)`."""
+        return self._tractable.sample(n, generator)
+
+    @property
+    def _tractable(self) -> TractableBase:
+        return self.base  # type: ignore[return-value]  # __init__ has checked the two methods
+
+
+def resolve_path(model: EnergyModel | AnnealingPath, base: EnergyModel | None) -> AnnealingPath:
+    if isinstance(model, EnergyModel) and (base is not None or not hasattr(model, "annealed")):
+        return GeometricPath(_default_base(model) if base is None else base, model)
+    if base is not None:
+        raise TypeError(f"{type(model).__name__} is a path with its own base; leave base=None")
+    return model  # type: ignore[return-value]  # it has `annealed`, so it is a path
+
+
+def _default_base(model: EnergyModel) -> EnergyModel:
+    """Uniform where x is discrete, standard Gaussian where it is not, in the model's dtype and device."""
+    like = floating_tensor(model)
+    if model.values is not None:
+        return UniformBase(model.event_shape, model.values, like.detach().flatten())
+    return GaussianBase(model.event_shape, like.new_zeros(()), like.new_ones(()))

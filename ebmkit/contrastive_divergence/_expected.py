@@ -1,0 +1,57 @@
+"""What contrastive divergence estimates, without its noise."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ebmkit import enumeration
+from ebmkit.contrastive_divergence._learners import check_data, check_steps, gradients_of
+from ebmkit.energy import EnergyModel
+
+
+def expected_cd_gradient(
+    model: EnergyModel,
+    data: Tensor,
+    k: int = 1,
+    *,
+    weights: Tensor | None = None,
+    transition: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """What `cd` estimates, without its noise: every path of the chain is enumerated.
+
+        Σ_x (p_data(x) - (p_data P^k)(x)) ∇E(x)
+
+    `data (n, *event_shape)` with probabilities `weights (n,)`, equal by default. `transition` is the kernel's
+    matrix over `enumeration.states(model)`; an RBM has its own. Zero where the data are the model's distribution;
+    tends to the gradient of the likelihood as |λ_2|^k. Source: Carreira-Perpiñán & Hinton (2005).
+    """
+    check_steps(k)
+    check_data(data, model, tuple(model.event_shape))
+    if transition is None:
+        own: Callable[[], Tensor] | None = getattr(model, "transition_matrix", None)
+        if own is None:
+            raise TypeError(
+                f"{type(model).__name__} does not know its transition matrix; pass transition=..."
+            )
+        transition = own()
+    states = enumeration.states(model)
+    if weights is None:
+        weights = torch.full((len(data),), 1 / len(data), dtype=torch.float64, device=data.device)
+    p_data = torch.zeros(len(states), dtype=torch.float64, device=data.device)
+    p_data.index_add_(0, _state_number(model, data), weights.double())
+    p_chain = p_data
+    for _ in range(k):
+        p_chain = p_chain @ transition
+    return gradients_of(model, ((p_data - p_chain) * model.energy(states)).sum())
+
+
+def _state_number(model: EnergyModel, x: Tensor) -> Tensor:
+    """The row of each x in `enumeration.states(model)`; raises where x is no state."""
+    values = torch.tensor(model.values, dtype=x.dtype, device=x.device)
+    is_value = x.reshape(len(x), -1, 1) == values
+    if not bool(is_value.any(-1).all()):
+        raise ValueError(f"the data must take the values {model.values} of {type(model).__name__}")
+    digits = is_value.long().argmax(-1)
+    place = len(values) ** torch.arange(digits.shape[1] - 1, -1, -1, device=x.device)
+    return (digits * place).sum(-1)

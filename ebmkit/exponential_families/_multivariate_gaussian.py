@@ -1,0 +1,104 @@
+"""The Gaussian of several variables, by its precision matrix."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit import chance
+from ebmkit._checks import (
+    is_definite,
+)
+from ebmkit.exponential_families._family import ExponentialFamily, expanded, real
+
+
+class MultivariateGaussian(ExponentialFamily):
+    """x in R^D: θ·t(x) = ηᵀx - ½ xᵀΛx, A = ½ ηᵀΛ⁻¹η + ½ log det 2πΛ⁻¹, with precision Λ and η = Λ m.
+
+    t(x) is x, then x_i x_j for i ≤ j row by row; θ is η, then -½Λ_ii and -Λ_ij: no entry twice, so that θ is
+    unique. K = D + D(D+1)/2.
+    """
+
+    natural_domain = "the precision matrix in θ must be positive definite"
+    mean_domain = "the covariance in μ must be positive definite (more data than dimensions are needed)"
+
+    def __init__(self, dimension: int) -> None:
+        if dimension < 1:
+            raise ValueError(f"the dimension must be at least 1, got {dimension}")
+        self.dimension = dimension
+        self.event_shape = (dimension,)
+        self.n_parameters = dimension + dimension * (dimension + 1) // 2
+
+    def natural(self, mean: Tensor, covariance: Tensor) -> Tensor:
+        """θ from m, `(..., D)`, and the covariance, `(..., D, D)`; `ValueError` unless that is definite."""
+        if not bool(is_definite(covariance).all()):
+            raise ValueError("covariance must be symmetric positive definite")
+        precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+        eta = (precision @ mean.unsqueeze(-1)).squeeze(-1)
+        diagonal = torch.diag_embed(precision.diagonal(dim1=-2, dim2=-1))
+        return self._pack(eta, 0.5 * diagonal - precision)
+
+    def standard(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean `(..., D)` and covariance `(..., D, D)`."""
+        eta, precision = self._unpack(theta)
+        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        return (covariance @ eta.unsqueeze(-1)).squeeze(-1), covariance
+
+    def sufficient_statistics(self, x: Tensor) -> Tensor:
+        x = real(x)
+        return self._pack(x, x.unsqueeze(-1) * x.unsqueeze(-2))
+
+    def log_partition(self, theta: Tensor) -> Tensor:
+        eta, precision = self._unpack(theta)
+        factor, info = torch.linalg.cholesky_ex(precision)
+        half: Tensor = torch.linalg.solve_triangular(factor, eta.unsqueeze(-1), upper=False).squeeze(-1)
+        log_det = 2 * factor.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+        value = 0.5 * ((half**2).sum(-1) + self.dimension * math.log(2 * math.pi) - log_det)
+        return torch.where(info == 0, value, torch.full_like(value, math.inf))
+
+    def natural_parameters(self, mean: Tensor) -> Tensor:
+        self._check_mean(mean)
+        return self.natural(mean[..., : self.dimension], self._covariance(mean))
+
+    def in_natural_domain(self, theta: Tensor) -> Tensor:
+        return theta.isfinite().all(-1) & is_definite(self._unpack(theta)[1])
+
+    def in_mean_domain(self, mean: Tensor) -> Tensor:
+        second = self._symmetric(mean)
+        smallest: Tensor = torch.linalg.eigvalsh(self._covariance(mean).nan_to_num())[..., 0]
+        resolution = 4 * torch.finfo(mean.dtype).eps * second.diagonal(dim1=-2, dim2=-1).sum(-1).abs()
+        return mean.isfinite().all(-1) & (smallest > resolution)
+
+    def in_support(self, x: Tensor) -> Tensor:
+        return x.isfinite().all(-1)
+
+    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+        mean, covariance = self.standard(expanded(self, theta, sample_shape))
+        factor: Tensor = torch.linalg.cholesky(covariance)
+        return mean + (factor @ chance.normal(mean, generator).unsqueeze(-1)).squeeze(-1)
+
+    def _upper(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        rows, columns = torch.triu_indices(self.dimension, self.dimension, device=like.device)
+        return rows, columns
+
+    def _pack(self, vector: Tensor, matrix: Tensor) -> Tensor:
+        rows, columns = self._upper(vector)
+        return torch.cat([vector, matrix[..., rows, columns]], -1)
+
+    def _symmetric(self, packed: Tensor) -> Tensor:
+        """The symmetric matrix whose upper triangle follows the first D entries."""
+        rows, columns = self._upper(packed)
+        position = torch.empty(self.dimension, self.dimension, dtype=torch.int64, device=packed.device)
+        position[rows, columns] = torch.arange(self.dimension, self.n_parameters, device=packed.device)
+        position[columns, rows] = position[rows, columns]
+        return packed[..., position]
+
+    def _unpack(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """η and Λ."""
+        matrix = self._symmetric(theta)
+        return theta[..., : self.dimension], -matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
+
+    def _covariance(self, mean: Tensor) -> Tensor:
+        m = mean[..., : self.dimension]
+        return self._symmetric(mean) - m.unsqueeze(-1) * m.unsqueeze(-2)

@@ -1,0 +1,227 @@
+"""Compiled heat-bath sweeps for `ebmkit.ising.simulate`; needs numba, and is imported only where it is used.
+
+`multi_spin_sweeps` is `_engines.heat_bath` in a loop, a block of words at a time; every group of chains
+has a thread and a stream of random words of its own, so threads never wait and never change the result.
+Source of the random words: Doty-Humphrey's SFC, 32 and 64 bits wide (PractRand).
+"""
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from ebmkit.ising._bits import Seam, Words, lanes_after, lanes_before
+
+BLOCK = 64
+"""Words that share a comparison: they fill the vector registers, and are decided after 11 bits or so."""
+_U32, _U64 = np.uint32, np.uint64
+_ZERO = np.uint32(0)
+# Rows of a thread's workspace, one flat array: at constant distances, so that the compiler sees they are apart.
+_A, _B, _C, _ODD, _COIN, _UNDECIDED, _NEW = (row * BLOCK for row in range(7))
+_WORKSPACE = 7 * BLOCK
+STREAM = 3 * BLOCK + 1
+"""Words of random state a group keeps: a, b and c of BLOCK generators, and the counter they share."""
+
+_lanes_before = njit(inline="always")(lanes_before)
+_lanes_after = njit(inline="always")(lanes_after)
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def multi_spin_sweeps(
+    words: Words,
+    pair_bits: Words,
+    quad_bits: Words,
+    against: np.uint32,
+    seam: Seam,
+    streams: Words,
+    n_sweeps: int,
+) -> None:
+    """`n_sweeps` sweeps in place of `words` `(groups, 2, rows, m/2)`; `streams` is `(groups, STREAM)`."""
+    for g in prange(words.shape[0]):
+        group_sweeps(words[g], pair_bits, quad_bits, against, seam, streams[g], n_sweeps)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def group_sweeps(
+    words: Words,
+    pair_bits: Words,
+    quad_bits: Words,
+    against: np.uint32,
+    seam: Seam,
+    stream: Words,
+    n_sweeps: int,
+) -> None:
+    """The sweeps of one group in the calling thread: `words` is `(2, rows, m/2)`, `stream` is `(STREAM,)`."""
+    work = np.empty(_WORKSPACE, np.uint32)
+    work[: STREAM - 1] = stream[: STREAM - 1]
+    count = stream[STREAM - 1]
+    for half_sweep in range(2 * n_sweeps):
+        count = _update_colour(words, half_sweep & 1, pair_bits, quad_bits, against, seam, work, count)
+    stream[: STREAM - 1] = work[: STREAM - 1]
+    stream[STREAM - 1] = count
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _update_colour(
+    words: Words,
+    colour: int,
+    pair_bits: Words,
+    quad_bits: Words,
+    against: np.uint32,
+    seam: Seam,
+    work: Words,
+    count: np.uint32,
+) -> np.uint32:
+    n, half = words.shape[1], words.shape[2]
+    mine, other = words[colour], words[1 - colour]
+    side, beyond = np.empty(half, np.uint32), np.empty(half, np.uint32)
+    for i in range(n):
+        above, below, same, row = other[i - 1], other[(i + 1) % n], other[i], mine[i]
+        if i == 0:
+            for k in range(half):
+                beyond[k] = _lanes_before(above[k], seam)
+            above = beyond
+        elif i == n - 1:
+            for k in range(half):
+                beyond[k] = _lanes_after(below[k], seam)
+            below = beyond
+        if (i + colour) & 1:
+            side[: half - 1] = same[1:]
+            side[half - 1] = same[0]
+        else:
+            side[1:] = same[: half - 1]
+            side[0] = same[half - 1]
+        for k in range(0, half, BLOCK):
+            width = min(BLOCK, half - k)
+            for q in range(width):
+                work[_COIN + q] = _next_word(work, q, count)
+            count = _U32(count + _U32(1))
+            for q in range(width):
+                a, b = above[k + q] ^ against, below[k + q] ^ against
+                c, d = same[k + q] ^ against, side[k + q] ^ against
+                one_of_ab, one_of_cd, both_ab, both_cd = a ^ b, c ^ d, a & b, c & d
+                odd = one_of_ab ^ one_of_cd
+                two_or_three = both_ab ^ both_cd ^ (one_of_ab & one_of_cd)
+                tie = two_or_three & ~odd
+                coin = work[_COIN + q]
+                work[_ODD + q] = odd
+                work[_NEW + q] = ((two_or_three & odd) | (both_ab & both_cd)) ^ (tie & coin)
+                work[_UNDECIDED + q] = coin & ~tie
+            for bit in range(len(pair_bits)):
+                pair, quad = pair_bits[bit], quad_bits[bit]
+                left = _ZERO
+                for q in range(width):
+                    draw = _next_word(work, q, count)
+                    threshold = _U32(quad ^ (work[_ODD + q] & (pair ^ quad)))
+                    undecided = work[_UNDECIDED + q]
+                    work[_NEW + q] ^= undecided & ~draw & threshold
+                    undecided = _U32(undecided & ~(draw ^ threshold))
+                    work[_UNDECIDED + q] = undecided
+                    left = _U32(left | undecided)
+                count = _U32(count + _U32(1))
+                if left == _ZERO:
+                    break
+            for q in range(width):
+                row[k + q] = work[_NEW + q]
+    return count
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _next_word(work: Words, q: int, count: np.uint32) -> np.uint32:
+    """One word of generator q of BLOCK; the casts keep numba from widening, and halving the speed."""
+    a, b, c = work[_A + q], work[_B + q], work[_C + q]
+    word = _U32(_U32(a + b) + count)
+    work[_A + q] = b ^ _U32(b >> _U32(9))
+    work[_B + q] = _U32(c + _U32(c << _U32(3)))
+    work[_C + q] = _U32(_U32(_U32(c << _U32(21)) | _U32(c >> _U32(11))) + word)
+    return word
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def lattice_sweeps(
+    spins: NDArray[np.int8],
+    horizontal: NDArray[np.float64],
+    vertical: NDArray[np.float64],
+    field: NDArray[np.float64],
+    streams: NDArray[np.uint64],
+    n_sweeps: int,
+) -> None:
+    """Heat-bath sweeps, row by row, in place, of `(chains, n, m)`; any couplings and fields.
+
+    A row's even sites go before its odd ones: neighbours in turn would each wait for the one before.
+    """
+    chains, n, m = spins.shape
+    for chain in prange(chains):
+        s = spins[chain]
+        a, b, c, d = streams[chain]
+        for _ in range(n_sweeps):
+            for i in range(n):
+                above, below = (i - 1) % n, (i + 1) % n
+                for first in (0, 1):
+                    for j in range(first, m, 2):
+                        left, right = (j - 1) % m, (j + 1) % m
+                        pull = (
+                            field[i, j]
+                            + horizontal[i, j] * s[i, right]
+                            + horizontal[i, left] * s[i, left]
+                            + vertical[i, j] * s[below, j]
+                            + vertical[above, j] * s[above, j]
+                        )
+                        word, a, b, c, d = _next_word64(a, b, c, d)
+                        up = _unit(word) * (1.0 + np.exp(-2.0 * pull)) < 1.0
+                        s[i, j] = 1 if up else -1
+        streams[chain] = (a, b, c, d)
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def uniform_lattice_sweeps(
+    spins: NDArray[np.int8],
+    p_up: NDArray[np.float64],
+    periodic: bool,
+    streams: NDArray[np.uint64],
+    n_sweeps: int,
+) -> None:
+    """As `lattice_sweeps` for one coupling and one field: `p_up[4 + sum of the neighbours]` is a table."""
+    chains, n, m = spins.shape
+    for chain in prange(chains):
+        a, b, c, d = streams[chain]
+        # A frame holds the neighbours across the boundary, or the zeros beyond it, so that no index wraps.
+        framed = np.zeros((n + 2, m + 2), np.int8)
+        framed[1:-1, 1:-1] = spins[chain]
+        for _ in range(n_sweeps):
+            for i in range(1, n + 1):
+                if periodic and i == 1 and n > 1:
+                    framed[0] = framed[n]
+                if periodic and i == n and n > 1:
+                    framed[n + 1] = framed[1]
+                for first in (1, 2):
+                    if periodic and m > 1:
+                        framed[i, 0] = framed[i, m]
+                    for j in range(first, m + 1, 2):
+                        if periodic and j == m and m > 1:
+                            framed[i, m + 1] = framed[i, 1]
+                        around = framed[i, j - 1] + framed[i, j + 1] + framed[i - 1, j] + framed[i + 1, j]
+                        word, a, b, c, d = _next_word64(a, b, c, d)
+                        framed[i, j] = 2 * np.int8(_unit(word) < p_up[4 + around]) - 1
+        spins[chain] = framed[1:-1, 1:-1]
+        streams[chain] = (a, b, c, d)
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _next_word64(
+    a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
+    """One word of SFC64, and its state afterwards."""
+    word = a + b + d
+    return (
+        word,
+        b ^ (b >> _U64(11)),
+        c + (c << _U64(3)),
+        ((c << _U64(24)) | (c >> _U64(40))) + word,
+        d + _U64(1),
+    )
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _unit(word: np.uint64) -> float:
+    """The upper 53 bits as a number in [0, 1)."""
+    return float(word >> _U64(11)) * 2.0**-53

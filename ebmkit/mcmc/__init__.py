@@ -1,0 +1,40 @@
+"""Markov chain Monte Carlo: samples from p(x) = exp(-E(x)) / Z that never ask for Z.
+
+    every kernel T leaves p invariant:  Σ_x p(x) T(x → x') = p(x');   Langevin does so only as its step → 0
+
+Source: lecture 11, "Sampling from energy-based models"; Brooks et al., Handbook of MCMC (2011).
+"""
+
+from ebmkit.mcmc._diagnostics import autocorrelation, autocorrelation_time, ess_bulk, ess_tail, r_hat
+from ebmkit.mcmc._gibbs import Gibbs
+from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD, HMC, TunableKernel, adapt_step_size, leapfrog
+from ebmkit.mcmc._langevin import MALA, Langevin
+from ebmkit.mcmc._metropolis_hastings import CoordinateFlip, GaussianRandomWalk, MetropolisHastings, Proposal
+from ebmkit.mcmc._running import iterate, sample
+from ebmkit.mcmc._tempering import ParallelTempering, Tempered, TemperingInfo, tempered_kernels
+
+__all__ = [
+    "DIVERGENCE_THRESHOLD",
+    "HMC",
+    "MALA",
+    "CoordinateFlip",
+    "GaussianRandomWalk",
+    "Gibbs",
+    "Langevin",
+    "MetropolisHastings",
+    "ParallelTempering",
+    "Proposal",
+    "Tempered",
+    "TemperingInfo",
+    "TunableKernel",
+    "adapt_step_size",
+    "autocorrelation",
+    "autocorrelation_time",
+    "ess_bulk",
+    "ess_tail",
+    "iterate",
+    "leapfrog",
+    "r_hat",
+    "sample",
+    "tempered_kernels",
+]

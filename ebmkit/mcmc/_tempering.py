@@ -1,0 +1,112 @@
+"""Parallel tempering: chains at several temperatures that exchange their positions."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit import chance
+from ebmkit.energy import EnergyModel
+from ebmkit.kernel import ModelKernel, State
+from ebmkit.mcmc._moves import select
+
+
+class TemperingInfo(NamedTuple):
+    """What a tempering step did, replicas first: `acceptance` and `divergent` `(n_replicas, ...)` of the
+    moves within, `swap_acceptance` `(n_replicas - 1, ...)` of the swaps between neighbours."""
+
+    acceptance: Tensor
+    divergent: Tensor
+    swap_acceptance: Tensor
+
+
+class Tempered(EnergyModel):
+    """The energy β E(x): p at inverse temperature β, flatter where β < 1."""
+
+    def __init__(self, model: EnergyModel, beta: float) -> None:
+        super().__init__()
+        if not (beta >= 0 and math.isfinite(beta)):
+            raise ValueError(f"beta must be finite and not negative, got {beta}")
+        self.model, self.beta = model, beta
+        self.event_shape, self.values = model.event_shape, model.values
+
+    def energy(self, x: Tensor) -> Tensor:
+        """β E(x), with x of shape `(..., *event_shape)`."""
+        return self.beta * self.model.energy(x)
+
+    def score(self, x: Tensor) -> Tensor:
+        """β ∇ log p(x), the shape of x."""
+        return self.beta * self.model.score(x)
+
+
+def tempered_kernels(
+    model: EnergyModel, betas: Sequence[float], make_kernel: Callable[[EnergyModel], ModelKernel]
+) -> tuple[ModelKernel, ...]:
+    """One kernel for each inverse temperature, `make_kernel(Tempered(model, beta))`."""
+    return tuple(make_kernel(Tempered(model, beta)) for beta in betas)
+
+
+class ParallelTempering:
+    """Chains at several temperatures that exchange their positions; the last kernel's is usually the target.
+
+    After each replica has moved by its own kernel, neighbours r, r+1 swap with probability
+    min(1, exp(E_r(x_r) + E_{r+1}(x_{r+1}) - E_r(x_{r+1}) - E_{r+1}(x_r))), even pairs first, then odd pairs.
+    Leaves Π_r p_r invariant. Positions have shape `(n_replicas, ..., *event_shape)`.
+    Source: Geyer (1991); Hukushima & Nemoto (1996).
+    """
+
+    def __init__(self, kernels: Sequence[ModelKernel]) -> None:
+        if len(kernels) < 2:
+            raise ValueError(f"parallel tempering needs at least two kernels, got {len(kernels)}")
+        self.kernels = tuple(kernels)
+
+    def init(self, position: Tensor) -> State:
+        """Start at `position` `(n_replicas, ..., *event_shape)`; `ValueError` where it does not fit."""
+        if position.dim() == 0 or position.shape[0] != len(self.kernels):
+            raise ValueError(
+                f"position must start with one entry for each of the {len(self.kernels)} replicas, got shape "
+                f"{tuple(position.shape)}; use x.expand({len(self.kernels)}, *x.shape)"
+            )
+        return _stack([kernel.init(x) for kernel, x in zip(self.kernels, position)])
+
+    @torch.no_grad()
+    def step(self, state: State, generator: Generator) -> tuple[State, TemperingInfo]:
+        """Move every replica once, then try every swap between neighbours once."""
+        replicas, infos = [], []
+        for kernel, position, energy in zip(self.kernels, state.position, state.energy):
+            moved, info = kernel.step(State(position, energy), generator)
+            replicas.append(moved)
+            infos.append(info)
+        swaps: dict[int, Tensor] = {}
+        for first in (*range(0, len(replicas) - 1, 2), *range(1, len(replicas) - 1, 2)):
+            swaps[first] = self._swap(replicas, first, generator)
+        return _stack(replicas), TemperingInfo(
+            torch.stack([info.acceptance for info in infos]),
+            torch.stack([info.divergent for info in infos]),
+            torch.stack([swaps[first] for first in range(len(replicas) - 1)]),
+        )
+
+    def _swap(self, replicas: list[State], first: int, generator: Generator) -> Tensor:
+        cold, hot = replicas[first], replicas[first + 1]
+        cold_energy = self.kernels[first].model.energy(hot.position)
+        hot_energy = self.kernels[first + 1].model.energy(cold.position)
+        change = cold.energy + hot.energy - cold_energy - hot_energy
+        # A state that its new temperature gives an energy of inf or nan stays where it is.
+        change = torch.where(cold_energy.isfinite() & hot_energy.isfinite(), change, -math.inf)
+        acceptance = change.clamp(max=0.0).exp()
+        swapped = chance.bernoulli(acceptance, generator)
+        replicas[first] = State(
+            select(swapped, hot.position, cold.position), torch.where(swapped, cold_energy, cold.energy)
+        )
+        replicas[first + 1] = State(
+            select(swapped, cold.position, hot.position), torch.where(swapped, hot_energy, hot.energy)
+        )
+        return acceptance
+
+
+def _stack(states: Sequence[Any]) -> State:
+    return State(
+        torch.stack([state.position for state in states]), torch.stack([state.energy for state in states])
+    )

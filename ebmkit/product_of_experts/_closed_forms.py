@@ -1,0 +1,121 @@
+"""Products and mixtures whose normalizers are known."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ebmkit._checks import (
+    is_definite,
+)
+from ebmkit.normalization import log_sum_exp
+
+
+class GaussianProduct(NamedTuple):
+    """Π_m N(x; μ_m, Σ_m)^w_m = Z N(x; mean, covariance), with `log_partition` = log Z.
+
+    `covariance` is the variance where x is a number.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    log_partition: Tensor
+
+
+def product_of_gaussians(means: Tensor, variances: Tensor, weights: Tensor | None = None) -> GaussianProduct:
+    """The product of M Gaussians of one variable: precisions add, and weigh the means.
+
+        λ = Σ_m w_m / v_m,   μ = λ⁻¹ Σ_m w_m μ_m / v_m
+
+    `means`, `variances` and `weights` are `(..., M)`; the results `(...)`. Raises `ValueError` where a variance
+    is not positive or the precisions (with weights below zero) do not add to a positive one.
+    """
+    covariances = variances[..., None, None]
+    mean, covariance, log_partition = product_of_multivariate_gaussians(
+        means[..., None], covariances, weights
+    )
+    return GaussianProduct(mean.squeeze(-1), covariance[..., 0, 0], log_partition)
+
+
+def product_of_multivariate_gaussians(
+    means: Tensor, covariances: Tensor, weights: Tensor | None = None
+) -> GaussianProduct:
+    """The product of M Gaussians in D dimensions.
+
+        Λ = Σ_m w_m Λ_m,   μ = Λ⁻¹ Σ_m w_m Λ_m μ_m,   Λ_m = Σ_m⁻¹
+        log Z = Σ_m w_m log N(μ; μ_m, Σ_m) + ½ log det 2πΛ⁻¹
+
+    `means` `(..., M, D)`, `covariances` `(..., M, D, D)`, `weights` `(..., M)`; the results `(..., D)`,
+    `(..., D, D)` and `(...)`. Raises `ValueError` as `product_of_gaussians`. Source: Hinton (2002).
+    """
+    if means.shape[-2] == 0 or covariances.shape[-2:] != (means.shape[-1],) * 2:
+        raise ValueError(
+            "means must be (..., M, D) with M ≥ 1 and covariances (..., M, D, D), "
+            f"got {tuple(means.shape)} and {tuple(covariances.shape)}"
+        )
+    w = torch.ones_like(means[..., 0]) if weights is None else weights.to(means)
+    wrong = ~is_definite(covariances)
+    if bool(wrong.any()):
+        raise ValueError(
+            "every variance or covariance must be symmetric and positive definite, got "
+            f"{covariances[wrong].flatten()[:4].tolist()}"
+        )
+    factors: Tensor = torch.linalg.cholesky(covariances)
+    precisions = w[..., None, None] * torch.cholesky_inverse(factors)
+    precision = cholesky(precisions.sum(-3), "the weighted precisions must add to a positive definite one")
+    covariance = torch.cholesky_inverse(precision)
+    mean = (covariance @ (precisions @ means.unsqueeze(-1)).sum(-3)).squeeze(-1)
+    distance = means - mean.unsqueeze(-2)
+    spread = (distance * (precisions @ distance.unsqueeze(-1)).squeeze(-1)).sum((-1, -2))
+    constant = means.shape[-1] * math.log(2 * math.pi)
+    heights = (w * (-_half_log_det(factors) - 0.5 * constant)).sum(-1)
+    return GaussianProduct(
+        mean, covariance, heights - 0.5 * spread + 0.5 * constant - _half_log_det(precision)
+    )
+
+
+class CategoricalProduct(NamedTuple):
+    """Π_m p_m(k)^w_m = Z p(k), with `log_prob` = log p, `(..., K)`, and `log_partition` = log Z, `(...)`."""
+
+    log_prob: Tensor
+    log_partition: Tensor
+
+
+def product_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) -> CategoricalProduct:
+    """The product of M categoricals, exactly: multiply, then divide by the sum over K categories.
+
+    `log_probs` `(..., M, K)`, -∞ for probability zero; `weights` `(..., M)`, not below zero. Raises `ValueError`
+    where no category is allowed by all experts.
+    """
+    w = torch.ones_like(log_probs[..., 0]) if weights is None else weights.to(log_probs)
+    if not bool((w >= 0).all() & w.isfinite().all()):
+        raise ValueError(f"weights must be finite and not negative, got {w.flatten()[:4].tolist()}")
+    off = (w == 0).unsqueeze(-1)
+    total = torch.where(off, torch.zeros_like(log_probs), w.unsqueeze(-1) * log_probs).sum(-2)
+    log_partition = log_sum_exp(total)
+    if bool((log_partition == -math.inf).any()):
+        raise ValueError("no category is allowed by every expert, so the product cannot be normalized")
+    return CategoricalProduct(total - log_partition.unsqueeze(-1), log_partition)
+
+
+def mixture_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) -> Tensor:
+    """log Σ_m w_m p_m(k), `(..., K)`, with `log_probs` `(..., M, K)`; weights are divided by their sum."""
+    w = torch.ones_like(log_probs[..., 0]) if weights is None else weights.to(log_probs)
+    if not bool((w >= 0).all() & (w.sum(-1) > 0).all()):
+        raise ValueError(f"weights must not be negative nor all zero, got {w.flatten()[:4].tolist()}")
+    return log_sum_exp(log_probs + (w / w.sum(-1, keepdim=True)).log().unsqueeze(-1), -2)
+
+
+def cholesky(matrix: Tensor, requirement: str) -> Tensor:
+    factor: Tensor
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if bool((info != 0).any()) or not bool(matrix.isfinite().all()):
+        raise ValueError(
+            f"{requirement}, got {matrix[info != 0].flatten()[:4].tolist() or matrix.flatten()[:4]}"
+        )
+    return factor
+
+
+def _half_log_det(factor: Tensor) -> Tensor:
+    return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

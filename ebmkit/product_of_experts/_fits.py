@@ -1,0 +1,96 @@
+"""Maximum likelihood for the two experts that know their log-probability."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from ebmkit import chance
+from ebmkit._checks import check_bits, check_event
+from ebmkit.product_of_experts._flow import AffineCouplingFlow
+from ebmkit.product_of_experts._pixelcnn import PixelCNN
+
+
+def fit_pixelcnn(
+    model: PixelCNN,
+    images: Tensor,
+    generator: Generator,
+    n_epochs: int = 20,
+    batch_size: int = 64,
+    learning_rate: float = 3e-3,
+) -> list[float]:
+    """Maximum likelihood by Adam on binary images `(n, height, width)`; returns mean -log p(x) for each epoch.
+
+    1,797 digits of 8×8 take half a second an epoch on one core. Raises `ValueError` where `images` are empty or
+    not bits.
+    """
+    check_bits(images)
+
+    def draw(batch: Tensor) -> Tensor:
+        return batch
+
+    return _maximize_log_prob(
+        model, images.to(model.first), draw, generator, n_epochs, batch_size, learning_rate
+    )
+
+
+def fit_flow(
+    model: AffineCouplingFlow,
+    images: Tensor,
+    generator: Generator,
+    n_epochs: int = 40,
+    batch_size: int = 64,
+    learning_rate: float = 2e-3,
+) -> list[float]:
+    """Maximum likelihood by Adam on dequantized binary images, x + u with fresh u ~ U[0, 1) for each batch.
+
+    `images` `(n, *event_shape)`, 0 or 1; returns mean -log p(x + u) for each epoch, which bounds the best code
+    length of the bits from above. The flow's first layer starts at the mean and spread of the data. Raises
+    `ValueError` where `images` are empty or not bits. Source: Uria, Murray & Larochelle (2013).
+    """
+    check_bits(images)
+    images = images.to(model.shift)
+
+    def draw(batch: Tensor) -> Tensor:
+        return batch + chance.uniform(batch, generator)
+
+    if len(images) > 0:
+        flat = images.flatten(1)
+        with torch.no_grad():
+            model.shift.copy_(flat.mean(0) + 0.5)
+            model.log_scale.copy_(0.5 * (flat.var(0, correction=0) + 1 / 12).log())
+    return _maximize_log_prob(model, images, draw, generator, n_epochs, batch_size, learning_rate)
+
+
+def _maximize_log_prob(
+    model: PixelCNN | AffineCouplingFlow,
+    images: Tensor,
+    draw: Callable[[Tensor], Tensor],
+    generator: Generator,
+    n_epochs: int,
+    batch_size: int,
+    learning_rate: float,
+) -> list[float]:
+    """Adam with a learning rate that falls to zero along a cosine."""
+    check_event(images, model.event_shape)
+    if len(images) == 0 or images.dim() != 1 + len(model.event_shape):
+        raise ValueError(f"images must be (n, *{model.event_shape}) with n ≥ 1, got {tuple(images.shape)}")
+    optimizer = torch.optim.Adam(model.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs)
+    history = []
+    for _ in range(n_epochs):
+        order = chance.uniform(images.new_empty(len(images)), generator).argsort()
+        total = 0.0
+        for index in torch.split(order, batch_size):
+            loss = -model.log_prob(draw(images[index])).mean()
+            if not bool(loss.isfinite()):
+                raise ArithmeticError(
+                    f"the loss became {loss.item()}; lower the learning rate {learning_rate}"
+                )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item() * len(index)
+        schedule.step()
+        history.append(total / len(images))
+    return history
