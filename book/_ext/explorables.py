@@ -35,7 +35,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 HELPERS = ("explorable", "drawing", "tasks")
-PARTS = {"ising_denoiser": ("ising_denoiser_model",)}  # figures in several files
+PARTS = {  # of figures in several files
+    "ising_denoiser": ("ising_denoiser_model",),
+    "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
+}
 SPLIT = "---"  # between the question of a task and its explanation
 
 
