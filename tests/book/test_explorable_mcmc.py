@@ -266,7 +266,7 @@ def jump(page: Any, n_steps: int) -> None:
 def diagnosed(page: Any) -> dict[str, float]:
     draws = torch.tensor(page.run("return explorables.mcmc.current.draws"), dtype=torch.float64)
     x = draws[:, -2000:, 0].T
-    return {"r_hat": diagnostics.r_hat(x).item(), "mean": draws[..., 0].mean().item()}
+    return {"r_hat": mcmc.r_hat(x).item(), "mean": draws[..., 0].mean().item()}
 
 
 def test_too_small_a_step_is_always_taken_and_too_large_a_one_hardly_ever(page: Any) -> None:

@@ -96,7 +96,7 @@
       aspect: 4, wide: true,
       draw(context, width, height, colour) {
         const [low, high] = chains.target.x, first = Math.max(0, taken() - TRACED);
-        const box = draw.box({ left: 24, right: width - 8, top: 22, bottom: height - 18 }, [first, first + TRACED], [low, high]);
+        const box = draw.box({ left: 24, right: width - 14, top: 22, bottom: height - 18 }, [first, first + TRACED], [low, high]);
         draw.axes(context, colour, box, { title: `x of the chains, last ${TRACED} steps; dashed: the exact mean`, rows: [-4, -2, 0, 2, 4], columns: [first, first + TRACED] });
         draw.clipped(context, box, () => chains.draws.forEach((draws, c) => {
           context.strokeStyle = colour(INKS[c]);
