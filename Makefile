@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: all install release live book samples grade test test-fast selftest bench lint format lab lock clean help
 
-all: install release book samples grade ## everything a first-time user wants to see
+all: install release book samples ## everything a first-time user wants to see
 	@$(BIN)/python -m autograder.tour
 
 install: $(READY) ## the virtual environment with the locked dependencies
@@ -61,13 +61,14 @@ format: install ## rewrite files in the house format
 lab: install ## JupyterLab on the course, with nbgrader
 	$(BIN)/jupyter lab
 
-lock: ## renew requirements.lock from the newest versions that fit
-	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install -q -U pip
-	.venv-lock/bin/pip install -q hatchling editables "torch==2.13.0"
-	.venv-lock/bin/pip install -q --group book --group test --group lint -e '.[fast,data,figures]' -e ./autograder
-	(echo "# Exact versions of everything the course needs; renewed by 'make lock'."; \
-	 .venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//') > requirements.lock
+lock: ## renew requirements.lock from the newest versions that the oldest promised Python can use
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q uv
+	printf '%s\n' '-e .[fast,data,figures]' '-e ./autograder[cluster,postgresql]' hatchling editables torch==2.13.0 | \
+	  .venv-lock/bin/uv pip compile - --quiet --no-header --no-annotate --universal --python-version 3.11.0 \
+	  --group book --group test --group lint --no-emit-package ebm-course --no-emit-package ebm-course-autograder \
+	  -o .venv-lock/resolved
+	(echo "# Exact versions of everything the course needs, on every system; renewed by 'make lock'."; \
+	 grep -vE '^(cuda-|nvidia-|triton)' .venv-lock/resolved) > requirements.lock
 	rm -rf .venv-lock
 
 clean: ## what can be rebuilt; never course/submitted or the gradebook

@@ -83,7 +83,7 @@ def _explain(error: Exception) -> NoReturn:
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's, wherever typer has it from
         error.show()
         sys.exit(error.exit_code)
-    if isinstance(error, _expected()):
+    if isinstance(error, expected()):
         _fail(f"{error}{_way_out(error)}", 1)
     raise error
 
@@ -98,7 +98,8 @@ def _way_out(error: Exception) -> str:
     return ""
 
 
-def _expected() -> tuple[type[Exception], ...]:
+def expected() -> tuple[type[Exception], ...]:
+    """Failures that the user can mend; their message says how."""
     from autograder.authoring.release import ReleaseError
     from autograder.classroom.batch import LaneFailure, NothingToGrade
     from autograder.classroom.cluster import ClusterFailure

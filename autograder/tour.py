@@ -1,11 +1,13 @@
-"""What `make` ends with: where the book, the assignments, the feedback and the grades are."""
+"""What `make` ends with: the samples graded, and where book, assignments, feedback and grades are."""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from autograder.course import Course
+from autograder import command
+from autograder.classroom.course import Course
 
 
 def places(course: Course) -> list[tuple[str, Path]]:
@@ -20,8 +22,8 @@ def places(course: Course) -> list[tuple[str, Path]]:
     ]
 
 
-def main() -> None:
-    course = Course.here()
+def show(course: Course) -> None:
+    """Print the places, and what to do next."""
     table = Table(title="Where everything is", show_header=False, box=None, padding=(0, 2))
     for what, path in places(course):
         table.add_row(what, str(path.relative_to(course.root)) if path.exists() else "not made yet")
@@ -35,5 +37,18 @@ def main() -> None:
     )
 
 
+def main(assignment: str = "ising") -> int:
+    """Grade the samples, then show what there is; where grading cannot run, the reason stands at the end."""
+    refusal = ""
+    try:
+        code = command.grade(assignment)
+    except command.expected() as error:
+        code, refusal = command.UNGRADED_CODE, str(error)
+    show(Course.here())
+    if refusal:
+        print(f"\nAll of that was made, and grading did not run: {refusal}", flush=True)
+    return code
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,14 +1,19 @@
 """What leaves the house: the student's wheel holds ebmkit alone, and the layers import one way."""
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
+PROJECTS = (ROOT / "pyproject.toml", ROOT / "autograder" / "pyproject.toml")
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +96,28 @@ def test_importing_ebmkit_loads_nothing_heavy_and_costs_little_more_than_torch()
     assert done.stdout.strip() == "[]"
 
 
+def locked() -> list[Requirement]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return [Requirement(line) for line in lines if not line.startswith("#")]
+
+
 def test_the_lock_names_exact_versions_and_no_accelerator_build():
-    lines = [
-        line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
-    ]
-    assert "torch==2.13.0" in lines
-    for line in lines:
-        name, _, version = line.partition("==")
-        assert version and "+" not in version and "/" not in line, line  # noqa: PT018
-        assert not name.startswith("nvidia"), line
+    assert "torch==2.13.0" in map(str, locked())
+    for requirement in locked():
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", requirement
+        assert "+" not in pin.version, requirement
+        assert not requirement.url, requirement
+        assert not requirement.name.startswith(("nvidia", "cuda", "triton")), requirement
+
+
+def test_every_locked_distribution_admits_the_oldest_python_that_is_promised():
+    promises = {tomllib.loads(path.read_text())["project"]["requires-python"] for path in PROJECTS}
+    assert promises == {">=3.11"}
+    here = [r for r in locked() if r.marker is None or r.marker.evaluate()]
+    assert len(here) > 200
+    for requirement in here:
+        distribution = importlib.metadata.distribution(requirement.name)
+        assert distribution.version.partition("+")[0] in requirement.specifier, "run: make install"
+        admitted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
+        assert "3.11.0" in admitted, f"{requirement} needs Python {admitted}; renew the lock with: make lock"
