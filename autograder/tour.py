@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autograder import command
-from autograder.classroom.course import Course
+from autograder.course import Course
 
 
 def places(course: Course) -> list[tuple[str, Path]]:
