@@ -19,7 +19,6 @@ UNFINISHED = {  # a page leaves this set when its last sentence has its claim, a
     "five_partition_functions",
     "grading",
     "ising",
-    "mcmc",
     "normalization",
     "product_of_experts",
 }
