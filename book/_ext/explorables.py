@@ -37,6 +37,7 @@ from sphinx.util.docutils import SphinxDirective
 HELPERS = ("explorable", "drawing", "tasks")
 PARTS = {  # of figures in several files
     "ising_denoiser": ("ising_denoiser_model",),
+    "product_of_experts": ("product_of_experts_model",),
     "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
 }
 SPLIT = "---"  # between the question of a task and its explanation

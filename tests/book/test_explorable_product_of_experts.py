@@ -1,11 +1,14 @@
 """The interactive product of experts: its numbers are ebmkit's, and its samples follow the exact curves."""
 
+import itertools
 import math
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from ebmkit import EnergyModel, normalization
 from ebmkit import product_of_experts as poe
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -19,7 +22,142 @@ Experts = list[tuple[float, float, float]]
 
 
 def as_objects(experts: Experts) -> list[dict[str, float]]:
-    return [dict(zip(("mean", "sd", "weight"), expert)) for expert in experts]
+    return [{"kind": "bell", **dict(zip(("mean", "sd", "weight"), expert))} for expert in experts]
+
+
+# Kind, place, width, weight.
+MIXED = [
+    [("hump", -1.5, 1.0, 1.0), ("hump", 1.5, 0.8, 1.0)],
+    [("bell", 0.0, 1.0, 1.0), ("veto", 0.3, 0.7, 4.0)],
+    [("hump", -2.0, 0.6, 2.0), ("veto", 3.9, 2.5, 1.0), ("bell", 1.0, 2.0, 0.5)],
+    [("hump", 4.0, 2.5, 1.0), ("bell", -4.0, 2.5, 1.0)],
+]
+
+
+class Expert(EnergyModel):
+    """One expert in ebmkit, in the box from -6 to 6."""
+
+    event_shape = (1,)
+
+    def __init__(self, kind: str, place: float, width: float, _: float) -> None:
+        super().__init__()
+        self.kind, self.place, self.width = kind, place, width
+        ends = [torch.tensor(value, dtype=torch.float64) for value in ([[place]], [[width]], [0.9])]
+        self.hump = poe.UnigaussExperts(*ends, low=-6.0, high=6.0).requires_grad_(False)
+
+    def energy(self, x: Tensor) -> Tensor:
+        if self.kind == "hump":
+            return self.hump.energy(x)
+        if self.kind == "bell":
+            place, width = (torch.tensor(value, dtype=torch.float64) for value in (self.place, self.width))
+            return -torch.distributions.Normal(place, width).log_prob(x[..., 0])
+        hole = min(6.0, self.place + self.width) - max(-6.0, self.place - self.width)
+        level = torch.full_like(x[..., 0], math.log(12 - hole))
+        return torch.where((x[..., 0] - self.place).abs() < self.width, math.inf, level)
+
+
+def exact(experts: list[tuple[str, float, float, float]]) -> tuple[float, float, float]:
+    """log Z, mean and width of the product by ebmkit's quadrature, piece by piece between the vetoes' edges."""
+    model = poe.ProductOfExperts([Expert(*e) for e in experts], weights=[e[3] for e in experts])
+    edges = {-6.0, 6.0}
+    for kind, place, width, _ in experts:
+        if kind == "veto":
+            edges |= {edge for edge in (place - width, place + width) if -6 < edge < 6}
+    moments = torch.zeros(3, dtype=torch.float64)
+    for low, high in itertools.pairwise(sorted(edges)):
+        for power in range(3):
+
+            def f(x: Tensor, power: int = power, low: float = low, high: float = high) -> Tensor:
+                inside = x.clamp(low + 1e-12, high - 1e-12)
+                return x[..., 0] ** power * (-model.energy(inside)).exp()
+
+            moments[power] += normalization.quadrature(f, [low], [high], rtol=1e-10, atol=1e-14).value
+    mean = moments[1] / moments[0]
+    return moments[0].log().item(), mean.item(), (moments[2] / moments[0] - mean**2).sqrt().item()
+
+
+def with_kinds(experts: list[tuple[str, float, float, float]]) -> list[dict[str, Any]]:
+    return [dict(zip(("kind", "mean", "sd", "weight"), expert)) for expert in experts]
+
+
+@pytest.mark.parametrize("experts", MIXED)
+def test_products_with_humps_and_vetoes_are_those_of_ebmkit(page: Any, experts: Any) -> None:
+    shown = page.run("return explorables.product_of_experts.product(arguments[0])", with_kinds(experts))
+    log_z, mean, width = exact(experts)
+    assert shown["logZ"] == pytest.approx(log_z, abs=1e-4)
+    assert shown["mean"] == pytest.approx(mean, abs=1e-4)
+    assert shown["sd"] == pytest.approx(width, abs=1e-4)
+    assert sum(shown["density"]) * 12 / 2400 == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("experts", MIXED)
+def test_samples_of_humps_and_vetoes_follow_the_exact_answers(page: Any, experts: Any) -> None:
+    # The walk must pass between humps, so its 100,000 draws are worth at least 1,000: six standard errors are
+    # below 0.2 widths. The mixture's are independent. The seed is fixed besides.
+    seen = page.run(
+        "const p = explorables.product_of_experts, s = new p.Samples(arguments[0], 5);"
+        "for (let i = 0; i < 100000; i++) s.step(); const m = p.mixtureOnGrid(arguments[0]);"
+        "return [s.product.mean, s.product.sd, s.mixture.mean, s.mixture.sd, m.mean, m.sd]",
+        with_kinds(experts),
+    )
+    _, mean, width = exact(experts)
+    assert seen[0] == pytest.approx(mean, abs=0.2 * width)
+    assert seen[1] == pytest.approx(width, abs=0.15 * width)
+    assert seen[2] == pytest.approx(seen[4], abs=0.03 * seen[5])
+    assert seen[3] == pytest.approx(seen[5], abs=0.03 * seen[5])
+
+
+def test_nothing_forbidden_is_ever_drawn_and_a_product_that_forbids_all_says_so(page: Any) -> None:
+    experts = with_kinds([("bell", 0.0, 1.0, 1.0), ("veto", 0.0, 1.0, 1.0)])
+    drawn = page.run(
+        "const s = new explorables.product_of_experts.Samples(arguments[0], 5), seen = [];"
+        "for (let i = 0; i < 5000; i++) { s.step(); seen.push(s.walker); } return seen",
+        experts,
+    )
+    assert min(abs(x) for x in drawn) >= 1
+    assert min(drawn) < -1 < 1 < max(drawn)  # the walk gets from one side to the other
+    address = page.driver.current_url.split("#")[0]
+    vetoes = "&".join(f"k{n}=veto&m{n}={m}&s{n}=2.5" for n, m in (("q", -4), ("r", 0), ("t", 4)))
+    page.open(f"{address}#explorable-product_of_experts?n=3&{vetoes}")
+    page.step(3)
+    assert "forbid everything" in page.readout()
+    assert page.errors() == []
+
+
+def test_the_tasks_answers_are_exact(page: Any) -> None:
+    state = "const p = explorables.product_of_experts; return p.product(p.current.experts)"
+    page.try_task("Three voices against one")
+    bells = poe.product_of_gaussians(
+        torch.tensor([-2.0, 2.0]).double(), torch.ones(2).double(), torch.tensor([1.0, 3.0]).double()
+    )
+    assert page.task("Three voices against one")["answer"] == pytest.approx(bells.mean.item())
+    assert page.run(state)["mean"] == pytest.approx(bells.mean.item())
+    assert bells.covariance.sqrt().item() == pytest.approx(0.5)
+
+    page.try_task("Two that may abstain")
+    assert page.task("Two that may abstain")["answer"] == page.run(state)["humps"] == 2
+    assert "2 humps" in page.readout()
+    for name in "qr":
+        page.run(
+            "const s = document.getElementById('explorable-product_of_experts-k' + arguments[0]);"
+            "s.value = 'bell'; s.dispatchEvent(new Event('change'))",
+            name,
+        )
+    between = page.run(state)
+    assert (between["humps"], abs(round(between["mean"], 9))) == (1, 0)
+
+    page.try_task("A louder veto")
+    loud = page.run(state)
+    quiet = page.run(
+        "const p = explorables.product_of_experts;"
+        "return p.product(p.current.experts.map((e) => ({...e, weight: 1})))"
+    )
+    assert loud["density"] == pytest.approx(quiet["density"], abs=1e-12)
+    assert loud["logZ"] < quiet["logZ"] - 1
+    assert loud["humps"] == 2
+    assert page.task("A louder veto")["answer"].startswith("nothing")
+    mixed = page.run("const p = explorables.product_of_experts; return p.mixture(0, p.current.experts)")
+    assert mixed > 0.05  # the others fill the hole
 
 
 def drawn(browser: Any) -> int:
@@ -93,7 +231,7 @@ def test_play_step_and_restart_count_the_samples(page: Any) -> None:
 
 def test_the_read_out_states_the_exact_product(page: Any) -> None:
     address = page.driver.current_url.split("#")[0]
-    page.open(f"{address}#explorable-product_of_experts?n=3&mq=-2&sq=0.5&mr=1&sr=1.5&w=2&mt=0.5&st=2&seed=9")
+    page.open(f"{address}#explorable-product_of_experts?n=3&mq=-2&sq=0.5&mr=1&sr=1.5&wr=2&mt=0.5&st=2&seed=9")
     expected = poe.product_of_gaussians(
         torch.tensor([-2.0, 1.0, 0.5]).double(),
         torch.tensor([0.5, 1.5, 2.0]).double() ** 2,
@@ -120,7 +258,7 @@ def test_a_drag_moves_the_nearest_expert_and_the_link_follows(page: Any) -> None
     assert f"mr={means[1]:g}" in page.driver.current_url
 
 
-@pytest.mark.parametrize("nonsense", ["n=9&mq=abc&w=-5", "mq=1e9&sq=0&w=1e9&seed=1e99&speed=-1"])
+@pytest.mark.parametrize("nonsense", ["n=9&mq=abc&wr=-5&kq=star", "mq=1e9&sq=0&wr=1e9&seed=1e99&speed=-1"])
 def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsense: str) -> None:
     address = page.driver.current_url.split("#")[0]
     page.open(f"{address}#explorable-product_of_experts?{nonsense}")
