@@ -35,10 +35,10 @@ COMPARING = re.compile(
     (?:large|close|wide)(?:r|st) |
     (?:high|low|small|fast|slow|long|short|strong|weak|steep|narrow|sharp|bigg|tight|few)(?:er|est) |
     better | best | worse | worst | further | furthest | farther | beyond |
-    always | never | nowhere | everywhere | nothing | none | neither | nearly | almost | exactly | barely | hardly |
-    above | below | under | within | between | exceeds? | agrees? | equals? | coincides?|
+    always | never | nowhere | everywhere | nothing | none | neither | nearly | almost | barely | hardly |
+    (?:above|below)(?!,) | within | exceeds? | agrees? | equals? | coincides?|
     rises? | rose | falls? | fell | grows? | grew | shrinks? | climbs? | drops? | lies? | lay | follows? | stays? |
-    matches | touch(?:es)? | overlaps? | fans? | gathers? | crowds? | leaves | ends? | begins? |
+    matches | touch(?:es)? | overlaps? | fans? | gathers? | crowds? |
     twice | half | double[sd]? | times | beats? | wins? | loses? | gains? | improves? | too\s+(?:high|low)
     )\b""",
     re.VERBOSE | re.IGNORECASE,
@@ -147,7 +147,7 @@ def read(path: Path) -> Page:
                 page.figures[name] = " ".join(texts)
                 everything.append(page.figures[name])
             continue
-        everything.append(plain(cell.source))
+        everything.append(plain(SHOWN_BELOW.sub("", cell.source)))
         for name, inside in SHOWN_BELOW.findall(cell.source):
             text = plain(inside.removeprefix(":alt:"))
             page.passages.append(Passage(name, text))

@@ -16,9 +16,7 @@ UNFINISHED = {  # a page leaves this set when its last sentence has its claim, a
     "boltzmann_machines",
     "contrastive_divergence",
     "exponential_families",
-    "five_partition_functions",
     "grading",
-    "ising",
     "normalization",
     "product_of_experts",
 }
