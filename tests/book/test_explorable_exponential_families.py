@@ -1,5 +1,6 @@
 """The interactive die: its parameters, entropy and rolls are ebmkit's, and it obeys pointer, keys and link."""
 
+import itertools
 import math
 from typing import Any
 
@@ -100,6 +101,7 @@ def test_the_die_can_be_dragged_in_either_picture(page: Any, index: int, target:
     from selenium.webdriver.common.action_chains import ActionChains
 
     canvas = page.run("return document.querySelectorAll('.explorable-views canvas')[arguments[0]]", index)
+    page.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
     width, height = canvas.size["width"], canvas.size["height"]
     low, high = ((-4, 4), (0, 1))[index]
     x = 30 + (target[0] - low) / (high - low) * (width - 40) - width / 2
@@ -138,3 +140,75 @@ def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsens
     assert all(-4 <= value <= 4 for value in page.run(STATE))
     page.click("Step")
     assert page.errors() == []
+
+
+LEARN = """
+    const [theta, target, steps] = arguments;
+    const learner = new explorables.exponential_families.Learner(theta, target), seen = [];
+    for (let i = 0; i <= steps; i++) { seen.push([...learner.theta, learner.gap()]); learner.step(); }
+    return seen;
+"""
+
+
+@pytest.mark.parametrize("theta", POINTS)
+@pytest.mark.parametrize("target", [[0.2, 0.5], [0.02, 0.96], [0.96, 0.02]])
+def test_learning_follows_the_gradient_of_ebmkit_down_the_exact_gap(
+    page: Any, theta: list[float], target: list[float]
+) -> None:
+    seen = page.run(LEARN, theta, target, 200)
+    goal = DIE.natural_parameters(vector(target))
+    now = vector(theta)
+    for first, second, gap in seen:
+        assert [first, second] == pytest.approx(now.tolist(), abs=1e-9)
+        assert gap == pytest.approx(DIE.kl_divergence(goal, now).item(), abs=1e-9)
+        now = now + vector(target) - DIE.mean_parameters(now)
+    gaps = [gap for _, _, gap in seen]
+    assert all(later <= before + 1e-12 for before, later in itertools.pairwise(gaps))
+    assert gaps[-1] < max(0.01, 0.1 * gaps[0])
+
+
+def test_the_gap_is_the_height_of_the_curve_above_its_tangent_at_the_target(page: Any) -> None:
+    goal, theta = DIE.natural_parameters(vector([0.2, 0.5])), vector([-3.0, 1.0])
+    tangent = DIE.log_partition(goal) + vector([0.2, 0.5]) @ (theta - goal)
+    (_, _, gap), *_ = page.run(LEARN, [-3.0, 1.0], [0.2, 0.5], 0)
+    assert gap == pytest.approx((DIE.log_partition(theta) - tangent).item(), abs=1e-12)
+
+
+def test_the_figure_learns_and_says_how_large_the_gap_is(page: Any) -> None:
+    address = page.driver.current_url.split("#")[0]
+    page.open(f"{address}#explorable-exponential_families?mode=learn&t1=2&t2=-1&a1=0.3&a2=0.6")
+    before = page.run("return explorables.exponential_families.current.gap()")
+    assert f"KL(target ‖ die) = {before:.4f}" in page.readout()
+    page.step(40)
+    assert page.run("return explorables.exponential_families.current.gap()") < 0.1 * before
+    assert page.run("return explorables.exponential_families.current.target") == [0.3, 0.6]
+    page.open(f"{address}#explorable-exponential_families?mode=learn&a1=0.9&a2=0.9")
+    target = page.run("return explorables.exponential_families.current.target")
+    assert sum(target) == pytest.approx(0.98)
+    assert page.errors() == []
+
+
+def test_the_tasks_answers_are_exact(page: Any) -> None:
+    double = page.task("Twice as probable")["answer"]
+    for other in (-2.0, 0.0, 3.0):
+        p = DIE.standard(vector([double, other]))
+        assert (p[0] / p[2]).item() == pytest.approx(2, abs=0.002)
+
+    page.try_task("Four times as many rolls")
+
+    def spread() -> float:
+        return float(page.readout().split("exact standard deviations (")[1].split(",")[0])
+
+    page.step(10)
+    hundred = spread()
+    page.step(30)
+    assert "400 rolls" in page.readout()
+    assert spread() / hundred == pytest.approx(page.task("Four times as many rolls")["answer"], abs=0.01)
+
+    page.try_task("Where learning ends")
+    exact = DIE.natural_parameters(vector([0.2, 0.5]))
+    assert page.task("Where learning ends")["answer"] == pytest.approx(exact[1].item(), abs=0.0005)
+    page.step(60)
+    learner = page.run("const l = explorables.exponential_families.current; return [l.theta, l.gap()]")
+    assert learner[0] == pytest.approx(exact.tolist(), abs=0.01)
+    assert learner[1] < 1e-4

@@ -1,11 +1,14 @@
-// A die with three faces as an exponential family: natural parameters θ, mean parameters μ = ∇A(θ), entropy,
-// the tangent of A, and rolls whose estimates spread as the Fisher information says. Tested against ebmkit.
+// A die with three faces as an exponential family: natural parameters θ, mean parameters μ = ∇A(θ), entropy, the
+// tangent of A, rolls whose estimates spread as the Fisher information says, and gradient steps towards a target
+// mean, under the gap that is left. Tested against ebmkit.
 
 (function () {
   "use strict";
 
   const LIMIT = 4; // both natural parameters stay between -LIMIT and LIMIT
   const ROLLS = 10; // rolls in one step
+  const RATE = 1; // of learning; the curvature of A is below 1/2, so steps up to 4 would not diverge
+  const { draw } = window.explorables, { signed, path, dot, clipped } = draw;
 
   // A(θ) = log(1 + e^θ₁ + e^θ₂); the third face is the reference.
   function logPartition([a, b]) {
@@ -86,16 +89,53 @@
     }
   }
 
-  window.explorables.exponential_families = { logPartition, probabilities, natural, covariance, entropy, divergence, Rolls };
+  // Gradient steps θ ← θ + rate (μ* - μ(θ)) on the likelihood of data whose mean statistics are the target μ*.
+  class Learner {
+    constructor(theta, target) {
+      Object.assign(this, { theta, target, n: 0, path: [theta] });
+      this.goal = natural([...target, 1 - target[0] - target[1]]);
+    }
+
+    get p() { return probabilities(this.theta); }
+
+    // What the likelihood still lacks: KL(p* ‖ p_θ), the gap at θ above the tangent of A at θ*.
+    gap() { return divergence(this.goal, this.theta); }
+
+    step() {
+      const [p, q] = this.p;
+      this.theta = [this.theta[0] + RATE * (this.target[0] - p), this.theta[1] + RATE * (this.target[1] - q)];
+      this.path.push(this.theta);
+      this.n++;
+    }
+
+    // Drawn where a die's frequencies and estimate are.
+    frequencies() { return probabilities(this.goal); }
+    estimate() { return this.goal; }
+  }
+
+  window.explorables.exponential_families = { logPartition, probabilities, natural, covariance, entropy, divergence, Rolls, Learner };
 
   window.explorables.define("exponential_families", (kit) => {
-    let rolls;
+    let rolls; // or a Learner, which has the same parts
 
+    const mode = kit.choice({
+      key: "mode", label: "Each step", options: [["roll", `rolls the die ${ROLLS} times`], ["learn", "learns: one gradient step to the target"]],
+      onInput: again,
+    });
     const sliders = ["θ₁", "θ₂"].map((label, k) => kit.slider({
       key: `t${k + 1}`, label, min: -LIMIT, max: LIMIT, step: 0.05, value: [1, -0.5][k],
       format: (v) => signed(v, 2), onInput: again,
       mark: { at: 0, html: "0", description: `Set ${label} to zero` },
     }));
+    const targets = ["μ₁", "μ₂"].map((label, k) => kit.slider({
+      key: `a${k + 1}`, label: `Target ${label}`, min: 0.02, max: 0.96, step: 0.01, value: [0.2, 0.5][k],
+      format: (v) => v.toFixed(2), onInput: again,
+    }));
+    // A mean of three faces: the second target gives way where the two leave nothing for the third.
+    function target() {
+      const [first, second] = targets.map((slider) => Number(slider.value));
+      return [first, Math.min(second, 0.98 - first)];
+    }
     const theta = () => sliders.map((slider) => Number(slider.value));
 
     function again() {
@@ -103,7 +143,8 @@
     }
 
     function restart(seed) {
-      rolls = new Rolls(theta(), seed);
+      rolls = mode.value === "learn" ? new Learner(theta(), target()) : new Rolls(theta(), seed);
+      for (const slider of targets) slider.disabled = mode.value !== "learn";
       window.explorables.exponential_families.current = rolls;
     }
 
@@ -125,7 +166,7 @@
       draw: (context, width, height, colour) => drawTriangle(context, triangleBox(width, height), colour, rolls),
     });
     kit.canvas({
-      label: "The log-partition function along the first natural parameter with its tangent, whose slope is the first mean parameter",
+      label: "The log-partition function on a line with its tangent: the slope is a mean parameter, and the gap above it is a divergence",
       aspect: 1.5,
       draw: (context, width, height, colour) => drawTangent(context, width, height, colour, rolls),
     });
@@ -142,7 +183,15 @@
       setNatural(natural([p / total, q / total, 1 - (p + q) / total]));
     });
 
+    function learned() {
+      const { theta: t, p, n, target: goal } = rolls;
+      return `Step ${n}: θ = (${signed(t[0], 2)}, ${signed(t[1], 2)}), μ = (${p[0].toFixed(4)}, ${p[1].toFixed(4)}),`
+        + ` target mean (${goal[0].toFixed(2)}, ${goal[1].toFixed(2)}). The gap that learning closes, KL(target ‖ die) = ${rolls.gap().toFixed(4)};`
+        + ` it is zero at θ = (${signed(rolls.goal[0], 2)}, ${signed(rolls.goal[1], 2)}).`;
+    }
+
     function readout() {
+      if (rolls instanceof Learner) return learned();
       const { p, n } = rolls, t = rolls.theta, cov = covariance(t);
       const exact = `θ = (${signed(t[0], 2)}, ${signed(t[1], 2)}): A = ${logPartition(t).toFixed(4)},`
         + ` μ = (${p[0].toFixed(4)}, ${p[1].toFixed(4)}), entropy ${entropy(t).toFixed(4)} (at most ${Math.log(3).toFixed(4)}).`;
@@ -179,20 +228,12 @@
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { held = false; });
   }
 
-  function scales(box, low, high) {
-    box.x = (u) => box.left + (u - low) / (high - low) * (box.right - box.left);
-    box.y = (v) => box.bottom - (v - low) / (high - low) * (box.bottom - box.top);
-    box.u = (x) => low + (x - box.left) / (box.right - box.left) * (high - low);
-    box.v = (y) => low + (box.bottom - y) / (box.bottom - box.top) * (high - low);
-    return box;
-  }
-
   function planeBox(width, height) {
-    return scales({ left: 30, right: width - 10, top: 24, bottom: height - 26 }, -LIMIT, LIMIT);
+    return draw.box({ left: 30, right: width - 10, top: 24, bottom: height - 26 }, [-LIMIT, LIMIT], [-LIMIT, LIMIT]);
   }
 
   function triangleBox(width, height) {
-    return scales({ left: 30, right: width - 10, top: 24, bottom: height - 26 }, 0, 1);
+    return draw.box({ left: 30, right: width - 10, top: 24, bottom: height - 26 }, [0, 1], [0, 1]);
   }
 
   function entropyLines(context, colour, place) {
@@ -218,6 +259,7 @@
     axes(context, colour, box, [-4, -2, 0, 2, 4], "θ₁", "θ₂", 0);
     clipped(context, box, () => {
       entropyLines(context, colour, (p) => { const t = natural(p); return [box.x(t[0]), box.y(t[1])]; });
+      trail(context, colour, rolls, (t) => [box.x(t[0]), box.y(t[1])]);
       const estimate = rolls.estimate();
       if (estimate) dot(context, colour, "dot", box.x(estimate[0]), box.y(estimate[1]), 5);
     });
@@ -234,7 +276,8 @@
     context.lineWidth = 1.5;
     path(context, [[box.x(0), box.y(0)], [box.x(1), box.y(0)], [box.x(0), box.y(1)], [box.x(0), box.y(0)]]);
     const f = rolls.frequencies();
-    if (f) {
+    trail(context, colour, rolls, (t) => { const [p, q] = probabilities(t); return [box.x(p), box.y(q)]; });
+    if (f && rolls instanceof Rolls) {
       // Two standard deviations of the mean of n rolls: the ellipse of ∇²A / n.
       const [[a, b], [, c]] = covariance(rolls.theta), l = Math.sqrt(a), k = b / l, m = Math.sqrt(Math.max(0, c - k * k));
       const size = 2 / Math.sqrt(rolls.n);
@@ -248,31 +291,61 @@
     if (f) dot(context, colour, "dot", box.x(f[0]), box.y(f[1]), 5);
   }
 
-  function drawTangent(context, width, height, colour, { theta, p }) {
-    const box = { left: 30, right: width - 10, top: 26, bottom: height - 26 };
-    const A = (t) => logPartition([t, theta[1]]), high = A(LIMIT);
-    const x = (t) => box.left + (t + LIMIT) / (2 * LIMIT) * (box.right - box.left);
-    const y = (v) => box.bottom - (v + 1) / (high + 1) * (box.bottom - box.top);
-    words(context, colour);
-    context.textAlign = "left";
-    context.fillText(`A along θ₁; the tangent has slope μ₁ = ${p[0].toFixed(3)}`, box.left, 10);
-    context.strokeStyle = colour("grid");
-    context.lineWidth = 1;
-    context.textAlign = "right";
-    for (const v of [0, 2, 4].filter((tick) => tick < high)) {
-      path(context, [[box.left, y(v)], [box.right, y(v)]]);
-      context.fillText(String(v), box.left - 6, y(v));
-    }
-    context.textAlign = "center";
-    for (const t of [-4, -2, 0, 2, 4]) context.fillText(signed(t, 0), x(t), box.bottom + 12);
+  // Where learning has been.
+  function trail(context, colour, rolls, place) {
+    if (!(rolls instanceof Learner)) return;
+    context.strokeStyle = colour("curve2");
+    context.lineWidth = 1.5;
+    path(context, rolls.path.map(place));
+  }
+
+  function drawTangent(context, width, height, colour, die) {
+    const frame = { left: 30, right: width - 10, top: 26, bottom: height - 26 };
+    if (die instanceof Learner) drawGap(context, frame, colour, die);
+    else drawSlope(context, frame, colour, die);
+  }
+
+  // A along θ₁ with its tangent at the die.
+  function drawSlope(context, frame, colour, { theta, p }) {
+    const A = (t) => logPartition([t, theta[1]]), box = draw.box(frame, [-LIMIT, LIMIT], [-1, A(LIMIT)]);
+    draw.axes(context, colour, box, {
+      title: `A along θ₁; the tangent has slope μ₁ = ${p[0].toFixed(3)}`, rows: [0, 2, 4].filter((v) => v < A(LIMIT)), columns: [-4, -2, 0, 2, 4],
+    });
+    lines(context, colour, box, A, (t) => A(theta[0]) + p[0] * (t - theta[0]));
+    dot(context, colour, "curve2", box.x(theta[0]), box.y(A(theta[0])), 6);
+  }
+
+  // A along the line from the target's θ* (at 0) to the die's θ (at 1), with its tangent at θ*: the gap at θ.
+  function drawGap(context, frame, colour, learner) {
+    const { goal, theta, target } = learner, step = [0, 1].map((k) => learner.path[0][k] - goal[k]);
+    const length = Math.hypot(...step) || 1, along = (s) => goal.map((g, k) => g + s * step[k]);
+    const now = [0, 1].reduce((sum, k) => sum + (theta[k] - goal[k]) * step[k], 0) / length ** 2;
+    // Learning does not follow a straight line: each θ is drawn by its own gap, at its distance from θ*.
+    const slope = target[0] * step[0] + target[1] * step[1];
+    const A = (s) => logPartition(along(s)), tangent = (s) => A(0) + slope * s;
+    const values = [-0.5, 0, 0.5, 1, 1.25].map(A), low = Math.min(...values, tangent(-0.5), tangent(1.25)), high = Math.max(...values);
+    const box = draw.box(frame, [-0.5, 1.25], [low - 0.1 * (high - low) - 0.05, high + 0.05]);
+    draw.text(context, colour, `gap at θ above the tangent at θ*: ${learner.gap().toFixed(4)}`, box.left, box.top - 14);
+    lines(context, colour, box, A, tangent);
+    const at = Math.min(1.25, Math.max(-0.5, now)), foot = tangent(at), top = foot + learner.gap();
+    context.strokeStyle = colour("ink");
+    context.lineWidth = 3;
+    path(context, [[box.x(at), box.y(foot)], [box.x(at), box.y(top)]]);
+    dot(context, colour, "dot", box.x(0), box.y(A(0)), 5);
+    dot(context, colour, "curve2", box.x(at), box.y(top), 6);
+    draw.text(context, colour, "θ*", box.x(0), box.bottom + 12, "center");
+    draw.text(context, colour, "start", box.x(1), box.bottom + 12, "center");
+  }
+
+  function lines(context, colour, box, curve, tangent) {
+    const places = Array.from({ length: 161 }, (_, i) => box.u(box.left + i / 160 * (box.right - box.left)));
     clipped(context, box, () => {
       context.lineWidth = 2;
       context.strokeStyle = colour("curve");
-      path(context, Array.from({ length: 161 }, (_, i) => i / 20 - LIMIT).map((t) => [x(t), y(A(t))]));
+      path(context, places.map((t) => [box.x(t), box.y(curve(t))]));
       context.strokeStyle = colour("curve2");
-      path(context, [-LIMIT, LIMIT].map((t) => [x(t), y(A(theta[0]) + p[0] * (t - theta[0]))]));
+      path(context, places.map((t) => [box.x(t), box.y(tangent(t))]));
     });
-    dot(context, colour, "curve2", x(theta[0]), y(A(theta[0])), 6);
   }
 
   function drawFaces(context, width, height, colour, rolls) {
@@ -280,7 +353,7 @@
     const y = (v) => box.bottom - v * (box.bottom - box.top);
     words(context, colour);
     context.textAlign = "left";
-    context.fillText("faces: bars exact, dots rolled", box.left, 10);
+    context.fillText(`faces: bars exact, dots ${rolls instanceof Learner ? "the target" : "rolled"}`, box.left, 10);
     context.strokeStyle = colour("grid");
     context.lineWidth = 1;
     context.textAlign = "right";
@@ -318,38 +391,9 @@
     context.fillText(up, box.left + 14, box.top + 26);
   }
 
-  function clipped(context, box, draw) {
-    context.save();
-    context.beginPath();
-    context.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
-    context.clip();
-    draw();
-    context.restore();
-  }
-
   function words(context, colour) {
     context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
     context.fillStyle = colour("ink");
     context.textBaseline = "middle";
-  }
-
-  function dot(context, colour, ink, x, y, radius) {
-    context.fillStyle = colour(ink);
-    context.strokeStyle = colour("ink");
-    context.lineWidth = 1;
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fill();
-    context.stroke();
-  }
-
-  function path(context, points) {
-    context.beginPath();
-    for (const [x, y] of points) context.lineTo(x, y);
-    context.stroke();
-  }
-
-  function signed(value, digits) {
-    return value.toFixed(digits).replace("-", "−");
   }
 })();
