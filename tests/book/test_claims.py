@@ -15,7 +15,6 @@ UNFINISHED = {  # a page leaves this set when its last sentence has its claim, a
     "beyond",
     "boltzmann_machines",
     "contrastive_divergence",
-    "exponential_families",
     "grading",
     "normalization",
     "product_of_experts",
