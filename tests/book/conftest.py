@@ -1,5 +1,6 @@
 """The built site, a browser that looks at it, and what the tests of its interactive figures share."""
 
+import base64
 import contextlib
 import functools
 import http.server
@@ -19,6 +20,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+
+from ebmkit import data
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
@@ -67,6 +70,21 @@ PIXEL = (
 )
 
 
+def stand_in_machine() -> str:
+    """Random weights and some digits, in place of the machine that the chapter's code trains."""
+    generator = torch.Generator().manual_seed(0)
+
+    def one_byte(*shape: int) -> dict[str, Any]:
+        bits = torch.randint(-127, 128, shape, generator=generator).to(torch.int8)
+        return {"level": 1 / 64, "bytes": base64.b64encode(bits.numpy().tobytes()).decode()}
+
+    images = data.digits(binarise=True).images[:6].flatten(1).int().tolist()
+    examples = [{"digit": k, "bits": "".join(map(str, image))} for k, image in enumerate(images)]
+    parts = {"W": one_byte(64, 14), "a": one_byte(64), "b": one_byte(14)}
+    stored = json.dumps({"hidden": 14, **parts, "examples": examples})
+    return f'<script type="application/json" id="boltzmann-machine">{stored}</script>'
+
+
 @pytest.fixture(scope="session")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interactive figures and their tasks alone, each chapter's on a bare page, by the book's own directive.
@@ -78,9 +96,12 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source / "conf.py").write_text(conf, encoding="utf-8")
     (source / "blank.svg").write_text(PIXEL, encoding="utf-8")
     for chapter in (ROOT / "book").glob("*.md"):
-        blocks = [block[0] for block in EXPLORABLE.finditer(chapter.read_text(encoding="utf-8"))]
+        page = chapter.read_text(encoding="utf-8")
+        blocks = [block[0] for block in EXPLORABLE.finditer(page)]
         if blocks:
             text = re.sub(r"\{glue:figure\} \w+", "{figure} blank.svg", "\n\n".join(blocks))
+            if "boltzmann-machine" in page:
+                text = f"```{{raw}} html\n{stand_in_machine()}\n```\n\n{text}"
             (source / chapter.name).write_text(
                 f"---\norphan: true\n---\n# {chapter.stem}\n\n{text}\n", "utf-8"
             )

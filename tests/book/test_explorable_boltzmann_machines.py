@@ -17,17 +17,11 @@ UNKNOWN = "_"
 
 
 @pytest.fixture
-def page(browser: Any, site: Path) -> Any:
-    """The chapter itself, whose code trains the machine."""
-    browser.open(f"{site.as_uri()}/book/boltzmann_machines.html")
-    browser.run(
-        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
-    )
-    return browser
-
-
-@pytest.fixture
 def machine(page: Any) -> RBM:
+    return loaded(page)
+
+
+def loaded(page: Any) -> RBM:
     """The page's machine in ebmkit."""
     stored = page.run(
         "const { hidden, W, a, b } = explorables.boltzmann_machines.load().machine;"
@@ -49,13 +43,18 @@ def pictures(n: int) -> Tensor:
     return torch.rand(n, SIDE**2, generator=torch.Generator().manual_seed(n)).round().double()
 
 
-def test_the_weights_are_those_of_a_trained_machine(page: Any, machine: RBM) -> None:
-    examples = page.run("return explorables.boltzmann_machines.load().examples")
+def test_the_chapter_leaves_a_trained_machine_of_as_many_units_as_the_task_says(
+    browser: Any, site: Path
+) -> None:
+    browser.open(f"{site.as_uri()}/book/boltzmann_machines.html")
+    rbm = loaded(browser)
+    examples = browser.run("return explorables.boltzmann_machines.load().examples")
     digits = torch.tensor(
         [[float(bit) for bit in example["bits"]] for example in examples], dtype=torch.float64
     )
     # Test digits are more probable than noise by far.
-    assert machine.energy(digits).max() < machine.energy(pictures(100)).min()
+    assert rbm.energy(digits).max() < rbm.energy(pictures(100)).min()
+    assert browser.task("An exact answer to a large question")["answer"] == 2 ** rbm.W.shape[1]
 
 
 def test_conditionals_and_free_energy_are_those_of_ebmkit(page: Any, machine: RBM) -> None:
@@ -172,3 +171,53 @@ def test_the_read_out_states_the_exact_log_probability(page: Any, machine: RBM) 
     text = page.run("return document.querySelector('.explorable-readout').textContent")
     shown = f"{expected:.2f}".replace("-", "−")
     assert f"log-probability is {shown}." in text
+
+
+def test_the_hidden_units_are_drawn_from_the_picture_before_and_shown(
+    page: Any, sfc32: Any, machine: RBM
+) -> None:
+    before = page.run(STATE)
+    assert before["h"] is None
+    replay = sfc32(1)
+    replay.uniforms(SIDE**2)  # the random picture
+    page.click("Step")
+    now = page.run(STATE)
+    p = machine.hidden_probability(torch.tensor(before["v"], dtype=torch.float64))
+    assert now["h"] == replay.bernoulli(p).int().tolist()
+    assert f"Hidden units that are on: {sum(now['h'])} of 14" in page.readout()
+
+
+def test_the_read_out_states_the_exact_log_probability_of_the_completion(page: Any, machine: RBM) -> None:
+    page.step(3)
+    state = page.run(STATE)
+    weight = call(page, "return machine.exact(arguments[0]).logWeight", state["known"])
+    expected = -machine.energy(torch.tensor(state["v"], dtype=torch.float64)).item() - weight
+    assert expected < 0
+    assert f"this completion {expected:.2f}".replace("-", "−") in page.readout()
+
+
+def test_with_nothing_known_the_exact_log_probability_is_zero(page: Any) -> None:
+    page.try_task("Nothing known")
+    assert page.task("Nothing known")["answer"] == 0
+    assert "0 of 64 pixels known, their exact log-probability is 0.00." in page.readout()
+
+
+def test_the_first_task_opens_half_of_the_pixels(page: Any) -> None:
+    page.try_task("An exact answer to a large question")
+    assert "32 of 64 pixels known" in page.readout()
+    assert page.task("An exact answer to a large question")["answer"] == 2**14
+
+
+def test_over_a_fixed_picture_the_hidden_units_are_tossed_anew(page: Any, machine: RBM, sfc32: Any) -> None:
+    assert page.task("A fixed picture")["answer"].startswith("each is drawn anew")
+    bits = "".join(str(int(bit)) for bit in pictures(1)[0])
+    address = page.driver.current_url.split("#")[0]
+    page.open(f"{address}#explorable-boltzmann_machines?v={bits}&seed=2")
+    replay = sfc32(2)
+    replay.uniforms(SIDE**2)
+    p = machine.hidden_probability(pictures(1)[0])
+    for _ in range(4):
+        page.click("Step")
+        assert page.run(STATE)["h"] == replay.bernoulli(p).int().tolist()  # the same coins each time
+        replay.uniforms(SIDE**2)  # for the pixels, which are held
+    assert "Log-probability of this completion" not in page.readout()

@@ -1,6 +1,7 @@
 // A restricted Boltzmann machine of digits that fills in the unknown pixels of what you paint, by block Gibbs steps
-// with the known pixels clamped; behind the sampled means the exact ones. The page's code trains the machine and
-// leaves its weights, a byte each, in a script element of the page. The numbers are tested against ebmkit.
+// with the known pixels clamped: its hidden units with their weights, lit where they are on, and behind the sampled
+// means the exact ones. The page's code trains the machine and leaves its weights, a byte each, in a script element
+// of the page. The numbers are tested against ebmkit.
 
 (function () {
   "use strict";
@@ -8,6 +9,8 @@
   const SIDE = 8, PIXELS = SIDE * SIDE;
   const UNKNOWN = "_", PAPER = "0", INK = "1";
 
+  const { signed } = window.explorables.draw;
+  const PERROW = 7; // hidden units
   const sigmoid = (c) => 1 / (1 + Math.exp(-c));
   const softplus = (c) => Math.max(c, 0) + Math.log1p(Math.exp(-Math.abs(c)));
 
@@ -40,10 +43,17 @@
       });
     }
 
-    // One block Gibbs step v → h → v' of the pixels that `known` (a string of 0, 1 and _) leaves open.
-    step(v, known, random) {
-      const h = this.hiddenProbability(v).map((p) => random() < p ? 1 : 0);
+    // The two halves of a block Gibbs step; `known` is a string of 0, 1 and, for pixels left open, _.
+    sampleHidden(v, random) {
+      return this.hiddenProbability(v).map((p) => random() < p ? 1 : 0);
+    }
+
+    sampleVisible(h, known, random) {
       return hold(this.visibleProbability(h).map((p) => random() < p ? 1 : 0), known);
+    }
+
+    step(v, known, random) {
+      return this.sampleVisible(this.sampleHidden(v, random), known, random);
     }
 
     // -a·v - Σ_j softplus(b_j + (v W)_j)
@@ -95,7 +105,7 @@
     const logZ = machine.exact(UNKNOWN.repeat(PIXELS)).logWeight;
     const nothing = UNKNOWN.repeat(PIXELS);
     const leftHalf = (digit) => Array.from(digit, (bit, i) => i % SIDE < SIDE / 2 ? bit : UNKNOWN).join("");
-    let v, sums, steps, random, exact, known, cursor = 27, painting = null;
+    let v, h, sums, steps, random, exact, known, cursor = 27, painting = null;
 
     const start = kit.choice({
       key: "start", label: "Begin with",
@@ -114,6 +124,7 @@
     function restart(seed) {
       random = window.explorables.random(seed);
       v = hold(Array.from({ length: PIXELS }, () => random() < 0.5 ? 1 : 0), known);
+      h = null; // not drawn yet
       sums = new Array(PIXELS).fill(0);
       steps = 0;
       exact = null;
@@ -121,11 +132,12 @@
     }
 
     function publish() {
-      window.explorables.boltzmann_machines.current = { v: Array.from(v), known, steps };
+      window.explorables.boltzmann_machines.current = { v: Array.from(v), h: h && Array.from(h), known, steps };
     }
 
     function step() {
-      v = machine.step(v, known, random);
+      h = machine.sampleHidden(v, random);
+      v = machine.sampleVisible(h, known, random);
       v.forEach((bit, i) => { sums[i] += bit; });
       steps++;
       publish();
@@ -195,6 +207,38 @@
       },
     });
 
+    const largest = machine.W.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    const rows = Math.ceil(machine.hidden / PERROW);
+    kit.canvas({
+      label: "The hidden units as pictures of their weights, orange for ink and blue against it; framed where the unit is on, with the probability that it is on as a bar",
+      aspect: 7 / (1.35 * rows), wide: true,
+      draw(context, width, height, colour) {
+        const p = machine.hiddenProbability(v), slot = width / PERROW, side = Math.min(slot - 14, height / rows - 28);
+        p.forEach((chance, j) => {
+          const left = j % PERROW * slot + 4, top = Math.floor(j / PERROW) * (height / rows) + 4;
+          drawWeights(context, colour, j, left, top, side);
+          context.lineWidth = 4;
+          context.strokeStyle = colour(h && h[j] ? "ink" : "grid");
+          context.strokeRect(left - 2, top - 2, side + 4, side + 4);
+          context.fillStyle = colour("face");
+          context.fillRect(left - 4, top + side + 7, side + 8, 8);
+          context.fillStyle = colour("dot");
+          context.fillRect(left - 4, top + side + 7, (side + 8) * chance, 8);
+        });
+      },
+    });
+
+    function drawWeights(context, colour, j, left, top, side) {
+      const cell = side / SIDE;
+      for (let i = 0; i < PIXELS; i++) {
+        const weight = machine.W[i * machine.hidden + j];
+        context.globalAlpha = Math.abs(weight) / largest;
+        context.fillStyle = colour(weight > 0 ? "curve2" : "curve");
+        context.fillRect(left + i % SIDE * cell, top + Math.floor(i / SIDE) * cell, cell, cell);
+      }
+      context.globalAlpha = 1;
+    }
+
     canvas.tabIndex = 0;
     canvas.style.touchAction = "none";
     canvas.style.cursor = "crosshair";
@@ -233,10 +277,12 @@
       exact = exact || machine.exact(known);
       const open = Array.from(known).flatMap((mark, i) => mark === UNKNOWN ? [i] : []);
       const log = signed(exact.logWeight - logZ, 2);
-      const largest = steps && open.length
+      const apart = steps && open.length
         ? ` Largest difference between a sampled and an exact probability: ${Math.max(...open.map((i) => Math.abs(sums[i] / steps - exact.means[i]))).toFixed(3)}.` : "";
       return `Step ${steps}: ${PIXELS - open.length} of ${PIXELS} pixels known, their exact log-probability is ${log}.`
-        + ` Free energy of the picture ${signed(machine.freeEnergy(v), 2)}, log Z = ${signed(logZ, 2)}.${largest}`;
+        + (h ? ` Hidden units that are on: ${h.reduce((sum, bit) => sum + bit, 0)} of ${machine.hidden}.` : "")
+        + (open.length ? ` Log-probability of this completion ${signed(-machine.freeEnergy(v) - exact.logWeight, 2)}.` : "")
+        + ` Free energy of the picture ${signed(machine.freeEnergy(v), 2)}, log Z = ${signed(logZ, 2)}.${apart}`;
     }
 
     kit.start({ restart, step, readout, unit: "step" });
@@ -250,9 +296,5 @@
 
   function clamped(index) {
     return Math.min(SIDE - 1, Math.max(0, index));
-  }
-
-  function signed(value, digits) {
-    return value.toFixed(digits).replace("-", "−");
   }
 })();
