@@ -25,7 +25,7 @@ import nbformat
 import numpy as np
 
 from autograder.authoring.percent import nbgrader_notebook
-from autograder.checks import ising
+from autograder.checks.ising.definitions import conditional_of, energy_of, log_ratio_of, map_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -51,19 +51,19 @@ def hidden_asserts() -> dict[str, str]:
     lines: dict[str, list[str]] = {}
     for _ in range(20):
         labels, noisy = rng.integers(0, 2, (2, 4, 5))
-        value = float(ising.energy_of(labels, noisy, 0.7, 0.4))
+        value = float(energy_of(labels, noisy, 0.7, 0.4))
         shown = f"np.array({labels.tolist()}), np.array({noisy.tolist()})"
         lines.setdefault("energy", []).append(f"assert np.isclose(energy({shown}, 0.7, 0.4), {value!r})")
-        value = ising.conditional_of(labels, noisy, 1, 2, 0.7, 0.4)
+        value = conditional_of(labels, noisy, 1, 2, 0.7, 0.4)
         lines.setdefault("conditional", []).append(
             f"assert np.isclose(conditional({shown}, 1, 2, 0.7, 0.4), {value!r})"
         )
-        value = ising.log_ratio_of(labels, noisy, 0.7)
+        value = log_ratio_of(labels, noisy, 0.7)
         lines.setdefault("log_ratio", []).append(f"assert np.isclose(log_ratio({shown}, 0.7), {value!r})")
     for _ in range(3):
         noisy = rng.integers(0, 2, (3, 3))
         shown = f"np.array({noisy.tolist()})"
-        lowest = float(ising.energy_of(ising.map_of(noisy, 0.7, 0.4), noisy, 0.7, 0.4))
+        lowest = float(energy_of(map_of(noisy, 0.7, 0.4), noisy, 0.7, 0.4))
         lines.setdefault("map_estimate", []).append(
             f"assert np.isclose(energy(map_estimate({shown}, 0.7, 0.4), {shown}, 0.7, 0.4), {lowest!r})"
         )

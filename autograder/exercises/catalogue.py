@@ -19,12 +19,12 @@ OURS = Path(__file__).parent.parent / "checks"
 
 def available_assignments() -> list[str]:
     """The names of all assignments, in alphabetical order."""
-    return sorted({*_names(OURS), *(_names(folder) if (folder := _chosen()) else ())})
+    return sorted({*_names(OURS), *(_names(folder) if (folder := chosen_folder()) else ())})
 
 
 def assignment_named(name: str) -> Assignment:
     """The hidden checks of `name`; raises `ValueError` naming the assignments that there are."""
-    folder = _chosen()
+    folder = chosen_folder()
     if folder is not None and name in _names(folder):
         module = _loaded(folder, name)
     elif name in _names(OURS):
@@ -37,14 +37,15 @@ def assignment_named(name: str) -> Assignment:
 
 def sources_of(assignment: Assignment) -> set[Path]:
     """The files that an assignment's checks are made of, those that they share with others included."""
-    folder = _chosen()
+    folder = chosen_folder()
     place = folder if folder is not None and assignment.name in _names(folder) else OURS
     package = place / assignment.name
     own = set(package.glob("*.py")) if package.is_dir() else {place / f"{assignment.name}.py"}
     return own | set(place.glob("_*.py"))
 
 
-def _chosen() -> Path | None:
+def chosen_folder() -> Path | None:
+    """The folder that `EBM_CHECKS` names, if it is set."""
     named = os.environ.get("EBM_CHECKS")
     return Path(named).resolve() if named else None
 

@@ -13,7 +13,6 @@ Source: gradescope-autograders.readthedocs.io, "Autograder Specifications".
 import importlib.metadata
 import io
 import json
-import os
 import re
 import stat
 import sys
@@ -28,7 +27,7 @@ from autograder.authoring.release import ZIP_DATE
 from autograder.classroom import inbox
 from autograder.classroom.floor import floor_of, require
 from autograder.course import Course
-from autograder.exercises.catalogue import assignment_named
+from autograder.exercises.catalogue import assignment_named, chosen_folder, sources_of
 from autograder.exercises.exercise import Assignment
 from autograder.judging.judge import judge, nothing
 from autograder.judging.report import CheckResult, Report, points
@@ -98,40 +97,25 @@ def _constraints(course: Course) -> str:
 
 
 def _library(name: str) -> Iterator[tuple[str, bytes]]:
-    """Both packages as source, of the hidden checks only those that this assignment needs."""
+    """Both packages as source, and of all hidden checks only this assignment's."""
     import ebmkit
 
     assert ebmkit.__file__ is not None
+    own = sources_of(assignment_named(name))
     for package, top in (
         ("ebmkit", Path(ebmkit.__file__).parent),
         ("autograder", Path(autograder.__file__).parent),
     ):
-        for path in sorted([*top.rglob("*.py"), *top.glob("templates/*")]):
+        for path in sorted([*top.rglob("*.py"), *top.glob("pages/templates/*")]):
             inside = path.relative_to(top)
-            if inside.parts[0] == "checks" and path.stem not in (
-                "__init__",
-                *_checks_needed(top / "checks", name),
-            ):
+            hidden = inside.parts[0] == "checks" and inside != Path("checks/__init__.py")
+            if hidden and path not in own:
                 continue
             yield f"lib/{package}/{inside.as_posix()}", path.read_bytes()
-    own = Path(os.environ.get("EBM_CHECKS", "/nonexistent")) / f"{name}.py"
-    if own.is_file():
-        yield f"checks/{name}.py", own.read_bytes()
-
-
-def _checks_needed(folder: Path, name: str) -> set[str]:
-    """The assignment's own module of checks, and those that it imports."""
-    needed: set[str] = set()
-    waiting = [name]
-    while waiting:
-        module = waiting.pop()
-        path = folder / f"{module}.py"
-        if module not in needed and path.is_file():
-            needed.add(module)
-            waiting += re.findall(
-                r"^\s*from autograder\.checks\.(\w+) import", path.read_text(), re.MULTILINE
-            )
-    return needed
+    if (folder := chosen_folder()) is not None:
+        for path in sorted(own):
+            if path.is_relative_to(folder):
+                yield f"checks/{path.relative_to(folder).as_posix()}", path.read_bytes()
 
 
 # In Gradescope's container

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.checks import ising as hidden
+from autograder.checks.ising.definitions import (
+    conditional_of,
+    denoise_of,
+    energy_of,
+    log_ratio_of,
+    map_of,
+    pull_on,
+    sigmoid,
+)
+from autograder.checks.ising.gibbs_sweep import INVARIANCE_DRAWS, ORDERS, random_posterior
 from ebmkit import ising
 
 GRIDS = [(1, 1), (1, 5), (4, 1), (2, 3), (3, 3)]
@@ -35,13 +44,13 @@ def spins(labels):
 def test_references_agree_with_the_library(shape, seed):
     y, x, coupling, field = random_grid(shape, seed)
     model = model_of(x, coupling, field)
-    assert hidden.energy_of(y, x, coupling, field) == pytest.approx(model.energy(spins(y)).item())
+    assert energy_of(y, x, coupling, field) == pytest.approx(model.energy(spins(y)).item())
     conditionals = model.conditional(spins(y))
     for i, j in np.ndindex(*shape):
-        assert hidden.conditional_of(y, x, i, j, coupling, field) == pytest.approx(conditionals[i, j].item())
+        assert conditional_of(y, x, i, j, coupling, field) == pytest.approx(conditionals[i, j].item())
     free = ising.Ising(shape, coupling)
     expected = free.log_ratio(spins(y), spins(x)).item()
-    assert hidden.log_ratio_of(y, x, coupling) == pytest.approx(expected)
+    assert log_ratio_of(y, x, coupling) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("shape", GRIDS)
@@ -49,22 +58,22 @@ def test_references_agree_with_the_library(shape, seed):
 def test_the_reference_map_has_the_energy_of_the_library_max_flow(shape, seed):
     _, x, coupling, field = random_grid(shape, seed)
     model = model_of(x, coupling, field)
-    found = model.energy(spins(hidden.map_of(x, coupling, field)))
+    found = model.energy(spins(map_of(x, coupling, field)))
     assert found.item() == pytest.approx(model.energy(ising.map_by_max_flow(model)).item())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 13)])
 def test_the_reference_descent_ends_where_the_library_finds_nothing_to_change(shape):
     _, x, coupling, field = random_grid(shape, 4)
-    found = spins(hidden.denoise_of(x, coupling, field))
+    found = spins(denoise_of(x, coupling, field))
     assert torch.equal(ising.icm(model_of(x, coupling, field), found), found)
 
 
 def transition_matrix(posterior, order):
     """512×512, of one sweep in this order."""
     codes = np.arange(512)
-    conditionals = hidden.sigmoid(
-        2 * hidden.pull_on(posterior.pictures, posterior.noisy, posterior.coupling, posterior.field)
+    conditionals = sigmoid(
+        2 * pull_on(posterior.pictures, posterior.noisy, posterior.coupling, posterior.field)
     ).reshape(512, 9)
     matrix = np.eye(512)
     for site in order:
@@ -78,7 +87,7 @@ def transition_matrix(posterior, order):
 
 @pytest.fixture(scope="module")
 def posterior():
-    return hidden.random_posterior(np.random.default_rng(1))
+    return random_posterior(np.random.default_rng(1))
 
 
 def test_the_enumerated_posterior_is_that_of_the_library(posterior):
@@ -87,7 +96,7 @@ def test_the_enumerated_posterior_is_that_of_the_library(posterior):
     np.testing.assert_allclose(posterior.probabilities, expected.numpy(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("order", hidden.ORDERS)
+@pytest.mark.parametrize("order", ORDERS)
 def test_the_mixing_bound_lies_above_the_exact_distance_from_every_start(posterior, order):
     sweep = transition_matrix(posterior, order)
     np.testing.assert_allclose(posterior.probabilities @ sweep, posterior.probabilities, atol=1e-15)
@@ -101,9 +110,9 @@ def test_the_mixing_bound_lies_above_the_exact_distance_from_every_start(posteri
 @pytest.mark.parametrize("seed", range(20))
 def test_the_chain_has_forgotten_its_start_when_the_check_says_so(seed):
     """Exactly: the law from the worst picture is the posterior, to rounding, for every order."""
-    posterior = hidden.random_posterior(np.random.default_rng(seed))
+    posterior = random_posterior(np.random.default_rng(seed))
     assert 10 <= posterior.mixing_sweeps <= 40
-    for order in hidden.ORDERS[:2]:
+    for order in ORDERS[:2]:
         law = np.zeros(512)
         law[posterior.energies.argmax()] = 1.0
         sweep = transition_matrix(posterior, order)
@@ -115,16 +124,14 @@ def test_the_chain_has_forgotten_its_start_when_the_check_says_so(seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_rounding_never_holds_the_mixing_bound_up(seed):
     """Or the search for the sweep after which all is forgotten would not end."""
-    posterior = hidden.random_posterior(np.random.default_rng(seed))
-    bounds = list(itertools.islice(posterior.distances(hidden.ORDERS), 120))
+    posterior = random_posterior(np.random.default_rng(seed))
+    bounds = list(itertools.islice(posterior.distances(ORDERS), 120))
     assert 0 <= bounds[-1] < 1e-40
 
 
 def test_a_pixel_that_never_moves_is_as_improbable_as_the_check_says():
     for seed in range(200):
-        found = hidden.random_posterior(np.random.default_rng(seed))
-        either = hidden.sigmoid(
-            -2 * np.abs(hidden.pull_on(found.pictures, found.noisy, found.coupling, found.field))
-        )
+        found = random_posterior(np.random.default_rng(seed))
+        either = sigmoid(-2 * np.abs(pull_on(found.pictures, found.noisy, found.coupling, found.field)))
         assert either.min() > 0.04
-    assert (1 - 0.04) ** hidden.INVARIANCE_DRAWS < 1e-50
+    assert (1 - 0.04) ** INVARIANCE_DRAWS < 1e-50

@@ -4,7 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.checks import mcmc as checks
+from autograder.checks.mcmc.annealed_importance_sampling import (
+    AIS_STATES,
+    below,
+    random_annealing,
+    thresholds_of,
+)
+from autograder.checks.mcmc.definitions import (
+    effective_sample_size_of,
+    gaussian_gibbs_of,
+    langevin_of,
+    transition_matrix_of,
+)
+from autograder.checks.mcmc.effective_sample_size import autoregression
+from autograder.checks.mcmc.gaussian_gibbs import correlated_precision, far_mean, sweep_noise
+from autograder.checks.mcmc.inputs import transition_counts
+from autograder.checks.mcmc.langevin import Well, random_well
+from autograder.checks.mcmc.metropolis_hastings import N_STATES, random_space
+from autograder.checks.mcmc.transition_matrix import random_proposals
 from autograder.exercises.attempt import local
 from autograder.exercises.sequential import Count
 from ebmkit import annealing, mcmc
@@ -44,7 +61,7 @@ class Table(EnergyModel):
 def test_the_library_takes_metropolis_steps_with_the_law_of_the_checks():
     """Fails by chance with probability below 36 · 1e-9: 36 exact binomial tests."""
     rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(2)
-    space = checks.random_space(rng, symmetric=False)
+    space = random_space(rng, symmetric=False)
     Q = torch.tensor(space.Q)
 
     def proposal(x, generator):
@@ -53,12 +70,12 @@ def test_the_library_takes_metropolis_steps_with_the_law_of_the_checks():
         there = (cut >= Q[here].cumsum(-1)).sum(-1)
         return there[:, None].double(), (Q[there, here] / Q[here, there]).log()
 
-    starts = np.repeat(np.arange(checks.N_STATES), 2000)
+    starts = np.repeat(np.arange(N_STATES), 2000)
     kernel = mcmc.MetropolisHastings(Table(space.log_p), proposal)
     state, _ = kernel.step(kernel.init(torch.tensor(starts)[:, None].double()), generator)
     ends = state.position[:, 0].long().numpy()
-    P = checks.transition_matrix_of(space.log_p, space.Q)[0]
-    assert smallest_p_value(checks.transition_counts(starts, ends, P)) > 1e-9
+    P = transition_matrix_of(space.log_p, space.Q)[0]
+    assert smallest_p_value(transition_counts(starts, ends, P)) > 1e-9
 
 
 @pytest.mark.parametrize("adjusted", [False, True])
@@ -66,13 +83,13 @@ def test_langevin_steps_are_the_librarys_with_the_same_noise(adjusted):
     x = torch.randn(500, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     kernel = (mcmc.MALA if adjusted else mcmc.Langevin)(Quartic(), 0.3)
     theirs, _ = kernel.step(kernel.init(x), torch.Generator().manual_seed(4))
-    ours = checks.langevin_of(x, Quartic().energy, 0.3, adjusted, torch.Generator().manual_seed(4))
+    ours = langevin_of(x, Quartic().energy, 0.3, adjusted, torch.Generator().manual_seed(4))
     assert torch.allclose(ours, theirs.position, rtol=0, atol=1e-12)
 
 
 def test_the_annealed_weights_of_the_library_have_the_law_of_all_paths():
     """Fails by chance with probability below 1e-8: at most nine exact binomial tests at 1e-9."""
-    problem = checks.random_annealing(np.random.default_rng(5))
+    problem = random_annealing(np.random.default_rng(5))
 
     class Base(Table):
         def log_partition(self):
@@ -87,7 +104,7 @@ def test_the_annealed_weights_of_the_library_have_the_law_of_all_paths():
     def step_of(energy):
         def ring(x, generator):
             move = torch.randint(0, 2, x.shape, generator=generator) * 2 - 1
-            return (x + move) % checks.AIS_STATES, x.new_zeros(())
+            return (x + move) % AIS_STATES, x.new_zeros(())
 
         return mcmc.MetropolisHastings(energy, ring)
 
@@ -100,24 +117,24 @@ def test_the_annealed_weights_of_the_library_have_the_law_of_all_paths():
         transition=step_of,
     )
     law = problem.weight_law(problem.right)
-    cuts = checks.thresholds_of(law)
+    cuts = thresholds_of(law)
     weights = run.log_weights.numpy()
-    counts = [Count("", int((weights <= c).sum()), 5000, p) for c, p in zip(cuts, checks.below(law, cuts))]
+    counts = [Count("", int((weights <= c).sum()), 5000, p) for c, p in zip(cuts, below(law, cuts))]
     assert smallest_p_value(counts) > 1e-9
 
 
 def test_the_effective_sample_size_agrees_with_the_librarys_where_both_cut_alike():
     """The library halves the chain and smooths the cut: same number to a few percent on a long chain."""
-    x = checks.autoregression(np.random.default_rng(7), 20_000, 0.8)
+    x = autoregression(np.random.default_rng(7), 20_000, 0.8)
     theirs = 20_000 / float(mcmc.autocorrelation_time(torch.tensor(x)))
-    assert checks.effective_sample_size_of(x) == pytest.approx(theirs, rel=0.1)
+    assert effective_sample_size_of(x) == pytest.approx(theirs, rel=0.1)
 
 
 def test_a_transition_matrix_keeps_its_law_and_balances_its_flow():
     rng = np.random.default_rng(8)
     for K in range(1, 8):
         log_p = rng.normal(size=K)
-        P, flow = checks.transition_matrix_of(log_p, checks.random_proposals(rng, K, 0.3))
+        P, flow = transition_matrix_of(log_p, random_proposals(rng, K, 0.3))
         assert np.allclose(flow, flow.T)
         assert np.allclose(flow.sum(0), np.exp(log_p) / np.exp(log_p).sum())
         assert (P >= 0).all()
@@ -128,7 +145,7 @@ def test_a_transition_matrix_keeps_its_law_and_balances_its_flow():
 
 def test_every_path_of_annealing_together_weighs_z_whatever_the_schedule():
     for seed in SEEDS:
-        problem = checks.random_annealing(np.random.default_rng(seed))
+        problem = random_annealing(np.random.default_rng(seed))
         log_w, chance = problem.weight_law(problem.right)
         assert chance.sum() == pytest.approx(1)
         assert chance @ np.exp(log_w) == pytest.approx(np.exp(problem.log_target).sum())
@@ -136,7 +153,7 @@ def test_every_path_of_annealing_together_weighs_z_whatever_the_schedule():
 
 def test_the_quadrature_of_mala_has_converged_and_its_law_is_a_law():
     for seed in range(5):
-        well = checks.random_well(np.random.default_rng(seed))
+        well = random_well(np.random.default_rng(seed))
         for stay, down in well.law():
             assert 0 <= stay <= 1
             assert 0 <= down <= 1 - stay + 1e-9
@@ -145,7 +162,7 @@ def test_the_quadrature_of_mala_has_converged_and_its_law_is_a_law():
 def test_mala_with_its_quadrature_keeps_the_boltzmann_law():
     """Detailed balance on a grid: the probability to go up from x integrates to that of going down."""
     grid = np.linspace(-4.0, 4.0, 401)
-    well = checks.Well(1.0, 0.5, 0.2, 0.2, tuple(grid))
+    well = Well(1.0, 0.5, 0.2, 0.2, tuple(grid))
     density = np.exp(-well.energy(grid))
     stay, down = np.array(well.law()).T
     up = 1 - stay - down
@@ -154,41 +171,41 @@ def test_mala_with_its_quadrature_keeps_the_boltzmann_law():
 
 def test_the_noise_of_a_correct_sweep_is_recovered_exactly():
     rng = np.random.default_rng(9)
-    precision, mean = checks.correlated_precision(rng, 3), checks.far_mean(rng, 3)
+    precision, mean = correlated_precision(rng, 3), far_mean(rng, 3)
     before = rng.normal(size=(50, 3))
     noise = np.random.default_rng(10).standard_normal((3, 50)).T
-    after = checks.gaussian_gibbs_of(before, mean, precision, np.random.default_rng(10))
-    assert np.allclose(checks.sweep_noise(before, after, mean, precision), noise)
+    after = gaussian_gibbs_of(before, mean, precision, np.random.default_rng(10))
+    assert np.allclose(sweep_noise(before, after, mean, precision), noise)
 
 
 def test_a_gibbs_sweep_keeps_the_gaussian():
     """The sweep x' = A x + noise of covariance S must satisfy A Σ Aᵀ + S = Σ."""
     rng = np.random.default_rng(11)
-    precision = checks.correlated_precision(rng, 3)
+    precision = correlated_precision(rng, 3)
     covariance = np.linalg.inv(precision)
     lower, upper = np.tril(precision), np.triu(precision, 1)
     A = -np.linalg.solve(lower, upper)
     root = np.linalg.solve(lower, np.diag(np.sqrt(np.diag(precision))))
     assert np.allclose(A @ covariance @ A.T + root @ root.T, covariance)
     x = rng.normal(size=(4, 3))
-    still = checks.sweep_noise(x, x @ A.T, np.zeros(3), precision)
+    still = sweep_noise(x, x @ A.T, np.zeros(3), precision)
     assert np.allclose(still, 0)
 
 
 def test_a_well_is_one_on_which_a_missing_correction_shows():
     for seed in range(5):
-        well = checks.random_well(np.random.default_rng(seed))
+        well = random_well(np.random.default_rng(seed))
         assert np.abs(np.array(well.law()) - np.array(well.law(0.0))).max() > 0.15
 
 
 def test_proposals_of_a_finite_space_follow_its_matrix():
     """Fails by chance with probability below 36 · 1e-9."""
-    space = checks.random_space(np.random.default_rng(12), symmetric=False)
+    space = random_space(np.random.default_rng(12), symmetric=False)
     log_density, propose, log_proposal = local(space.arguments)
-    starts = np.repeat(np.arange(checks.N_STATES), 1500)
+    starts = np.repeat(np.arange(N_STATES), 1500)
     x = np.stack([starts // 2, starts % 2], 1)
     y = propose(x, np.random.default_rng(13))
     ends = (2 * y[:, 0] + y[:, 1]).astype(int)
-    assert smallest_p_value(checks.transition_counts(starts, ends, space.Q)) > 1e-9
+    assert smallest_p_value(transition_counts(starts, ends, space.Q)) > 1e-9
     assert np.allclose(log_density(x), space.log_p[starts])
     assert np.allclose(np.exp(log_proposal(y, x)), space.Q[starts, ends])

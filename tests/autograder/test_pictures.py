@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from autograder.checks import ising
+from autograder.checks.ising.denoise import denoise, is_local_minimum, noisy_ring
 from autograder.exercises.attempt import Attempt, LocalAttempt
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.pictures import MOST, OFF, Picture, bars, grids
@@ -108,17 +108,17 @@ def test_the_ring_is_the_one_in_the_notebook():
     cells = [c.source for c in percent.read("ising").cells if "noisy_ring = " in c.source]
     names: dict[str, object] = {"np": np}
     exec(cells[0].split("restored_ring")[0], names)
-    assert (ising.noisy_ring() == names["noisy_ring"]).all()
+    assert (noisy_ring() == names["noisy_ring"]).all()
 
 
-@pytest.mark.parametrize("mistake", ising.denoise.mistakes, ids=lambda m: m.name)
+@pytest.mark.parametrize("mistake", denoise.mistakes, ids=lambda m: m.name)
 def test_the_drawn_ring_shows_what_the_function_made_and_where_it_is_no_minimum(mistake):
-    noisy = ising.noisy_ring()
-    attempt = LocalAttempt(ising.denoise, mistake.function, 0)
-    picture = ising.denoise.example(attempt)
+    noisy = noisy_ring()
+    attempt = LocalAttempt(denoise, mistake.function, 0)
+    picture = denoise.example(attempt)
     found = np.array([[int(digit) for digit in row] for row in picture.right])
     assert (found % 2 == mistake.function(noisy.copy(), 1.0, 1.1)).all()
-    settled = ising.is_local_minimum(found % 2, noisy, 1.0, 1.1)
+    settled = is_local_minimum(found % 2, noisy, 1.0, 1.1)
     assert (found >= 2).any() != settled
 
 

@@ -17,7 +17,7 @@ import pytest
 from autograder.classroom.floor import NO_FLOOR
 from autograder.classroom.inbox import Rejected
 from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
-from autograder.ways.gradescope import _checks_needed, notebook_in, pack, results_of
+from autograder.ways.gradescope import _library, notebook_in, pack, results_of
 
 VISIBILITIES = ("hidden", "after_due_date", "after_published", "visible")
 
@@ -203,12 +203,11 @@ def test_the_same_course_gives_the_same_zip(shared_classroom, packed):
     assert pack(shared_classroom.course, "toy").read_bytes() == before
 
 
-def test_checks_that_a_chapter_borrows_come_along():
-    import autograder.checks
-
-    folder = Path(autograder.checks.__file__).parent
-    assert _checks_needed(folder, "exponential_families") == {"exponential_families", "normalization"}
-    assert _checks_needed(folder, "ising") == {"ising"}
+def test_of_all_chapters_checks_only_the_assignments_own_come_along():
+    names = {name for name, _ in _library("ising")}
+    hidden = {name for name in names if name.startswith("lib/autograder/checks/")}
+    assert {name.split("/")[3] for name in hidden} == {"__init__.py", "ising"}
+    assert "lib/autograder/checks/ising/gibbs_sweep.py" in hidden
 
 
 def test_the_scripts_are_bash(packed):

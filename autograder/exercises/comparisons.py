@@ -1,0 +1,38 @@
+"""Comparisons that several chapters make: one of several returned values, and what must be left as it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autograder.exercises.attempt import Attempt, Wrong, local
+from autograder.exercises.values import close, shape_complaint
+
+PAIR = ("the first value of the pair", "the second value of the pair")
+
+
+def compare_part(
+    attempt: Attempt,
+    calls: Sequence[tuple[Any, ...]],
+    part: int,
+    names: Sequence[str] = PAIR,
+    rtol: float = 1e-6,
+    atol: float = 1e-6,
+) -> None:
+    """One of the values that the function returns together must agree with the reference on every call."""
+    wrong = 0
+    for value, call in zip(attempt.call_many(calls), calls):
+        expected = attempt.exercise.reference(*local(call))
+        if not isinstance(value, tuple | list) or len(value) != len(expected):
+            raise Wrong(f"{shape_complaint(value, expected)}: {' and '.join(names)}")
+        if complaint := shape_complaint(value[part], expected[part]):
+            raise Wrong(complaint.replace("your function returned", f"{names[part]} is"))
+        wrong += not close(value[part], expected[part], rtol, atol)
+    if wrong:
+        raise Wrong(f"{names[part]} differs from the definition for {wrong} of {len(calls)} inputs")
+
+
+def unchanged(attempt: Attempt, before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> None:
+    """The arrays that the function was given must be as they were."""
+    same = len(after) >= len(before) and all(np.array_equal(a, b) for a, b in zip(before, after))
+    attempt.expect(same, "the array that the function was given has changed")
