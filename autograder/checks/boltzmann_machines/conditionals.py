@@ -1,7 +1,6 @@
 """Exercise 2: the conditionals of a layer."""
 
 import numpy as np
-from scipy.special import expit
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.comparisons import compare_part
@@ -117,6 +116,8 @@ def conditionals_by_two_energies(v, h, a, b, W):
 
 @conditionals.alternative
 def conditionals_with_scipy(v, h, a, b, W):
+
+    from scipy.special import expit
 
     return expit(np.tensordot(v, W, axes=(1, 0)) + b[None]), expit(np.tensordot(h, W, axes=(1, 1)) + a[None])
 

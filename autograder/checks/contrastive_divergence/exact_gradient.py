@@ -1,9 +1,6 @@
 """Exercise 1: the exact gradient."""
 
-import itertools
-
 import numpy as np
-import torch
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.draws import bits
@@ -122,6 +119,8 @@ def rounds_the_hidden_probabilities(data, a, b, W):
 @exact_gradient.alternative
 def gradient_by_autograd(data, a, b, W):
 
+    import torch
+
     theta = [torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (a, b, W)]
     n = len(a)
     states = (torch.arange(2**n)[:, None] >> torch.arange(n) & 1).double()
@@ -153,6 +152,7 @@ def gradient_by_summing_over_both_layers(data, a, b, W):
 
 @exact_gradient.alternative
 def gradient_by_loops(data, a, b, W):
+    import itertools
     import math
 
     n, m = W.shape

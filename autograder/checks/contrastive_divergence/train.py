@@ -1,7 +1,6 @@
 """Exercise 4: training."""
 
 import numpy as np
-import torch
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.draws import bits
@@ -174,6 +173,8 @@ def training_by_persistent_chains(data, n_hidden, rng):
 
 @train.alternative
 def training_by_autograd_and_adam(data, n_hidden, rng):
+
+    import torch
 
     n = data.shape[1]
     x = torch.tensor(data)

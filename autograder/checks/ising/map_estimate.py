@@ -1,6 +1,5 @@
 """Exercise 5: the most probable picture."""
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -157,6 +156,8 @@ def decodes_the_answer_in_another_order(noisy, coupling, field):
 
 @map_estimate.alternative
 def mode_by_product(noisy, coupling, field):
+
+    import itertools
 
     n, m = noisy.shape
     edges = [((i, j), (i, j + 1)) for i in range(n) for j in range(m - 1)]

@@ -1,12 +1,10 @@
 """Exercise 6: annealed importance sampling."""
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.special import logsumexp
 
 from autograder.exercises.attempt import Attempt
@@ -319,6 +317,8 @@ def starts_all_runs_in_one_state(log_base, log_target, betas, step, n, rng):
 @annealed_importance_sampling.alternative
 def annealing_by_log_densities(log_base, log_target, betas, step, n, rng):
 
+    import itertools
+
     path = [(1 - beta) * log_base + beta * log_target for beta in betas]
     x = np.searchsorted(np.cumsum(np.exp(log_base))[:-1], rng.random(n), side="right")
     total = 0
@@ -342,6 +342,8 @@ def annealing_by_recorded_states(log_base, log_target, betas, step, n, rng):
 
 @annealed_importance_sampling.alternative
 def annealing_run_by_run_in_blocks(log_base, log_target, betas, step, n, rng):
+    import torch
+
     log_w = []
     for first in range(0, n, 100):
         x = rng.choice(len(log_base), min(100, n - first), p=np.exp(log_base))

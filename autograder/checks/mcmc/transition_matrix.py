@@ -4,7 +4,6 @@ import itertools
 import math
 
 import numpy as np
-import torch
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.comparisons import compare_part
@@ -160,6 +159,8 @@ def matrix_from_the_smaller_of_two_flows(log_p, Q):
 
 @transition_matrix.alternative
 def matrix_by_adding_up_rejections(log_p, Q):
+
+    import torch
 
     log_p, Q = torch.tensor(log_p), torch.tensor(Q)
     log_flow = log_p[:, None] + Q.log()
