@@ -42,7 +42,7 @@ test-fast: install ## the tests that take under two minutes together
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser"
 
 selftest: install ## every exercise on 200 seeds: right code must pass, every mistake must fail and be named
-	EBM_SEEDS=200 $(BIN)/python -m pytest -n 2 tests/autograder/test_every_assignment.py -k every_seed
+	EBM_SEEDS=200 $(BIN)/python -m pytest -n 2 tests/autograder/checks/test_every_assignment.py -k every_seed
 
 bench: install ## speed and memory beside the peers', which get an environment of their own
 	$(BIN)/python benchmarks/peers

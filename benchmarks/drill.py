@@ -16,7 +16,7 @@ Peak memory is read while it runs. Results go to `benchmarks/results/drill.json`
 
 import argparse
 import contextlib
-import importlib.util
+import importlib
 import json
 import os
 import platform
@@ -39,7 +39,7 @@ from autograder.classroom.store import Store
 from autograder.exercises.catalogue import assignment_named
 
 ROOT = Path(__file__).parent.parent
-CLASSROOM = ROOT / "tests" / "autograder" / "classroom"
+TESTS = ROOT / "tests" / "autograder"
 FULL = 80
 POLL_SECONDS = 0.02
 STALLED_LOOKS = 15_000
@@ -47,19 +47,15 @@ LONGEST_DELAY = 0.05
 
 
 def of_the_tests(name: str) -> Any:
-    """A module of the classroom's tests."""
-    spec = importlib.util.spec_from_file_location(f"classroom_{name}", CLASSROOM / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A module of the autograder's tests."""
+    sys.path[:0] = [str(TESTS), str(TESTS / "classroom")]
+    return importlib.import_module(name)
 
 
 def toy_classroom(root: Path) -> Any:
     """A course with the toy assignment of the tests, released."""
-    os.environ |= {"EBM_CHECKS": str(CLASSROOM / "checks"), "EBM_COURSE": str(root)}
-    module = of_the_tests("conftest")
+    module = of_the_tests("toy_course")
+    os.environ |= {"EBM_CHECKS": str(module.CHECKS), "EBM_COURSE": str(root)}
     room = module.Classroom(root)
     publish(room.course, assignment_named("toy"), module.toy_notebook())
     return room

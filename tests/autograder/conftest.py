@@ -1,13 +1,16 @@
-"""A toy assignment, a shared sandbox, solved notebooks: what most tests of the autograder stand on."""
+"""A toy assignment, a small course, a shared sandbox, solved notebooks: what most tests here stand on."""
 
 import functools
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from toy_course import RIGHT, Classroom, enter, toy_notebook
 
 from autograder.authoring.samples import solution_notebook
 from autograder.exercises.attempt import Attempt, Function, LocalAttempt, Wrong
@@ -140,3 +143,59 @@ def run_solved(assignment: str) -> Solved:
 def solved() -> Callable[[str], Solved]:
     """A function from an assignment's name to its solved notebook, run once in a session."""
     return run_solved
+
+
+@pytest.fixture(scope="session")
+def course_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A released course, made once and copied for each test."""
+    root = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        enter(root, patch).publish()
+    return root
+
+
+@pytest.fixture
+def empty_classroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Classroom:
+    """A course where nothing is released."""
+    return enter(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def classroom(empty_classroom: Classroom, course_template: Path) -> Classroom:
+    """A course where the toy assignment is released."""
+    shutil.copytree(course_template / "course", empty_classroom.course.directory)
+    return empty_classroom
+
+
+@pytest.fixture(scope="module")
+def shared_classroom(tmp_path_factory: pytest.TempPathFactory, course_template: Path) -> Iterator[Classroom]:
+    """A released course that the tests of a module look at together."""
+    root = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        shared = enter(root, patch)
+        shutil.copytree(course_template / "course", shared.course.directory)
+        yield shared
+
+
+@pytest.fixture
+def notebook_of_toy() -> Any:
+    """The instructor's notebook of the toy assignment, to be spoiled."""
+    return toy_notebook()
+
+
+@pytest.fixture
+def right() -> dict[str, str]:
+    """Correct answers to the toy assignment's exercises."""
+    return dict(RIGHT)
+
+
+@pytest.fixture
+def sabotage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make the toy's check misbehave: `sabotage("raise")`, `sabotage("kill 1")`, `sabotage("")`."""
+    script = tmp_path / "sabotage"
+    monkeypatch.setenv("TOY_SABOTAGE", str(script))
+
+    def misbehave(what: str) -> None:
+        script.write_text(what)
+
+    return misbehave

@@ -207,9 +207,9 @@ def solution_lines() -> set[str]:
         assert blocks, f"{source.name} has no solution to hide"
         secret |= code_lines("\n".join(blocks))
         public |= code_lines(re.sub(BLOCK, "", source.read_text(encoding="utf-8")))
-    for source in (ROOT / "autograder" / "checks").glob("*.py"):
+    for source in (ROOT / "autograder" / "checks").rglob("*.py"):
         secret |= code_lines(source.read_text(encoding="utf-8"))
-    for source in (ROOT / "ebmkit").glob("*.py"):
+    for source in (ROOT / "ebmkit").rglob("*.py"):
         public |= code_lines(source.read_text(encoding="utf-8"))
     return secret - public
 

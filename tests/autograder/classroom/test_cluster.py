@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_course import CHECKS
 
 from autograder.classroom import cluster
 from autograder.classroom.batch import grade
@@ -85,7 +86,7 @@ def wait_for(there: Callable[[], object]) -> None:
 def machines(tmp_path_factory) -> Iterator[Machines]:
     """A cluster for most tests; its workers misbehave as the file `sabotage` says."""
     folder = tmp_path_factory.mktemp("machines")
-    checks = str(Path(__file__).parent / "checks")
+    checks = str(CHECKS)
     started = Machines(folder, EBM_CHECKS=checks, TOY_SABOTAGE=str(folder / "sabotage"))
     try:
         yield started
@@ -238,7 +239,7 @@ def test_workers_with_other_checks_are_refused(classroom, right, tmp_path):
     classroom.submit("ada", right)
     checks = tmp_path / "checks"
     checks.mkdir()
-    source = (Path(__file__).parent / "checks" / "toy.py").read_text()
+    source = (CHECKS / "toy.py").read_text()
     (checks / "toy.py").write_text(source + "\n# another edition\n")
     (tmp_path / "odd").mkdir()
     machines = Machines(tmp_path / "odd", 1, EBM_CHECKS=str(checks))

@@ -16,7 +16,6 @@ from autograder.classroom.store import Lock, Store
 from autograder.judging.judge import CellOutput, Judged
 from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
 
-HERE = Path(__file__).parent
 YEARS = 365 * 24 * 3600.0
 
 

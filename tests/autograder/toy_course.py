@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +15,8 @@ from autograder.classroom.gradebook import address
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+CHECKS = Path(__file__).parent / "toy_checks"
+ROOT = Path(__file__).parents[2]
 
 RIGHT = {"double": "def double(x):\n    return 2 * x", "add": "def add(x, y):\n    return x + y"}
 
@@ -116,64 +115,8 @@ class Classroom:
             )
 
 
-@pytest.fixture(scope="session")
-def course_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A released course, made once and copied for each test."""
-    root = tmp_path_factory.mktemp("template")
-    with pytest.MonkeyPatch.context() as patch:
-        enter(root, patch).publish()
-    return root
-
-
-@pytest.fixture
-def empty_classroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Classroom:
-    """A course where nothing is released."""
-    return enter(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def classroom(empty_classroom: Classroom, course_template: Path) -> Classroom:
-    """A course where the toy assignment is released."""
-    shutil.copytree(course_template / "course", empty_classroom.course.directory)
-    return empty_classroom
-
-
-@pytest.fixture(scope="module")
-def shared_classroom(tmp_path_factory: pytest.TempPathFactory, course_template: Path) -> Iterator[Classroom]:
-    """A released course that the tests of a module look at together."""
-    root = tmp_path_factory.mktemp("shared")
-    with pytest.MonkeyPatch.context() as patch:
-        shared = enter(root, patch)
-        shutil.copytree(course_template / "course", shared.course.directory)
-        yield shared
-
-
 def enter(root: Path, patch: pytest.MonkeyPatch) -> Classroom:
-    patch.setenv("EBM_CHECKS", str(HERE / "checks"))
+    patch.setenv("EBM_CHECKS", str(CHECKS))
     patch.setenv("EBM_COURSE", str(root))
     patch.delenv("EBM_GRADEBOOK", raising=False)
     return Classroom(root)
-
-
-@pytest.fixture
-def notebook_of_toy() -> Any:
-    """The instructor's notebook of the toy assignment, to be spoiled."""
-    return toy_notebook()
-
-
-@pytest.fixture
-def right() -> dict[str, str]:
-    """Correct answers to the toy assignment's exercises."""
-    return dict(RIGHT)
-
-
-@pytest.fixture
-def sabotage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Make the toy's check misbehave: `sabotage("raise")`, `sabotage("kill 1")`, `sabotage("")`."""
-    script = tmp_path / "sabotage"
-    monkeypatch.setenv("TOY_SABOTAGE", str(script))
-
-    def misbehave(what: str) -> None:
-        script.write_text(what)
-
-    return misbehave
