@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from autograder.sandbox import cgroup
+from autograder.sandbox import cgroup, view
 from autograder.sandbox.worker import codec
 from autograder.sandbox.worker.isolation import SCRATCH
 
@@ -40,7 +40,6 @@ WITHOUT_BUBBLEWRAP = ("user", "none")
 WALLS = ("seccomp", "landlock", "cgroup")
 USER = 61000
 WORKER = Path(__file__).parent / "worker"
-INSIDE = Path("/opt/environment")
 START_SECONDS = 90.0
 GRACE_SECONDS = 3.0
 OWN_MEMORY = 1 << 30
@@ -227,7 +226,7 @@ class Sandbox:
             for program in bubblewraps() if level != "user" else (None,):
                 try:
                     self._launch(level, program)
-                    self.start()
+                    self._look(self.start())
                     self.end()
                     return
                 except (NoIsolation, OSError) as error:
@@ -242,6 +241,26 @@ class Sandbox:
             "you trust, say --isolation=none."
         )
 
+    def _look(self, session: "Session") -> None:
+        """Refuse to grade if a fork inside sees something of the course."""
+        look = view.look()
+        asked = (self.level, self._program, self.provided, look)
+        if asked in _LOOKED:
+            return
+        try:
+            answer = session.run_cell(look.source, START_SECONDS)
+        except Dead as death:
+            raise NoIsolation(f"the look for what must be hidden did not end: {death.reason}") from None
+        seen = [path for path in str(answer["stdout"]).split("\n") if path]
+        if answer["error"] is not None:
+            raise NoIsolation(f"the look for what must be hidden failed: {answer['error']}")
+        if seen:
+            raise NoIsolation(
+                f"student code could see {', '.join(seen[:3])}{' and more' if len(seen) > 3 else ''}, which must be "
+                "hidden from it; move the course out of the folders in which Python and its packages lie"
+            )
+        _LOOKED.add(asked)
+
     def _stocked(self) -> Path:
         """The folder that is mounted into the sandbox: the worker, and of ebmkit only what is provided."""
         if self._home is None:
@@ -251,6 +270,7 @@ class Sandbox:
 
     def _stock(self, course: Path) -> None:
         course.mkdir()
+        (course / "pyvenv.cfg").write_text(view.configuration())
         for name in ("codec", "isolation", "materialize", "notebook", "zygote"):
             shutil.copy(WORKER / f"{name}.py", course)
         spec = importlib.util.find_spec("ebmkit")
@@ -283,6 +303,7 @@ class Sandbox:
                 "alone": level not in WITHOUT_BUBBLEWRAP,
                 "walls": level != "none",
                 "imports": self.imports,
+                "packages": [] if program is None else view.packages_inside(),
             }
         )
         if level == "user":
@@ -290,13 +311,16 @@ class Sandbox:
                 raise NoIsolation("only root can run student code as another user")
             for path in (course.parent, *course.parent.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
+        told: IO[bytes] | None = None
         if program is None:
             command = [sys.executable, "-I", str(course / "zygote.py"), settings]
         else:
+            told = self._told(self._walled(level, course))
             command = [
                 program,
-                *self._walled(level, course),
-                f"{INSIDE}/bin/python3",
+                "--args",
+                str(told.fileno()),
+                f"{view.INSIDE}/bin/python3",
                 "-I",
                 "/opt/course/zygote.py",
                 settings,
@@ -304,13 +328,14 @@ class Sandbox:
             self._group = cgroup.bounded(*self._together(Limits()))
             command = self._group.entering(command) if self._group is not None else command
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        with theirs:
+        passed = (theirs.fileno(), *([told.fileno()] if told is not None else []))
+        with theirs, told or contextlib.nullcontext():
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=passed,
                 **(OTHER_USER if level == "user" else {}),
                 env=ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
             )
@@ -341,34 +366,20 @@ class Sandbox:
             user = ["--unshare-user"]
         arguments = [*user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
-        arguments += ["--clearenv"]
-        for name, value in (ENVIRONMENT | {"PATH": f"{INSIDE}/bin:/usr/bin:/bin"}).items():
-            arguments += ["--setenv", name, value]
-        for place in (sys.base_prefix, INSIDE, "/etc/fonts", "/opt/course", "/home/student"):
-            for parent in reversed(Path(place).parents):
-                arguments += ["--perms", "0755", "--dir", str(parent)]
-        arguments += ["--ro-bind", "/usr", "/usr"]
-        for name in ("/bin", "/sbin", "/lib", "/lib64", "/lib32"):
-            path = Path(name)
-            if path.is_symlink():
-                arguments += ["--symlink", os.readlink(path), name]
-            elif path.exists():
-                arguments += ["--ro-bind", name, name]
-        for name in ("/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives"):
-            arguments += ["--ro-bind-try", name, name]
-        if not sys.base_prefix.startswith("/usr"):
-            arguments += ["--ro-bind", sys.base_prefix, sys.base_prefix]
-        # The environment lies elsewhere inside, so that its place on this machine neither shows nor matters.
-        arguments += ["--ro-bind", sys.prefix, str(INSIDE)]
-        for site in Path(sys.prefix).glob("lib*/python*/site-packages"):
-            for package in ("autograder", "ebmkit"):  # where they are installed rather than linked
-                if (site / package).is_dir():
-                    arguments += ["--tmpfs", str(INSIDE / (site / package).relative_to(sys.prefix))]
-        arguments += ["--ro-bind", str(course), "/opt/course", "--proc", "/proc", "--dev", "/dev"]
-        arguments += ["--tmpfs", "/tmp", "--dir", "/home/student"]
+        arguments += view.mounts(
+            course, ENVIRONMENT | {"PATH": f"{view.INSIDE}/bin:/usr/local/bin:/usr/bin:/bin"}
+        )
         if level == "bubblewrap":
             arguments += ["--tmpfs", "/home/student", "--chdir", "/home/student"]
-        return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/", "--"]
+        return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+    @staticmethod
+    def _told(arguments: list[str]) -> IO[bytes]:
+        """A file that holds them: on a command line, a submission could read where things lie on this machine."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        file.write(b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
+        file.seek(0)
+        return file
 
     def _event(self, seconds: float) -> dict[str, Any] | None:
         assert self._control is not None
@@ -522,6 +533,10 @@ class Line:
         ):
             raise codec.ProtocolError("the reply does not answer this call")
         return reply["outcomes"]
+
+
+_LOOKED: set[tuple[Any, ...]] = set()
+"""In which of this process's sandboxes nothing hidden was seen: the next one of the same kind need not look."""
 
 
 def _walls(event: dict[str, Any], cgroup: bool) -> tuple[str, ...]:

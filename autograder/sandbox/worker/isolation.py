@@ -28,11 +28,14 @@ CLONE_FLAGS = {
     "uts": 0x04000000,
     "cgroup": 0x02000000,
 }
-MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 2, 4, 16384, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
+    1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+)  # fmt: skip
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
 SECCOMP_MODE_FILTER = 2
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 SCRATCH = ("/tmp", "/home/student", "/dev/shm")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 def _check(result: int, what: str) -> None:
@@ -72,6 +75,24 @@ def mount_scratch(size: int) -> None:
         _check(
             _libc.mount(b"tmpfs", place.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, options), f"mount {place}"
         )
+    for name in DEVICES:  # the host's own: what can be written to must not be touched otherwise
+        flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID
+        _check(_libc.mount(None, f"/dev/{name}".encode(), None, flags, None), f"remount /dev/{name}")
+
+
+def replace_processes(facts: dict[str, bytes]) -> None:
+    """A /proc of our own namespace, or where the host refuses one a folder of a few facts about the machine.
+
+    The one that the zygote has shows every submission that it serves.
+    """
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    if _libc.mount(b"proc", b"/proc", b"proc", flags, None) == 0:
+        return
+    _check(_libc.mount(b"tmpfs", b"/proc", b"tmpfs", flags, b"size=1m,mode=0555"), "mount /proc")
+    for name, text in facts.items():
+        with open(f"/proc/{name}", "wb") as file:
+            file.write(text)
+    _check(_libc.mount(None, b"/proc", None, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, None), "remount /proc")
 
 
 def limit(limits: dict[str, int]) -> None:
@@ -108,7 +129,13 @@ init_module finit_module delete_module kexec_load kexec_file_load reboot swapon 
 acct syslog open_by_handle_at name_to_handle_at clock_settime settimeofday adjtimex clock_adjtime
 sethostname setdomainname personality modify_ldt lookup_dcookie vhangup iopl ioperm
 landlock_create_ruleset mbind migrate_pages move_pages
+memfd_create memfd_secret shmget shmat shmctl shmdt
+inotify_init inotify_init1 setpriority ioprio_set sched_setscheduler sched_setparam sched_setattr
 """.split()
+
+
+LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
+"""fcntl's commands that lock, lease or watch a file, and those that tell of a lock."""
 
 
 def compile_filter(seccomp: Any) -> bytes:
@@ -120,6 +147,10 @@ def compile_filter(seccomp: Any) -> bytes:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             rules.add_rule(refuse, name)
     rules.add_rule(seccomp.ERRNO(97), "socket", seccomp.Arg(0, seccomp.NE, 1))
+    # A lock on a file that all can read would be seen by the submissions beside this one.
+    rules.add_rule(seccomp.ERRNO(37), "flock")
+    for command in LOCKS:
+        rules.add_rule(seccomp.ERRNO(37), "fcntl", seccomp.Arg(1, seccomp.EQ, command))
     rules.add_rule(
         refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_FLAGS["user"], CLONE_FLAGS["user"])
     )
@@ -154,6 +185,7 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | 1 << 14 | 1 << 15
 READABLE = """
 /usr /lib /lib32 /lib64 /bin /etc/ld.so.cache /etc/fonts /etc/localtime /etc/alternatives /proc
+/opt/environment /opt/packages /opt/python
 """.split()
 
 
@@ -209,7 +241,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
             os.close(descriptor)
 
 
-def become_init(limits: dict[str, int], program: bytes, landlock: int) -> None:
+def become_init(limits: dict[str, int], program: bytes, landlock: int, facts: dict[str, bytes]) -> None:
     """Everything above, in order. Returns only in the process that may run a student's code, as pid 1."""
     drop_root(limits["uid"])
     enter_namespaces()
@@ -219,6 +251,7 @@ def become_init(limits: dict[str, int], program: bytes, landlock: int) -> None:
         os._exit(min(255, 128 + os.WTERMSIG(status)) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     mount_scratch(limits["scratch_bytes"])
+    replace_processes(facts)
     os.chdir("/home/student")
     harden(limits, program, landlock)
 
@@ -244,6 +277,15 @@ def processes(session: int | None = None) -> list[int]:
     return found
 
 
+def facts() -> dict[str, bytes]:
+    """What libraries ask /proc for, about the machine alone."""
+    found = {}
+    for name in ("cpuinfo", "meminfo"):
+        with contextlib.suppress(OSError), open(f"/proc/{name}", "rb") as file:
+            found[name] = file.read(1 << 19)
+    return found
+
+
 def descendants(pid: int) -> list[int]:
     """Every process below `pid`, which below the first process of a pid namespace is all of that namespace."""
     children: dict[int, list[int]] = {}
@@ -263,11 +305,14 @@ def _all_processes() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def anonymous_bytes(pid: int | str) -> int:
-    """Resident memory of a process that no file backs."""
-    with open(f"/proc/{pid}/statm", "rb") as file:
-        _, resident, shared = (int(n) for n in file.read().split()[:3])
-    return max(0, resident - shared) * resource.getpagesize()
+def held_bytes(pid: int | str) -> int:
+    """Resident memory of a process that no file backs: its own, and what it shares with others.
+
+    Source: proc_pid_status(5), RssAnon and RssShmem.
+    """
+    with open(f"/proc/{pid}/status", "rb") as file:
+        lines = file.read().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith((b"RssAnon:", b"RssShmem:")))
 
 
 def memory(pids: list[int], inherited: int) -> int:
@@ -275,7 +320,7 @@ def memory(pids: list[int], inherited: int) -> int:
     total = inherited
     for pid in pids:
         with contextlib.suppress(OSError, ValueError):
-            total += max(0, anonymous_bytes(pid) - inherited)
+            total += max(0, held_bytes(pid) - inherited)
     return total
 
 

@@ -33,7 +33,7 @@ class Submission:
         self.number = number
         self.limits = limits
         self.settings = settings
-        self.inherited = isolation.anonymous_bytes("self")
+        self.inherited = isolation.held_bytes("self")
         self.peak = 0
 
     def processes(self) -> list[int]:
@@ -86,9 +86,11 @@ class Zygote:
         self.settings = settings
         self.program = system_call_filter() if settings["walls"] else b""
         self.landlock = isolation.landlock_version() if settings["walls"] else 0
+        self.facts = isolation.facts()
         self.judges: dict[int, Judge] = {}
         self.poller = select.poll()
         gc.disable()  # nothing that is imported is garbage; to look for some takes a sixth of the time
+        sys.path += settings["packages"]
         import notebook  # the imports that are worth forking for
 
         for name in settings["imports"]:
@@ -171,7 +173,7 @@ class Zygote:
         if not self.settings["alone"]:
             os.setsid()
         if self.settings["nested"]:
-            isolation.become_init(limits, self.program, self.landlock)
+            isolation.become_init(limits, self.program, self.landlock, self.facts)
         else:
             isolation.harden(limits, self.program, self.landlock)
         silence = os.open("/dev/null", os.O_RDWR)
