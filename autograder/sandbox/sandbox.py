@@ -256,8 +256,8 @@ class Sandbox:
             raise NoIsolation(f"the look for what must be hidden failed: {answer['error']}")
         if seen:
             raise NoIsolation(
-                f"student code could see {', '.join(seen[:3])}{' and more' if len(seen) > 3 else ''}, which must be "
-                "hidden from it; move the course out of the folders in which Python and its packages lie"
+                f"student code could see {', '.join(seen[:3])}{' and more' if len(seen) > 3 else ''}, which must "
+                "be hidden from it; move the course out of the folders in which Python and its packages lie"
             )
         _LOOKED.add(asked)
 

@@ -32,6 +32,7 @@ SYSTEM = """
 """.split()
 LINKED = ("/bin", "/sbin", "/lib", "/lib64", "/lib32")
 SETTINGS = ("/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives")
+FOLDERS = (f"{INSIDE}/bin", "/etc/fonts", "/opt/course", "/home/student")
 FOLDERS_OF_PACKAGES = ("site-packages", "dist-packages")
 
 
@@ -89,7 +90,7 @@ def hidden() -> set[Path]:
 def _folders_of_packages() -> Iterator[Path]:
     """All that can be found from what is mounted, of this Python or another."""
     yield from further_packages()
-    for place in {library(), environment(), *map(Path, SYSTEM)} - {None}:
+    for place in (library(), environment() or library(), *map(Path, SYSTEM)):
         for name in FOLDERS_OF_PACKAGES:
             yield from place.glob(f"python3*/{name}")
 
@@ -101,8 +102,8 @@ def mounts(course: Path, environment_variables: dict[str, str]) -> list[str]:
     shown += [(library(), within(library()))]
     if not any(python().is_relative_to(source) for source, _ in shown):
         shown.append((python(), within(python())))
-    if place := environment():
-        shown.append((place, INSIDE / "lib"))
+    if kept := environment():
+        shown.append((kept, INSIDE / "lib"))
     shown += [(path, PACKAGES / str(number)) for number, path in enumerate(further_packages())]
     for place in (
         *(there for _, there in shown),
@@ -111,7 +112,7 @@ def mounts(course: Path, environment_variables: dict[str, str]) -> list[str]:
         "/opt/course",
         "/home/student",
     ):
-        for parent in reversed(Path(place).parents):
+        for parent in reversed(place.parents):
             arguments += ["--perms", "0755", "--dir", str(parent)]
     for name in LINKED:
         path = Path(name)
