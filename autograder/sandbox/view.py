@@ -107,10 +107,7 @@ def mounts(course: Path, environment_variables: dict[str, str]) -> list[str]:
     shown += [(path, PACKAGES / str(number)) for number, path in enumerate(further_packages())]
     for place in (
         *(there for _, there in shown),
-        INSIDE / "bin",
-        "/etc/fonts",
-        "/opt/course",
-        "/home/student",
+        *map(Path, FOLDERS),
     ):
         for parent in reversed(place.parents):
             arguments += ["--perms", "0755", "--dir", str(parent)]
