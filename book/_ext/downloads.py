@@ -144,7 +144,6 @@ def publish(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_config_value("course_chapters", [], "env")
     app.add_directive("downloads", Downloads)
     app.add_role("wheel", WheelRole())
     app.connect("env-get-outdated", refresh_pages)

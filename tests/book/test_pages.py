@@ -17,10 +17,12 @@ import pytest
 import yaml
 from nbclient import NotebookClient
 from pybtex.database import Entry, Person
+from sphinx.errors import ExtensionError
+
+from autograder.exercises.catalogue import available_assignments
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
-CHAPTERS = CONFIG["course_chapters"]
 LOADS = re.compile(
     r'<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|data)\s*=\s*"([^"]*)"'
     r'|<link\b[^>]*?\bhref\s*=\s*"([^"]*)"'
@@ -33,6 +35,17 @@ def extension(name: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.append(folder)
     return importlib.import_module(name)
+
+
+CHAPTERS = extension("chapters").chapters(ROOT)
+
+
+def test_the_chapters_are_found_and_not_listed(tmp_path: Path) -> None:
+    assert sorted(CHAPTERS) == available_assignments()
+    contents = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    (tmp_path / "_toc.yml").write_text(contents.replace("book/mcmc", "book/chains"))
+    with pytest.raises(ExtensionError, match=r"no page for the assignment mcmc: add book/mcmc"):
+        extension("chapters").chapters(tmp_path)
 
 
 def test_every_expected_page_is_there_and_every_chapter_complete(site: Path) -> None:

@@ -9,15 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import yaml
 
 import ebmkit
+from autograder.exercises.catalogue import available_assignments
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-CHAPTERS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"][
-    "course_chapters"
-]
+CHAPTERS = available_assignments()
 
 
 @pytest.fixture(scope="module")
