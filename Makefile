@@ -3,21 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+STEP := $(PYTHON) tools/step
+BEGUN := $(shell date +%s)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: all install release live book samples grade test test-fast selftest bench lint format lab lock clean help
 
 all: install release book samples ## everything a first-time user wants to see
+	@echo "Book and assignments stand after $$(( $$(date +%s) - $(BEGUN) )) s; now the samples are graded"
 	@$(BIN)/python -m autograder.tour
 
 install: $(READY) ## the virtual environment with the locked dependencies
 
 $(READY): requirements.lock pyproject.toml autograder/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the locked dependencies into $(VENV) (a minute or two the first time)"
-	@$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
-	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e . -e ./autograder
+	@$(STEP) "Installing the locked dependencies into $(VENV) (two minutes the first time)" $(VENV)/install.log \
+	  sh -ec 'test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
+	    $(BIN)/pip install --disable-pip-version-check --no-compile -r requirements.lock; \
+	    $(BIN)/pip install --disable-pip-version-check --no-build-isolation --no-deps -e . -e ./autograder; \
+	    $(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib || true' # pip compiles on one core alone
 	@touch $@
 
 release: install ## student notebooks from solutions/, and a zip for each
@@ -27,7 +31,9 @@ live: install ## Python for the exercises in the pages, from npm where npm is th
 	@$(BIN)/python book/live/fetch.py
 
 book: release live ## the book, into _build/html
-	EBM_REQUIRE_DOWNLOADS=1 OMP_NUM_THREADS=1 $(BIN)/jupyter-book build . -W -n --keep-going
+	@EBM_REQUIRE_DOWNLOADS=1 OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 $(STEP) \
+	  "Building the book (three minutes on two cores, seconds when nothing changed)" _build/book.log \
+	  $(BIN)/jupyter-book build . -W -n --keep-going
 
 samples: release ## a small class of sample submissions
 	$(BIN)/autograder samples ising

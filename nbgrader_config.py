@@ -15,6 +15,23 @@ c.CourseDirectory.db_url = course.db_url
 c.ClearSolutions.code_stub = {"python": STUB}
 c.ClearSolutions.text_stub = TEXT_STUB
 
+# nbgrader's own steps, and ours after the fourth.
+c.GenerateAssignment.preprocessors = [
+    "nbgrader.preprocessors.IncludeHeaderFooter",
+    "nbgrader.preprocessors.InstantiateTests",
+    "nbgrader.preprocessors.LockCells",
+    "nbgrader.preprocessors.ClearSolutions",
+    "autograder.authoring.name_exercises.NameExercises",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.CheckCellMetadata",
+    "nbgrader.preprocessors.ComputeChecksums",
+    "nbgrader.preprocessors.SaveCells",
+    "nbgrader.preprocessors.ClearHiddenTests",
+    "nbgrader.preprocessors.ClearMarkScheme",
+    "nbgrader.preprocessors.ComputeChecksums",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
 # Below this isolation nothing is graded: none accepts everything; stronger are bubblewrap and namespaces, each also
 # with a system-call filter, as in namespaces+seccomp.
 c.JudgeNotebook.isolation_floor = "none"

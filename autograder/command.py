@@ -51,6 +51,24 @@ class Visibility(StrEnum):
     hidden = "hidden"
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"autograder {version('ebm-course-autograder')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is."),
+    ] = False,
+) -> None:
+    pass
+
+
 Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
 
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 SOLUTIONS = Path(autograder.__file__).parent.parent / "solutions"
 
-STUB = 'raise NotImplementedError("not solved yet: replace this line with your answer")'
+
+def stub(exercise: str) -> str:
+    """What stands in place of an answer; the error that a student meets names the exercise."""
+    return f'raise NotImplementedError("{exercise} is not solved yet: replace this line with your answer")'
+
+
+STUB = stub("this exercise")
 TEXT_STUB = "*Replace this line with your answer.*"
 
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.M | re.S)

@@ -71,7 +71,8 @@ def _solved(name: str) -> NotebookNode:
 def _unsolved(name: str) -> NotebookNode:
     notebook = percent.nbgrader_notebook(name)
     for cell in notebook.cells:
-        stub = percent.STUB if cell.cell_type == "code" else percent.TEXT_STUB
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        stub = percent.stub(name) if cell.cell_type == "code" else percent.TEXT_STUB
         cell.source = percent.without_solution(cell.source, stub)
     return notebook
 

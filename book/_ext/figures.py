@@ -65,7 +65,7 @@ plt.rcParams.update(
         "svg.hashsalt": "course",
     }
 )
-set_matplotlib_formats("svg", metadata={"Date": None, "Creator": CREATOR})  # type: ignore[no-untyped-call]
+set_matplotlib_formats("svg", metadata={"Date": None, "Creator": CREATOR})
 
 
 def show_spins(ax: Any, spins: Any, title: str = "", cells: bool = False) -> None:

@@ -1,6 +1,7 @@
 """The command line: answers at once, fails in one line, exits with a code that scripts can use."""
 
 import csv
+import importlib.metadata
 import io
 import os
 import subprocess
@@ -44,6 +45,10 @@ def test_help_answers_without_loading_anything_heavy():
     assert done.stdout.rstrip().endswith("[]")
     assert "release" in done.stdout
     assert time.perf_counter() - start < 30
+
+
+def test_the_version_is_that_of_the_installed_package(call):
+    assert call("--version") == (0, f"autograder {importlib.metadata.version('ebm-course-autograder')}\n", "")
 
 
 @pytest.mark.slow

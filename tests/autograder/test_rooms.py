@@ -19,7 +19,8 @@ FLOORS = [
     {"classroom"},
     {"authoring"},
     {"ways"},
-    {"command", "tour"},
+    {"command"},
+    {"tour"},
 ]
 """From the ground up. Rooms on one floor do not import each other; `autograder/__init__.py` is the front door."""
 

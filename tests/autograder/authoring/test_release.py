@@ -25,12 +25,12 @@ def test_the_students_notebook_holds_stubs_and_tests_but_no_solution(classroom):
     assert "assert double(1) == 2" in text
 
 
-def test_an_unsolved_notebook_fails_at_its_first_exercise(classroom):
+def test_an_unsolved_notebook_fails_at_its_first_exercise_and_names_it(classroom):
     cells = [c for c in classroom.released()["cells"] if c["cell_type"] == "code"]
     names: dict = {}
     for cell in cells[:2]:
         exec("".join(cell["source"]), names)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match=r"^double is not solved yet"):
         exec("".join(cells[2]["source"]), names)
 
 

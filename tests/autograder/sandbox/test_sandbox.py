@@ -450,7 +450,7 @@ def test_where_the_systems_bubblewrap_refuses_the_wheels_isolates(monkeypatch, t
     with Sandbox() as opened:
         assert text(run(opened, "print(1)")) == "1\n"
     monkeypatch.setattr(module, "bubblewraps", lambda: (str(refusing),))
-    with pytest.raises(NoIsolation, match=f"namespaces by {refusing}: .*no permission"):
+    with pytest.raises(NoIsolation, match=r"namespaces by .*no permission"):
         Sandbox()
 
 

@@ -1,0 +1,45 @@
+"""What a stranger meets first: licenses, versions, names and files that agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import ebmkit
+
+ROOT = Path(__file__).parent.parent
+PROJECTS = [tomllib.loads((ROOT / p / "pyproject.toml").read_text())["project"] for p in (".", "autograder")]
+DOORS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "LICENSE-TEXT.md")
+
+
+def test_one_version_everywhere():
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.M)[1]
+    assert {cited, ebmkit.__version__} == {project["version"] for project in PROJECTS}
+
+
+def test_code_is_under_the_license_that_the_metadata_name():
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
+    assert {project["license"] for project in PROJECTS} == {"MIT"}
+    assert "SPDX-License-Identifier: CC-BY-4.0" in (ROOT / "LICENSE-TEXT.md").read_text()
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_file_that_a_front_page_links_to_exists(door):
+    text = (ROOT / door).read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    assert links
+    for link in links:
+        assert (ROOT / link.partition("#")[0]).exists(), link
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_path_and_make_target_in_backticks_exists(door):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for code in re.findall(r"`([^`\n]+)`", (ROOT / door).read_text()):
+        if code.startswith("make "):
+            assert code.split()[1] in targets, code
+        elif re.fullmatch(r"[\w.-]+(/[\w.-]*)+", code) and not code.startswith(
+            (".venv/", "course/", "dist/", "_build/")
+        ):
+            assert (ROOT / code).exists(), code
