@@ -35,7 +35,7 @@ def _likeness(attempt: Attempt, replay: Attempt) -> float:
             not shape_complaint(a, b) and close(a, b, 1e-6, 1e-9)
             for a, b in zip(attempt.values, replay.values)
         )
-    except (TypeError, ValueError):  # a mistake may return what cannot even be compared
+    except (ArithmeticError, TypeError, ValueError):  # a mistake may return what cannot even be compared
         return 0.0
     return float(agree)
 

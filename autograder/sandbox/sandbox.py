@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from autograder.sandbox import cgroup, view
+from autograder.sandbox import cgroup, door, view
 from autograder.sandbox.worker import codec
 from autograder.sandbox.worker.isolation import SCRATCH
 
@@ -436,14 +436,17 @@ class Session:
     def __init__(self, channel: socket.socket, sandbox: Sandbox) -> None:
         self.channel = channel
         self.sandbox = sandbox
+        self.kept = door.Kept()
 
     def run_cell(self, source: str, seconds: float) -> dict[str, Any]:
         """Run one cell for at most `seconds`; raises `Dead` when the process ends or cannot be interrupted."""
         self._say({"do": "cell", "source": source, "seconds": seconds})
         answer = self._hear(seconds + GRACE_SECONDS)
-        if not isinstance(answer, dict):
-            raise Dead("protocol")
-        return answer
+        try:
+            return door.cell(answer, self.kept)
+        except codec.ProtocolError:
+            self.sandbox.end()
+            raise Dead("protocol") from None
 
     @contextlib.contextmanager
     def check(self, seconds: float, seed: int) -> Iterator["Line"]:
@@ -476,7 +479,7 @@ class Session:
 
     def _hear(self, seconds: float) -> Any:
         try:
-            return codec.receive(self.channel, time.monotonic() + seconds)
+            return codec.receive(self.channel, time.monotonic() + seconds, asked=False)
         except codec.Late:
             self.sandbox.end()
             raise Dead("late") from None
@@ -512,7 +515,7 @@ class Line:
 
     def call(
         self, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], arguments: bool = False
-    ) -> Any:
+    ) -> list[dict[str, Any]]:
         """Outcomes of calling `name` with each of `calls`; the reply must carry this request's random id."""
         identity = os.urandom(8).hex()
         wire = [[list(args), kwargs] for args, kwargs in calls]
@@ -524,15 +527,9 @@ class Line:
         except OSError:
             raise codec.Closed from None
         asked = time.monotonic()
-        reply = codec.receive(self.channel, asked + self.left)
+        reply = codec.receive(self.channel, asked + self.left, asked=False)
         self.left -= time.monotonic() - asked  # the judge's own work costs the student no time
-        if (
-            not isinstance(reply, dict)
-            or reply.get("id") != identity
-            or not isinstance(reply.get("outcomes"), list)
-        ):
-            raise codec.ProtocolError("the reply does not answer this call")
-        return reply["outcomes"]
+        return door.outcomes(reply, identity, len(calls))
 
 
 _LOOKED: set[tuple[Any, ...]] = set()

@@ -21,6 +21,7 @@ PREFIX = struct.Struct("<IQ")
 MAX_HEADER = 4 << 20
 MAX_PAYLOAD = 64 << 20
 MAX_DEPTH = 32
+MAX_COMPOSITE_KEYS = 256
 DTYPES = frozenset(
     """
 bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128
@@ -97,13 +98,16 @@ def pack(value: Any) -> bytes:
     return PREFIX.pack(len(header), len(payload)) + header + payload
 
 
-def unpack(header: bytes, payload: bytes) -> Any:
-    """The value of a frame's two parts; raises `ProtocolError` on anything that does not fit."""
+def unpack(header: bytes, payload: bytes, asked: bool = False) -> Any:
+    """The value of a frame's two parts; raises `ProtocolError` on anything that does not fit.
+
+    Only who is `asked`, the worker, knows `Source` and `Rng`: to the judge they are no values.
+    """
     try:
         tree = json.loads(header)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the frame's header is not JSON: {type(error).__name__}") from None
-    reader = _Reader(payload)
+    reader = _Reader(payload, asked)
     value = reader.build(tree, 0)
     if reader.used != len(payload):
         raise ProtocolError(f"the frame carries {len(payload) - reader.used} bytes that nothing refers to")
@@ -115,7 +119,9 @@ def send(channel: socket.socket, value: Any) -> None:
     channel.sendall(pack(value))
 
 
-def receive(channel: socket.socket, deadline: float = math.inf, cap: int = MAX_PAYLOAD) -> Any:
+def receive(
+    channel: socket.socket, deadline: float = math.inf, cap: int = MAX_PAYLOAD, asked: bool = True
+) -> Any:
     """Read one frame until `deadline` (of `time.monotonic`)."""
     prefix = _read_exactly(channel, PREFIX.size, deadline)
     header_size, payload_size = PREFIX.unpack(prefix)
@@ -124,7 +130,7 @@ def receive(channel: socket.socket, deadline: float = math.inf, cap: int = MAX_P
             f"a frame of {header_size + payload_size:,} bytes is larger than the {cap:,} allowed"
         )
     header = _read_exactly(channel, header_size, deadline)
-    return unpack(header, _read_exactly(channel, payload_size, deadline))
+    return unpack(header, _read_exactly(channel, payload_size, deadline), asked)
 
 
 def _read_exactly(channel: socket.socket, size: int, deadline: float) -> bytes:
@@ -199,14 +205,22 @@ def _array(array: np.ndarray, blobs: list[bytes], tag: str) -> Any:
     return {"!": tag, "dtype": name, "shape": list(array.shape)}
 
 
+def _is_key(value: Any) -> bool:
+    """Whether a value can be a dictionary's key: what is plain, and tuples of it."""
+    return type(value) in PLAIN or (type(value) is tuple and all(map(_is_key, value)))
+
+
 class _Reader:
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, payload: bytes, asked: bool) -> None:
         self.payload = payload
+        self.asked = asked
         self.used = 0
 
     def build(self, tree: Any, depth: int) -> Any:
         if depth > MAX_DEPTH + 1:
             raise ProtocolError("the value is nested too deeply")
+        if type(tree) is int and not -(2**63) <= tree < 2**64:
+            raise ProtocolError("an integer is beyond 64 bits")
         if type(tree) in PLAIN:
             return tree
         if not isinstance(tree, dict):
@@ -221,10 +235,15 @@ class _Reader:
             return self._array(tree, str(tag))
         if tag == "foreign" and isinstance(tree.get("type"), str):
             return Foreign(tree["type"])
+        if self.asked:
+            return self._placeholder(tree, str(tag), depth)
+        raise ProtocolError(f"unknown kind of value: {str(tag)[:40]!r}")
+
+    def _placeholder(self, tree: dict[str, Any], tag: str, depth: int) -> Any:
         if tag == "rng" and isinstance(tree.get("seed"), int) and tree.get("kind") in ("numpy", "torch"):
             return Rng(tree["seed"], tree["kind"])
         if tag == "source" and isinstance(tree.get("e"), str):
-            values = self.build(items, depth + 1)
+            values = self.build(tree.get("v"), depth + 1)
             if isinstance(values, dict) and all(isinstance(k, str) for k in values):
                 return Source(tree["e"], **values)
         raise ProtocolError(f"unknown kind of value: {str(tag)[:40]!r}")
@@ -234,10 +253,13 @@ class _Reader:
             raise ProtocolError("a dictionary has not one value for each key")
         built = [self.build(key, depth) for key in keys]
         values = [self.build(item, depth) for item in items]
-        try:
-            return dict(zip(built, values))
-        except TypeError:
-            raise ProtocolError("a dictionary's key is not hashable") from None
+        if not all(type(key) in PLAIN for key in built):
+            # Nothing else may decide how keys are hashed: those of tuples can be made to collide.
+            if len(built) > MAX_COMPOSITE_KEYS:
+                raise ProtocolError("a dictionary has too many keys that are not plain")
+            if not all(map(_is_key, built)):
+                raise ProtocolError("a dictionary's key is not hashable")
+        return dict(zip(built, values))
 
     def _array(self, tree: dict[str, Any], tag: str) -> Any:
         name, shape = tree.get("dtype"), tree.get("shape")
@@ -248,12 +270,17 @@ class _Reader:
             raise ProtocolError(f"shape {str(shape)[:80]} is not allowed")
         assert isinstance(shape, list)
         dtype = LITTLE_ENDIAN[name]
+        if math.prod(n for n in shape if n) > MAX_PAYLOAD:
+            raise ProtocolError(f"shape {str(shape)[:80]} is not allowed")
         end = self.used + math.prod(shape) * dtype.itemsize
         if end > len(self.payload):
             raise ProtocolError(f"an array of shape {shape} needs more bytes than came")
         raw = self.payload[self.used : end]
         self.used = end
-        array = np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
+        if name == "bool":  # a byte that is neither 0 nor 1 would count as itself
+            array = (np.frombuffer(raw, dtype=np.uint8) != 0).reshape(shape)
+        else:
+            array = np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
         if tag == "tensor":
             return Tensor(array)
         return array[()] if tag == "scalar" and array.ndim == 0 else array

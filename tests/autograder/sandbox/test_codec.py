@@ -41,7 +41,7 @@ def round_trip(value):
     header, payload = codec.PREFIX.unpack(frame[: codec.PREFIX.size])
     body = frame[codec.PREFIX.size :]
     assert len(body) == header + payload
-    return codec.unpack(body[:header], body[header:])
+    return codec.unpack(body[:header], body[header:], asked=True)
 
 
 @given(values)
