@@ -16,6 +16,7 @@ from autograder.exercises.sequential import ALPHA, Count, Decision, sequential_t
 from autograder.exercises.values import close, is_array, numpy_of, shape_complaint
 from autograder.sandbox.worker import codec
 from autograder.sandbox.worker.materialize import materialize
+from autograder.sandbox.worker.meaning import plain as meant
 
 Function = Callable[..., Any]
 CheckFunction = Callable[["Attempt"], Any]
@@ -149,7 +150,7 @@ class LocalAttempt(Attempt):
                     {"raised": {"type": type(error).__name__, "message": "", "line": 0, "code": ""}}
                 )
                 break
-            plain = codec.unpack(*_split(codec.pack(value)))
+            plain = codec.unpack(*_split(codec.pack(meant(value))))
             results.append({"value": plain, "arguments": [a for a in real if is_array(a)]})
         return results
 
@@ -172,6 +173,8 @@ def explain(outcome: dict[str, Any], name: str) -> Wrong:
     kind = str(raised.get("type", ""))
     if kind == "NotImplementedError":
         return Unsolved("not solved yet: the function still raises NotImplementedError")
+    if kind == "NotHere":
+        return Wrong("your function uses something that the environment that grades does not have")
     known = getattr(builtins, kind, None)
     shown = (
         kind if isinstance(known, type) and issubclass(known, BaseException) else "an exception of its own"

@@ -48,7 +48,9 @@ def shape_complaint(value: Any, expected: Any) -> str:
 KNOWN_TYPES = frozenset(
     """
 generator function method builtin_function_or_method type module map filter zip range enumerate set
-frozenset bytes complex ellipsis dict_keys dict_values dict_items list_iterator Generator Figure
+frozenset bytes bytearray complex ellipsis dict_keys dict_values dict_items list_iterator tuple_iterator
+coroutine async_generator range_iterator zip_longest product chain repeat partial
+Generator RandomState BitGenerator Figure Axes DataFrame Index Dataset DataLoader Module Parameter
 """.split()
 )
 

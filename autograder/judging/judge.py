@@ -17,14 +17,16 @@ from autograder.exercises import pictures
 from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Unsolved, Wrong
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
+from autograder.judging import causes
 from autograder.judging import submission as reading
 from autograder.judging.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
 from autograder.sandbox.sandbox import Dead, Limits, Line, Sandbox, Session
 from autograder.sandbox.worker import codec
 
 CHECK_RESTARTS = 3
-AFTER_A_HANG = 2.0
+UNFORKED = 3
 CELL_RESTARTS = 4
+EXAMPLE_SECONDS = 2.0
 
 
 @dataclasses.dataclass
@@ -66,6 +68,8 @@ def judge(
     try:
         run.execute()
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
+        exercises = tuple(_at_its_tests(e, run, key, data) for e in exercises)
+        exercises = tuple(causes.with_cause(e, submission, run.outputs, run.failures) for e in exercises)
     finally:
         if run.line is not None:
             run.line.channel.close()  # the fork ends with everything else: no need to wait for it alone
@@ -104,46 +108,92 @@ class _Run:
         self.limits = limits
         self.skipped: set[int] = set()
         self.outputs: dict[int, CellOutput] = {}
-        self.notes: list[str] = []
+        self.failures: list[causes.Failure] = []
+        self.sources, self.notes = reading.runnable(submission, [e.name for e in assignment.exercises])
+        self.tests = {
+            cell.grade_id.removesuffix("-tests"): index
+            for index, cell in enumerate(submission.cells)
+            if cell.is_test
+        }
         self.restarts = 0
+        self.unforked = 0
+        self.spent = 0.0
+        self.begun = 0.0
+        self.died = ""  # how the last fork ended
         self.session: Session | None = None
         self.line: Line | None = None  # to the fork that serves check after check while they pass
 
-    def execute(self) -> None:
-        """Run every cell but our tests; a cell that kills its process is left out and the rest run again."""
+    def execute(self, until: int | None = None) -> None:
+        """Run every cell but our tests; a cell that kills its process is left out and the rest run again.
+
+        With `until`, the cells before that one.
+        """
         for _ in range(CELL_RESTARTS + 1):
+            self.hang_up()
+            self.session = None
+            self.sandbox.end()
+            self.spent = self.spent or self.sandbox.spent
+            if self.exhausted():
+                return
             self.session = self.sandbox.start(self.limits)
-            if self._run_cells():
+            self.begun = time.monotonic()
+            if self._run_cells(len(self.submission.cells) if until is None else until):
                 return
         self.session = None
-        self.notes.append("the notebook's process died too often; the cells after that were not run")
+        self.note("the notebook's process died too often; the cells after that were not run")
 
-    def _run_cells(self) -> bool:
+    def exhausted(self) -> bool:
+        """Whether the submission has used up the time that it has in all."""
+        used = self.sandbox.spent - self.spent
+        if self.session is not None:
+            used += self.sandbox.used(self.begun)[0]
+        if used > self.limits.total_seconds:
+            self.note(
+                f"the notebook used more than {self.limits.total_seconds:.0f} seconds in all, and was not run again"
+            )
+            return True
+        return False
+
+    def note(self, text: str) -> None:
+        """Tell the student, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _run_cells(self, until: int) -> bool:
         assert self.session is not None
-        end = time.monotonic() + self.limits.notebook_seconds
-        for index, cell in enumerate(self.submission.cells):
-            if cell.kind != "code" or cell.is_test or index in self.skipped or not cell.source.strip():
+        allowed, end = self.limits.notebook_seconds, time.monotonic() + self.limits.notebook_seconds
+        marked = {index: name for name, index in self.tests.items()}
+        self.failures = []
+        for index in range(until):
+            if index in marked:
+                try:
+                    self.session.mark(marked[index])
+                except Dead:
+                    return False
+            if index not in self.sources or index in self.skipped:
                 continue
-            left = end - time.monotonic()
-            if left <= 0:
-                allowed = self.limits.notebook_seconds
-                self.notes.append(
-                    f"the notebook ran for more than {allowed:.0f} seconds; the rest was not run"
+            if time.monotonic() > end and self.sandbox.used(self.begun)[0] > allowed:
+                self.note(
+                    f"the notebook ran for more than {allowed:.0f} seconds of processor time; the rest was not run"
                 )
                 return True
             try:
-                answer = self.session.run_cell(cell.source, min(self.limits.cell_seconds, left))
+                answer = self.session.run_cell(self.sources[index], self.limits.cell_seconds)
             except Dead as death:
                 self._leave_out(index, death.reason)
                 return False
-            self.outputs[index] = _cell_output(index, answer)
+            failures = causes.failures_of(index, answer)
+            self.failures += failures
+            for failure in failures:
+                self.note(failure.in_words())
+            self.outputs[index] = _cell_output(index, answer, failures, self.limits.cell_seconds)
         return True
 
     def _leave_out(self, index: int, reason: str) -> None:
         self.skipped.add(index)
         words = DEATHS.get(reason, "its process ended")
         self.outputs[index] = CellOutput(index, error=f"This cell was left out: {words}.")
-        self.notes.append(f"cell {index + 1} was left out: {words}")
+        self.note(f"cell {index + 1} was left out: {words}")
 
     def revive(self) -> Session | None:
         """The session, executed again if a check killed it and not too often."""
@@ -155,12 +205,25 @@ class _Run:
         self.execute()
         return self.session
 
+    def without_fork(self) -> Line | None:
+        """A line to the executed state itself, which has the threads that it started; it is gone afterwards."""
+        if self.unforked >= UNFORKED:
+            return None
+        self.unforked += 1
+        self.restarts -= 1  # what comes after this one is not to suffer from it
+        self.execute()
+        if self.session is None:
+            return None
+        self.line = self.session.fork(threads=True)
+        return self.line
+
     def hang_up(self) -> None:
         """End the fork, if one is alive; a session that dies of it is executed again for the next check."""
         line, self.line = self.line, None
         if line is not None:
+            self.died = "exited"
             with contextlib.suppress(Dead):
-                line.close()
+                self.died = line.close()
 
 
 DEATHS = {
@@ -172,7 +235,9 @@ DEATHS = {
 }
 
 
-def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
+def _cell_output(
+    index: int, answer: dict[str, Any], failures: list[causes.Failure], seconds: float
+) -> CellOutput:
     """A cell's outputs as plain, bounded text; anything malformed is dropped."""
     displays = [
         {
@@ -184,10 +249,13 @@ def _cell_output(index: int, answer: dict[str, Any]) -> CellOutput:
         if isinstance(entry, dict)
     ]
     error = answer.get("error")
-    text = ""
-    if isinstance(error, dict):
+    text = "\n".join(f"Not here: {failure.in_words()}" for failure in failures)
+    if answer.get("stopped"):
+        words = "sleeping or waiting for too long" if answer["stopped"] == "slept" else ""
+        text = f"This cell was stopped after {words or f'{seconds:g} seconds of processor time'}."
+    elif isinstance(error, dict):
         if error.get("late"):
-            text = f"This cell was stopped after {answer.get('seconds', 0.0):.0f} seconds."
+            text = f"This cell was stopped after {seconds:g} seconds of processor time."
         else:
             line = f" (line {error['line']}: {error.get('code', '')})" if error.get("line") else ""
             text = f"{error.get('type', 'Error')}: {error.get('message', '')}{line}"
@@ -232,6 +300,32 @@ def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> E
     return ExerciseResult(exercise.name, exercise.title, tuple(results))
 
 
+def _at_its_tests(result: ExerciseResult, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
+    """An exercise that lost points, as it stood when the notebook came to its tests, if it has changed since.
+
+    In Jupyter its tests passed there; the better of the two counts.
+    """
+    place = run.tests.get(result.name)
+    if place is None or result.score >= result.points:
+        return result
+    session = run.revive()
+    try:
+        changed = session.changed(result.name) if session is not None else []
+    except Dead:
+        changed = []
+    if not changed:
+        return result
+    run.execute(until=place)
+    exercise = run.assignment.exercise(result.name)
+    earlier = _grade_exercise(exercise, run, key, data)
+    run.hang_up()
+    run.session = None
+    if earlier.score <= result.score:
+        return result
+    run.note(causes.changed_later(result.name, changed, run.sources, place))
+    return earlier
+
+
 class _Grading:
     """The checks of one exercise, in forks of the executed state.
 
@@ -244,7 +338,7 @@ class _Grading:
         self.exercise = exercise
         self.run = run
         self.unsolved = False
-        self.hung = False
+        self.hung = self.late = self.slept = self.unforked = False
         self.drawn = False
 
     def check(self, check: Check, seed: int) -> CheckResult:
@@ -260,9 +354,10 @@ class _Grading:
                     check.name, check.points, check.points, check.tries, "right", seconds=seconds
                 )
             self.run.hang_up()
+        self.hung = self.hung or self.late
         mistake = picture = None
         if attempt is None:
-            complaint = "the notebook's process died too often to go on"
+            complaint = "the notebook's process died too often, or used too much time in all, to go on"
         elif not self.unsolved and (attempt.values or attempt.counts):
             mistake = matching_mistake(self.exercise, check, attempt, seed)
             picture = pictures.bars(attempt.counts) or self._example(seed)
@@ -288,7 +383,7 @@ class _Grading:
             return None
         try:
             self.run.line = session.fork()
-            self.run.line.begin(AFTER_A_HANG, seed)
+            self.run.line.begin(EXAMPLE_SECONDS, seed)
             return self.exercise.example(SandboxAttempt(self.exercise, seed, self.run.line))
         except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
             return None
@@ -296,30 +391,45 @@ class _Grading:
             self.run.hang_up()
 
     def _lines(self) -> Iterator[Line]:
-        """The fork that served the check before, if any; after it, a fork of the check's own."""
+        """The fork that served the check before, if any; a fork of the check's own; the executed state itself.
+
+        The last only where threads that a fork does not have may be missing, and once in an exercise.
+        """
+        self.late = False
         if self.run.line is not None:
             yield self.run.line
-            if self.unsolved:
+            if self.unsolved or (self.late and self.hung):
                 return
+        if self.late and self.run.exhausted():
+            return
         session = self.run.revive()
         if session is not None:
             with contextlib.suppress(Dead):
                 self.run.line = session.fork()
                 yield self.run.line
+        if self._may_miss_threads() and not self.unforked:
+            self.unforked = True
+            with contextlib.suppress(Dead):
+                if (line := self.run.without_fork()) is not None:
+                    yield line
+
+    def _may_miss_threads(self) -> bool:
+        return self.slept or self.run.died in ("killed by SIGABRT", "killed by SIGSEGV")
 
     def _complaint(self, check: Check, attempt: SandboxAttempt, seed: int) -> str:
         """What is wrong with the answer, in words; empty if nothing is."""
-        # A function that hung once is given less time to hang again.
-        seconds = min(check.seconds, AFTER_A_HANG) if self.hung else check.seconds
-        attempt.line.begin(seconds, seed)
+        attempt.line.begin(check.seconds, seed)
+        self.late = self.slept = False
         try:
             check.run(attempt)
         except Wrong as error:
             self.unsolved = isinstance(error, Unsolved)
             return str(error)
         except codec.Late:
-            self.hung = True
-            return f"your function took more than {seconds:.0f} seconds"
+            self.late, self.slept = True, attempt.line.watch.slept
+            if self.slept:
+                return "your function slept or waited for too long"
+            return f"your function took more than {check.seconds:g} seconds of processor time"
         except (codec.Closed, Dead):
             return "your function's process ended before it answered"
         except Exception:

@@ -26,11 +26,12 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True)
 class ExerciseResult:
-    """One exercise: the sum of its checks."""
+    """One exercise: the sum of its checks; `cause` says first what stood in the way, if anything did."""
 
     name: str
     title: str
     checks: tuple[CheckResult, ...]
+    cause: str = ""
 
     @property
     def points(self) -> float:
@@ -70,7 +71,7 @@ class Report:
     def from_json(cls, text: str) -> "Report":
         data: dict[str, Any] = json.loads(text)
         data["exercises"] = tuple(
-            ExerciseResult(e["name"], e["title"], tuple(_check(c) for c in e["checks"]))
+            ExerciseResult(e["name"], e["title"], tuple(_check(c) for c in e["checks"]), e.get("cause", ""))
             for e in data["exercises"]
         )
         data["notes"] = tuple(data["notes"])

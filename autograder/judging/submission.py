@@ -5,8 +5,10 @@ calls itself a PNG picture is kept, undecoded. What cannot be read is `Unreadabl
 understands.
 """
 
+import ast
 import dataclasses
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +148,81 @@ def _oddities(tree: dict[str, Any], cells: tuple[Cell, ...]) -> list[str]:
     if twice:
         notes.append(f"these cells stand more than once, and the last one counts: {', '.join(twice)[:200]}")
     return notes
+
+
+def runnable(submission: Submission, exercises: list[str]) -> tuple[dict[int, str], list[str]]:
+    """What is run of each cell, by its index, and notes on what was found where no code should be.
+
+    That is every code cell but our tests; the answer cell of an exercise whose type was changed, or that lost its
+    id and its type; and of the tests' cells the definitions that a student wrote into them.
+    """
+    chosen: dict[int, str] = {}
+    notes = []
+    defined = {
+        name
+        for name in exercises
+        if any(c.kind == "code" and not c.is_test and defines(c.source, name) for c in submission.cells)
+    }
+    for index, cell in enumerate(submission.cells):
+        if not cell.source.strip():
+            continue
+        if cell.kind == "code" and not cell.is_test:
+            chosen[index] = cell.source
+            continue
+        here = [name for name in exercises if defines(cell.source, name)]
+        if cell.kind == "code":
+            if here and (definitions := _definitions(cell.source)):
+                chosen[index] = definitions
+                notes.append(f"cell {index + 1} holds tests and code of yours: its definitions were run")
+        elif here and (cell.grade_id in here or not defined.intersection(here)):
+            if _parses(code := _unfenced(cell.source)):
+                chosen[index] = code
+                notes.append(f"cell {index + 1} is no code cell, but defines {here[0]}: it was run as code")
+            else:
+                notes.append(
+                    f"cell {index + 1} defines {here[0]}, but is no code cell, and what stands in it is not only "
+                    "code: it was not run. Make it a code cell (Cell, Cell Type, Code) and hand in again"
+                )
+    return chosen, notes
+
+
+def defines(source: str, name: str) -> bool:
+    """Whether a line of the source defines `name`, as text: nothing is run."""
+    pattern = rf"^(?:async\s+)?def\s+{re.escape(name)}\b|^{re.escape(name)}\s*(?::[^=\n]+)?=(?!=)"
+    return re.search(pattern, source, re.MULTILINE) is not None
+
+
+def _unfenced(source: str) -> str:
+    """Without the fence that makes code of a text cell."""
+    lines = source.strip("\n").splitlines()
+    if len(lines) > 1 and lines[0].startswith("```") and lines[-1].startswith("```"):
+        lines = ["", *lines[1:-1]]
+    return "\n".join(lines)
+
+
+def _parses(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _definitions(source: str) -> str:
+    """The functions, classes, imports and plain assignments of a source, on the lines where they stand."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    plain = (ast.Lambda, ast.Name, ast.Constant)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    lines, kept = source.splitlines(), [""] * (source.count("\n") + 2)
+    for node in tree.body:
+        if isinstance(node, kinds) or (isinstance(node, ast.Assign) and isinstance(node.value, plain)):
+            decorators = getattr(node, "decorator_list", [])
+            first = min([node.lineno, *(d.lineno for d in decorators)])
+            kept[first - 1 : node.end_lineno] = lines[first - 1 : node.end_lineno]
+    return "\n".join(kept).rstrip("\n")
 
 
 def missing(submission: Submission, names: list[str]) -> list[str]:

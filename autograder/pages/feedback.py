@@ -29,6 +29,7 @@ class Part:
     checks: tuple[CheckResult, ...] = ()
     comment: str = ""
     by_hand: bool = False
+    cause: str = ""
 
     @property
     def state(self) -> str:
@@ -114,7 +115,9 @@ def _exercise(result: ExerciseResult, by_hand: dict[str, Any]) -> Part:
     decided = by_hand.get(tests_of(result.name), {})
     score = decided.get("score", points(result.score)) + decided.get("extra", 0.0)
     comment = by_hand.get(result.name, {}).get("comment", "")
-    return Part(result.title, score, points(result.points), result.checks, comment, bool(decided))
+    return Part(
+        result.title, score, points(result.points), result.checks, comment, bool(decided), result.cause
+    )
 
 
 def _question(cell: Marked, written: dict[str, str], decided: dict[str, Any]) -> Part:

@@ -63,6 +63,8 @@ def entries(submission: Submission, judged: Judged, handout: Handout) -> Iterato
 def in_words(result: ExerciseResult) -> str:
     """The checks of an exercise, one a line, as they stand in gradebook and graded notebook."""
     lines = [f"{result.title}: {points(result.score):g} of {points(result.points):g} points"]
+    if result.cause:
+        lines.append(f"{result.cause}.")
     for check in result.checks:
         lines.append(f"- {points(check.score):g}/{check.points:g} {check.tried}: {check.message}")
         if check.hint:

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,10 +38,16 @@ from autograder.sandbox.worker.isolation import SCRATCH
 LEVELS = ("namespaces", "bubblewrap", "user", "none")
 WITHOUT_BUBBLEWRAP = ("user", "none")
 WALLS = ("seccomp", "landlock", "cgroup")
+WORKERS = ("account", "codec", "environment", "isolation", "materialize", "meaning", "notebook", "zygote")
 USER = 61000
 WORKER = Path(__file__).parent / "worker"
 START_SECONDS = 90.0
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 1.0
+PATIENCE = (2.0, 5.0)
+"""Who may work for s seconds may also sleep or wait for 2 s + 5."""
+STARVED = (30.0, 120.0)
+"""Who may work for s seconds and did not get to it within 30 s + 120 on the wall's clock, was not let."""
+RELAY_SECONDS = 60.0
 OWN_MEMORY = 1 << 30
 OWN_PROCESSES = 64
 SPARE_PROCESSES = 16
@@ -60,9 +66,13 @@ class Dead(Exception):
         self.reason = reason
 
 
+class Starved(RuntimeError):
+    """The machine was too busy to say anything about a submission, which stays ungraded."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one submission may use: bytes, processor and wall seconds, processes."""
+    """What one submission may use: bytes, processes, and seconds of processor time (see `Stopwatch`)."""
 
     memory: int = 2 << 30
     cpu_seconds: int = 180
@@ -71,6 +81,8 @@ class Limits:
     scratch_bytes: int = 64 << 20
     cell_seconds: float = 20.0
     notebook_seconds: float = 90.0
+    total_seconds: float = 600.0
+    """At work or asleep, however often the notebook is executed again."""
 
 
 def bubblewraps() -> tuple[str, ...]:
@@ -116,7 +128,11 @@ class Sandbox:
         self._ending = False  # a submission is dismissed, and the zygote has not said yet that it is gone
         self._number = 0
         self._heard = b""
+        self._ended: dict[str, Any] | None = (
+            None  # the zygote's word on that, if it came before it was asked for
+        )
         self._program: str | None = None  # the bubblewrap that serves on this host
+        self.spent = 0.0  # seconds, of all submissions until now
         self.walls: tuple[str, ...] = ()
         self.level = "none"
         try:
@@ -157,6 +173,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         wanted = dataclasses.asdict(limits or Limits()) | {"uid": next(self._uids)}
         self._number += 1
+        self._ended = None
         message = json.dumps({"do": "start", "number": self._number, "limits": wanted}).encode() + b"\n"
         with theirs:
             socket.send_fds(self._control, [message], [theirs.fileno()])
@@ -181,11 +198,31 @@ class Sandbox:
         if not self._ending:
             return ""
         self._ending = False
-        while event := self._event(10.0):
+        event, self._ended = self._ended, None
+        while event := event or self._event(RELAY_SECONDS):
             if event.get("number") == self._number:
+                self.spent += event.get("processor", 0.0)
                 return str(event.get("reason", ""))
+            event = None
         self._kill()
         return "the sandbox itself did not answer"
+
+    def used(self, since: float, interrupt: bool = False) -> tuple[float, float]:
+        """Processor seconds, and seconds without a processor, of the submission since a moment.
+
+        Zeros if it is gone. `interrupt` has the cell that runs stopped.
+        """
+        if self._control is None:
+            return 0.0, 0.0
+        question = {"do": "used", "number": self._number, "since": since, "interrupt": interrupt}
+        with contextlib.suppress(OSError):
+            self._control.sendall(json.dumps(question).encode() + b"\n")
+            while event := self._event(RELAY_SECONDS):
+                if event.get("event") == "used":
+                    return float(event["processor"]), float(event["starved"])
+                if event.get("number") == self._number:
+                    self._ended = event
+        return 0.0, 0.0
 
     def close(self) -> None:
         """Kill everything and remove the sandbox's folder."""
@@ -271,7 +308,7 @@ class Sandbox:
     def _stock(self, course: Path) -> None:
         course.mkdir()
         (course / "pyvenv.cfg").write_text(view.configuration())
-        for name in ("codec", "isolation", "materialize", "notebook", "zygote"):
+        for name in WORKERS:
             shutil.copy(WORKER / f"{name}.py", course)
         spec = importlib.util.find_spec("ebmkit")
         if spec is None or spec.origin is None:
@@ -411,6 +448,7 @@ class Sandbox:
     def _kill(self) -> None:
         self._session = None
         self._ending = False
+        self._ended = None
         self._heard = b""
         if self._control is not None:
             self._control.close()
@@ -430,6 +468,67 @@ class Sandbox:
             self._log = None
 
 
+class Stopwatch:
+    """How long a submission may still be at work: the deadline of whoever waits for its answer.
+
+    What counts is processor time of all its processes, and apart from that the time in which it slept or waited
+    of its own accord. The time in which it was ready and another program had the processor does not count: how
+    busy the machine is decides nothing. It asks the zygote only when the wall's clock could mean a limit.
+    """
+
+    def __init__(self, sandbox: Sandbox, seconds: float) -> None:
+        self.sandbox = sandbox
+        self.seconds = seconds
+        self.begun = time.monotonic()
+        self.paused = 0.0  # while nobody waited: the judge's own work costs the student no time
+        self._stopped: float | None = None
+        self.worked = self.waited = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """On the wall's clock, but for the pauses."""
+        return (self._stopped or time.monotonic()) - self.begun - self.paused
+
+    @property
+    def slept(self) -> bool:
+        """Whether it was sleeping or waiting that used up the time, rather than work."""
+        return self.worked < self.seconds
+
+    def left(self) -> float:
+        """Seconds until it is worth looking again; none once a limit is reached. Raises `Starved`."""
+        elapsed = self.elapsed
+        if elapsed < self.seconds:
+            return self.seconds - elapsed
+        self.measure()
+        patience = PATIENCE[0] * self.seconds + PATIENCE[1]
+        left = min(self.seconds - self.worked, patience - self.waited)
+        if left > 0 and elapsed > STARVED[0] * self.seconds + STARVED[1]:
+            raise Starved(
+                f"the machine was too busy: in {elapsed:.0f} seconds the submission was given {self.worked:.1f} "
+                "seconds of a processor; grade it again when less is running"
+            )
+        if left <= 0:
+            self.sandbox.spent += self.waited
+            return 0.0
+        return max(left, 0.02)
+
+    def measure(self, interrupt: bool = False) -> None:
+        """Ask what was used, and have the cell that runs stopped if that is wanted."""
+        elapsed = self.elapsed
+        self.worked, starved = self.sandbox.used(self.begun, interrupt)
+        self.waited = max(0.0, elapsed - self.worked - starved)
+
+    def stop(self) -> None:
+        """Nobody waits from now on, until `go`."""
+        self._stopped = time.monotonic()
+
+    def go(self) -> None:
+        """Somebody waits again."""
+        if self._stopped is not None:
+            self.paused += time.monotonic() - self._stopped
+            self._stopped = None
+
+
 class Session:
     """One submission inside the sandbox. Every answer is untrusted data."""
 
@@ -440,13 +539,26 @@ class Session:
 
     def run_cell(self, source: str, seconds: float) -> dict[str, Any]:
         """Run one cell for at most `seconds`; raises `Dead` when the process ends or cannot be interrupted."""
-        self._say({"do": "cell", "source": source, "seconds": seconds})
-        answer = self._hear(seconds + GRACE_SECONDS)
+        self._say({"do": "cell", "source": source})
+        watch = Stopwatch(self.sandbox, seconds)
+        grace: Stopwatch | None = None
+
+        def left() -> float:
+            nonlocal grace
+            if grace is None and (seconds_left := watch.left()) > 0:
+                return seconds_left
+            grace = grace or Stopwatch(self.sandbox, GRACE_SECONDS)
+            grace.measure(interrupt=True)  # again and again: code may swallow the first
+            return min(0.5, grace.left())
+
         try:
-            return door.cell(answer, self.kept)
+            answer = door.cell(self._hear(left), self.kept)
         except codec.ProtocolError:
             self.sandbox.end()
             raise Dead("protocol") from None
+        if grace is not None:
+            answer["stopped"] = "slept" if watch.slept else "worked"
+        return answer
 
     @contextlib.contextmanager
     def check(self, seconds: float, seed: int) -> Iterator["Line"]:
@@ -458,10 +570,13 @@ class Session:
         finally:
             line.close()
 
-    def fork(self) -> "Line":
-        """A line to a fresh fork of the executed state; close it before asking for another."""
+    def fork(self, threads: bool = False) -> "Line":
+        """A line to a fresh fork of the executed state; close it before asking for another.
+
+        With `threads` the executed state itself answers, and is gone afterwards: a fork has none of its threads.
+        """
         ours, theirs = socket.socketpair()
-        frame = codec.pack({"do": "check"})
+        frame = codec.pack({"do": "answer" if threads else "check"})
         with theirs:
             try:
                 socket.send_fds(self.channel, [frame[:1]], [theirs.fileno()])
@@ -471,15 +586,26 @@ class Session:
                 raise Dead(self._why()) from None
         return Line(ours, self)
 
+    def mark(self, name: str) -> None:
+        """Have the worker remember how everything stands that the function `name` uses."""
+        self._say({"do": "mark", "name": name})
+
+    def changed(self, name: str) -> list[str]:
+        """Names of what has changed since the mark; hearsay, and worth no more than another try."""
+        self._say({"do": "changed", "name": name})
+        answer = self._hear(Stopwatch(self.sandbox, GRACE_SECONDS).left)
+        names = answer if isinstance(answer, list) else []
+        return [name for name in names if isinstance(name, str)]
+
     def _say(self, message: dict[str, Any]) -> None:
         try:
             codec.send(self.channel, message)
         except OSError:
             raise Dead(self._why()) from None
 
-    def _hear(self, seconds: float) -> Any:
+    def _hear(self, left: Callable[[], float]) -> Any:
         try:
-            return codec.receive(self.channel, time.monotonic() + seconds, asked=False)
+            return codec.receive(self.channel, left, asked=False)
         except codec.Late:
             self.sandbox.end()
             raise Dead("late") from None
@@ -500,18 +626,20 @@ class Line:
     def __init__(self, channel: socket.socket, session: Session) -> None:
         self.channel = channel
         self.session = session
-        self.left = math.inf
+        self.watch = Stopwatch(session.sandbox, math.inf)
         self.seed: int | None = None
 
     def begin(self, seconds: float, seed: int) -> None:
         """Give the calls from now on `seconds` in all, and global random generators this seed."""
-        self.left = seconds
+        self.watch = Stopwatch(self.session.sandbox, seconds)
+        self.watch.stop()
         self.seed = seed
 
-    def close(self) -> None:
-        """End the fork; raises `Dead` if the whole submission went with it."""
+    def close(self) -> str:
+        """End the fork and say how it ended; raises `Dead` if the whole submission went with it."""
         self.channel.close()
-        self.session._hear(GRACE_SECONDS)
+        answer = self.session._hear(Stopwatch(self.session.sandbox, GRACE_SECONDS).left)
+        return str(answer.get("status", "")) if isinstance(answer, dict) else ""
 
     def call(
         self, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], arguments: bool = False
@@ -526,9 +654,11 @@ class Line:
             codec.send(self.channel, request)
         except OSError:
             raise codec.Closed from None
-        asked = time.monotonic()
-        reply = codec.receive(self.channel, asked + self.left, asked=False)
-        self.left -= time.monotonic() - asked  # the judge's own work costs the student no time
+        self.watch.go()
+        try:
+            reply = codec.receive(self.channel, self.watch.left, asked=False)
+        finally:
+            self.watch.stop()
         return door.outcomes(reply, identity, len(calls))
 
 

@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -120,9 +121,12 @@ def send(channel: socket.socket, value: Any) -> None:
 
 
 def receive(
-    channel: socket.socket, deadline: float = math.inf, cap: int = MAX_PAYLOAD, asked: bool = True
+    channel: socket.socket,
+    deadline: float | Callable[[], float] = math.inf,
+    cap: int = MAX_PAYLOAD,
+    asked: bool = True,
 ) -> Any:
-    """Read one frame until `deadline` (of `time.monotonic`)."""
+    """Read one frame until `deadline` (of `time.monotonic`), or while it says that seconds are left."""
     prefix = _read_exactly(channel, PREFIX.size, deadline)
     header_size, payload_size = PREFIX.unpack(prefix)
     if header_size > MAX_HEADER or payload_size > cap:
@@ -133,7 +137,7 @@ def receive(
     return unpack(header, _read_exactly(channel, payload_size, deadline), asked)
 
 
-def _read_exactly(channel: socket.socket, size: int, deadline: float) -> bytes:
+def _read_exactly(channel: socket.socket, size: int, deadline: float | Callable[[], float]) -> bytes:
     parts: list[bytes] = []
     missing = size
     while missing:
@@ -151,13 +155,14 @@ def _read_exactly(channel: socket.socket, size: int, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _wait(channel: socket.socket, deadline: float) -> None:
-    """Until something can be read; raises `Late` at the deadline."""
-    left = deadline - time.monotonic()
+def _wait(channel: socket.socket, deadline: float | Callable[[], float]) -> None:
+    """Until something can be read; raises `Late` when no time is left."""
     poller = select.poll()
     poller.register(channel, select.POLLIN)
-    if left <= 0 or not poller.poll(None if math.isinf(left) else math.ceil(left * 1000)):
-        raise Late
+    while (left := deadline() if callable(deadline) else deadline - time.monotonic()) > 0:
+        if poller.poll(None if math.isinf(left) else math.ceil(left * 1000)):
+            return
+    raise Late
 
 
 def _flatten(value: Any, blobs: list[bytes], depth: int) -> Any:

@@ -10,12 +10,15 @@ import io
 import math
 import os
 import random
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+import types
+import zlib
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 # Mounted flat into the sandbox, beside this file.
 import codec  # isort: skip
+import environment  # isort: skip
 from materialize import materialize  # isort: skip
+from meaning import plain  # isort: skip
 
 TEXT_BYTES = 20_000
 IMAGE_BYTES = 400_000
@@ -37,16 +42,31 @@ class TimeLimit(BaseException):
 
 
 class BoundedText(io.TextIOBase):
-    """Keeps the first `limit` characters written to it and counts the rest."""
+    """Keeps the first `limit` characters written to it and counts the rest; otherwise as in a kernel."""
 
-    def __init__(self, limit: int = TEXT_BYTES) -> None:
+    encoding = "UTF-8"
+    errors = "replace"
+    newlines = None
+    mode = "w"
+    line_buffering = True
+    write_through = False
+
+    def __init__(self, name: str = "<stdout>", limit: int = TEXT_BYTES) -> None:
+        self.name = name
         self.limit = limit
         self.parts: list[str] = []
         self.kept = 0
         self.dropped = 0
+        self.buffer = BytesInto(self)
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return 2 if self.name == "<stderr>" else 1  # of the process, where nothing is kept
+
+    def reconfigure(self, **_settings: Any) -> None:
+        """Any encoding is as good as another."""
 
     def write(self, text: str) -> int:
         part = text[: self.limit - self.kept]
@@ -61,12 +81,29 @@ class BoundedText(io.TextIOBase):
         return "".join(self.parts) + more
 
 
+class BytesInto(io.BufferedIOBase):
+    """The bytes behind a text stream, as in `sys.stdout.buffer.write`."""
+
+    def __init__(self, stream: BoundedText) -> None:
+        self.stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def write(self, data: Any) -> int:
+        self.stream.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+
 class Outputs:
     """What one cell showed: text and PNG pictures, nothing that a browser would execute."""
 
     def __init__(self) -> None:
         self.stdout = BoundedText()
-        self.stderr = BoundedText()
+        self.stderr = BoundedText("<stderr>")
         self.displays: list[dict[str, Any]] = []
         self.images = 0
 
@@ -97,7 +134,28 @@ class Hook(DisplayHook):
 
 
 class Shell(InteractiveShell):
-    """IPython without a terminal, a history or a kernel."""
+    """IPython without a terminal, a history or a kernel; what the environment lacks does not end a cell."""
+
+    kernel = environment.Absent("get_ipython().kernel", "a notebook is graded without one")
+
+    def begin(self, source: str) -> None:
+        """Forget what was noted of the cell before."""
+        self.source = source
+        self.failures: list[dict[str, Any]] = []
+
+    async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
+        """Run one top-level statement; whether the cell ends with it."""
+        failed: bool = await super().run_code(code_obj, result, async_=async_)
+        error = getattr(result, "error_in_exec", None)
+        if not failed or error is None or not environment.is_environmental(error):
+            return failed
+        line = environment.first_line(code_obj)
+        if len(self.failures) < environment.KEPT:
+            self.failures.append(environment.failure(error, line, self.source))
+        for name, absent in environment.stand_ins(code_obj, error).items():
+            self.user_ns.setdefault(name, absent)
+        result.error_in_exec = None
+        return False
 
     def enable_gui(self, gui: Any = None) -> None:
         pass
@@ -127,6 +185,8 @@ def make_shell(figures: bool) -> Shell:
     config.InteractiveShell.display_pub_class = Publisher
     config.InlineBackend.print_figure_kwargs = {"bbox_inches": None}  # "tight" draws every figure twice
     shell: Shell = Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
+    shell.ast_transformers.append(environment.Separately())
+    shell.begin("")
     for cell in (WARMING, *([DRAWING] if figures else [])):
         shell.run_cell(cell, store_history=False)
     shell.reset(new_session=False)
@@ -152,24 +212,74 @@ matplotlib.pyplot.show(); del _
 """
 
 
-def run_cell(shell: Shell, source: str, seconds: float) -> dict[str, Any]:
-    """Run one cell and say what it printed, showed and raised."""
-    global outputs
+running = False
+"""Whether a student's cell is running: only then may the zygote's signal interrupt anything."""
+
+TIMED = re.compile(r"\A(\s*)%%(?:time|capture|prun|timeit|debug)\b.*")
+
+
+def run_cell(shell: Shell, source: str) -> dict[str, Any]:
+    """Run one cell and say what it printed, showed and raised, and which lines need what is not here."""
+    global outputs, running
     outputs = Outputs()
+    source = TIMED.sub(r"\1pass", source)  # so that its statements are run one by one, as any cell's
+    shell.begin(source)
     start = time.perf_counter()
-    with _captured(outputs), _time_limit(seconds):
+    signal.signal(signal.SIGALRM, _expire)
+    with _captured(outputs):
         try:
-            result = shell.run_cell(source, store_history=True)
-            error = result.error_before_exec or result.error_in_exec
+            running = True
+            error = _run(shell, source)
         except BaseException as escaped:
             error = escaped
+        finally:
+            running = False
+    if isinstance(error, TimeLimit):
+        forget_half_imported()
     return {
         "stdout": outputs.stdout.text(),
         "stderr": outputs.stderr.text(),
         "displays": outputs.displays,
         "error": _describe(error) if error is not None else None,
+        "failures": shell.failures,
         "seconds": time.perf_counter() - start,
     }
+
+
+def _run(shell: Shell, source: str) -> BaseException | None:
+    """Run a cell; where it is written for a newer Python, what this one can read of it."""
+    result = shell.run_cell(source, store_history=True)
+    before: BaseException | None = result.error_before_exec
+    if isinstance(before, SyntaxError) and (version := environment.newer_syntax(before)):
+        note = environment.failure(before, before.lineno or 0, source)
+        running_here = ".".join(str(part) for part in sys.version_info[:2])
+        note |= {"type": "SyntaxError", "message": f"needs Python {version}; grading runs {running_here}"}
+        result = shell.run_cell(environment.parts_that_parse(source), store_history=False)
+        shell.failures.insert(0, note)
+    error: BaseException | None = result.error_before_exec or result.error_in_exec
+    return error
+
+
+def _expire(_signal: int, _frame: Any) -> None:
+    if running:
+        half_imported.update(
+            name.partition(".")[0]
+            for name, module in list(sys.modules.items())
+            if getattr(getattr(module, "__spec__", None), "_initializing", False)
+        )
+        raise TimeLimit
+
+
+half_imported: set[str] = set()
+"""The packages whose import was going on when a cell was stopped."""
+
+
+def forget_half_imported() -> None:
+    """Of packages whose import was cut off, keep nothing: the next import starts afresh."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in half_imported:
+            del sys.modules[name]
+    half_imported.clear()
 
 
 @contextlib.contextmanager
@@ -180,22 +290,6 @@ def _captured(target: Outputs) -> Any:
         yield
     finally:
         sys.stdout, sys.stderr = before
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Any:
-    def expire(_signal: int, _frame: Any) -> None:
-        raise TimeLimit
-
-    signal.signal(signal.SIGALRM, expire)
-    # Repeats, so that code which swallows the first one is interrupted again.
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
-    try:
-        yield
-    except TimeLimit:
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
@@ -234,9 +328,17 @@ def serve(shell: Shell, channel: socket.socket) -> None:
         except codec.Closed:
             return
         if message["do"] == "cell":
-            codec.send(channel, run_cell(shell, message["source"], message["seconds"]))
+            codec.send(channel, run_cell(shell, message["source"]))
+        elif message["do"] == "mark":
+            marks[message["name"]] = state_of(shell, message["name"])
+        elif message["do"] == "changed":
+            codec.send(channel, _changed(shell, message["name"]))
         elif message["do"] == "check":
             codec.send(channel, _fork_check(shell, socket.socket(fileno=descriptors[0]), channel))
+        elif message["do"] == "answer":
+            with socket.socket(fileno=descriptors[0]) as line:
+                answer_calls(shell, line)
+            return
 
 
 def _receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -250,6 +352,51 @@ def _receive_with_fds(channel: socket.socket) -> tuple[dict[str, Any], list[int]
     return codec.unpack(
         codec._read_exactly(channel, header, math.inf), codec._read_exactly(channel, payload, math.inf)
     ), descriptors
+
+
+marks: dict[str, dict[str, Any]] = {}
+"""How everything that an exercise's function uses stood when the notebook came to its tests."""
+
+
+def state_of(shell: Shell, name: str) -> dict[str, Any]:
+    """A fingerprint of each global name that a function uses, and the functions that it calls, and of settings."""
+    torch = sys.modules.get("torch")
+    state: dict[str, Any] = {"NumPy's settings": repr(np.geterr())}
+    if torch is not None:
+        state["torch's settings"] = (torch.is_grad_enabled(), torch.get_default_dtype())
+    waiting = [name]
+    while waiting:
+        found = waiting.pop()
+        if found in state or found not in shell.user_ns:
+            continue
+        value = shell.user_ns[found]
+        state[found] = (id(value), _content(value))
+        code = getattr(value, "__code__", None)
+        while isinstance(code, types.CodeType):
+            waiting += code.co_names
+            codes = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+            waiting += [n for c in codes for n in c.co_names]
+            code = None
+    return state
+
+
+def _content(value: Any) -> Any:
+    """What of a value may change while it stays the same object."""
+    try:
+        if isinstance(value, np.ndarray):
+            return zlib.crc32(value.tobytes())
+        if isinstance(value, (list, dict, set)):
+            return repr(value)[:10_000]
+    except Exception:
+        pass
+    return None
+
+
+def _changed(shell: Shell, name: str) -> list[str]:
+    """The names whose value is another one now than it was when the notebook came to the tests."""
+    before = marks.get(name, {})
+    now = state_of(shell, name)
+    return [str(key)[:60] for key in before if before[key] != now.get(key)][:20]
 
 
 def _fork_check(shell: Shell, line: socket.socket, channel: socket.socket) -> dict[str, Any]:
@@ -304,6 +451,7 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # the threads of a fork's parent are not there; it would wait for them
         torch.default_generator.manual_seed(seed % 2**63)  # torch.manual_seed looks for every kind of device
 
 
@@ -339,7 +487,7 @@ def _answer(shell: Shell, request: dict[str, Any]) -> list[dict[str, Any]]:
         keywords = {k: materialize(v) for k, v in kwargs.items()}
         start = time.perf_counter()
         try:
-            value = function(*arguments, **keywords)
+            value = plain(function(*arguments, **keywords))
         except BaseException as error:
             outcomes.append({"raised": _describe(error)})
             break

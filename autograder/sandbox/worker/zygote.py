@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import account
 import isolation
 
 WATCH_SECONDS = 0.05
@@ -35,6 +36,7 @@ class Submission:
         self.settings = settings
         self.inherited = isolation.held_bytes("self")
         self.peak = 0
+        self.account = account.Account()
 
     def processes(self) -> list[int]:
         """Its processes, but for the one that only waits for the first of its pid namespace."""
@@ -48,6 +50,7 @@ class Submission:
     def excess(self) -> str | None:
         """What the submission has too much of, if anything."""
         alive = self.processes()
+        self.account.watch(self._counted(alive))
         used = isolation.memory(alive, self.inherited)
         self.peak = max(self.peak, used)
         if used > self.limits["memory"]:
@@ -55,6 +58,21 @@ class Submission:
         if len(alive) > self.limits["processes"] + 8:
             return "processes"
         return None
+
+    def used(self, since: float) -> tuple[float, float]:
+        """Processor seconds, and seconds without a processor, since a moment."""
+        used: tuple[float, float] = self.account.since(since, self._counted(self.processes()))
+        return used
+
+    def interrupt(self) -> None:
+        """Ask its first process to stop the cell that runs; between cells that does nothing."""
+        first = isolation.descendants(self.pid)[:1] if self.settings["nested"] else [self.pid]
+        for pid in first:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGALRM)
+
+    def _counted(self, alive: list[int]) -> list[int]:
+        return alive if self.pid in alive or self.settings["nested"] else [self.pid, *alive]
 
     def end(self) -> None:
         """Kill whatever is left of it."""
@@ -78,7 +96,13 @@ class Judge:
         ended, self.submission = self.submission, None
         ended.end()
         if reason != "judge left":
-            self.tell(event="ended", number=ended.number, reason=reason, peak=ended.peak)
+            self.tell(
+                event="ended",
+                number=ended.number,
+                reason=reason,
+                peak=ended.peak,
+                processor=ended.account.processor,
+            )
 
 
 class Zygote:
@@ -147,8 +171,19 @@ class Zygote:
             self.start(judge, command, descriptors.pop())
         elif command["do"] == "share":
             self.welcome(socket.socket(fileno=descriptors.pop()))
+        elif command["do"] == "used":
+            self.say_used(judge, command)
         elif judge.submission is not None and command["number"] == judge.submission.number:
             judge.end("stopped")
+
+    def say_used(self, judge: Judge, command: dict[str, Any]) -> None:
+        """Tell what its submission has used since a moment; interrupt it where that is wanted."""
+        processor = starved = 0.0
+        if judge.submission is not None and command["number"] == judge.submission.number:
+            if command["interrupt"]:
+                judge.submission.interrupt()
+            processor, starved = judge.submission.used(command["since"])
+        judge.tell(event="used", processor=processor, starved=starved)
 
     def start(self, judge: Judge, command: dict[str, Any], descriptor: int) -> None:
         limits = command["limits"]
