@@ -2,6 +2,7 @@
 where code stands, what values are called, and however busy the machine is.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from autograder.exercises.attempt import LocalAttempt
+from autograder.exercises.exercise import Assignment, Exercise
 from autograder.judging.judge import judge
 from autograder.sandbox.sandbox import Limits
 
@@ -136,7 +138,8 @@ def test_an_answer_in_the_tests_cell_is_run_and_the_tests_are_not(sandbox, toy, 
     "threads",
     [
         "import torch; torch.set_num_threads(2); torch.randn(400, 400) @ torch.randn(400, 400)",
-        "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2); pool.submit(int).result()",
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(2); pool.submit(int).result()",
     ],
 )
 def test_threads_that_a_notebook_started_do_not_hang_its_checks(sandbox, toy, notebook, threads):
@@ -179,6 +182,7 @@ def test_our_own_answers_may_use_the_same_values(toy):
         LocalAttempt.passes(exercise, check, lambda x: (2 * x).astype(np.longdouble), seed=1)
 
 
+@pytest.mark.slow
 def test_how_busy_the_machine_is_decides_nothing(sandbox, toy, notebook):
     work = (
         "import numpy as np, time\ndef double(x):\n    end = time.process_time() + 0.4\n"
@@ -197,11 +201,13 @@ def test_how_busy_the_machine_is_decides_nothing(sandbox, toy, notebook):
 
 
 def test_work_in_other_processes_counts_too(sandbox, toy, notebook):
+    quick = Assignment("toy", (Exercise("double", "t", toy.exercises[0].reference),))
+    quick.exercises[0].checks = [dataclasses.replace(toy.exercises[0].checks[0], seconds=0.3)]
     source = (
         "import os, time\ndef double(x):\n    if os.fork() == 0:\n        while True: pass\n"
         "    os.wait()\n    return 2 * x"
     )
-    report = grade(sandbox, toy, notebook(source))
+    report = grade(sandbox, quick, notebook(source))
     assert report.score == 0
     assert "seconds of processor time" in report.exercises[0].checks[0].message
 
@@ -211,7 +217,8 @@ def test_a_cell_that_is_stopped_leaves_no_half_imported_module(sandbox):
     session.run_cell(
         "import sys, os\nos.makedirs('/tmp/here/slow', exist_ok=True)\nsys.path.insert(0, '/tmp/here')\n"
         "open('/tmp/here/slow/part.py', 'w').write('x = 1')\n"
-        "open('/tmp/here/slow/__init__.py', 'w').write('import slow.part, os\\nwhile not os.path.exists(\"/tmp/go\"): pass')",
+        "code = 'import slow.part, os\\nwhile not os.path.exists(\"/tmp/go\"): pass'\n"
+        "open('/tmp/here/slow/__init__.py', 'w').write(code)",
         10,
     )
     assert session.run_cell("import slow", 0.3)["error"]["late"]
