@@ -381,7 +381,7 @@ assert reached >= -3.5, f"the goal is -3.5, this is {reached:.3f}: more steps, a
 # chains are after 200 steps from random bits. A fantasy that is no bar or stripe has a red frame.
 
 # %%
-a_trained, b_trained, W_trained = trained
+a_trained, b_trained, W_trained = train(pictures, 16, np.random.default_rng(0))
 rng = np.random.default_rng(5)
 fantasies = rng.integers(0, 2, (16, 9)).astype(float)
 for _ in range(200):

@@ -338,13 +338,14 @@ assert np.allclose(ratios, ratios[0], atol=1e-4), (
 # The mean says how far the die tilts. The entropy is largest where nothing is known: at the fair die.
 
 # %%
+faces = np.arange(1, 7)
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.8))
 for target in (2.0, 3.5, 4.5, 5.5):
-    axes[0].plot(die, maximum_entropy(die, target), "o-", label=f"mean {target}")
+    axes[0].plot(faces, maximum_entropy(faces, target), "o-", label=f"mean {target}")
 axes[0].set_title("probability of each face")
 axes[0].legend()
 targets = np.linspace(1.05, 5.95, 40)
-found_p = np.array([maximum_entropy(die, target) for target in targets])
+found_p = np.array([maximum_entropy(faces, target) for target in targets])
 axes[1].plot(targets, -(found_p * np.log(found_p)).sum(1))
 axes[1].set_xlabel("mean")
 axes[1].set_title("entropy")

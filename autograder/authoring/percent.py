@@ -77,6 +77,7 @@ def nbgrader_notebook(name: str) -> "NotebookNode":
     from nbformat import NotebookNode
 
     notebook = read(name)
+    _state_limits(notebook, name)
     for cell in notebook.cells:
         if marks := _marks(cell.metadata):
             cell.metadata = NotebookNode(nbgrader=NotebookNode(marks))
@@ -84,6 +85,34 @@ def nbgrader_notebook(name: str) -> "NotebookNode":
             cell.metadata = NotebookNode()
     nbformat.validate(notebook)
     return notebook
+
+
+def _state_limits(notebook: "NotebookNode", name: str) -> None:
+    """Say in the first cell, before its table of points, what grading allows: the numbers that it measures by."""
+    first = notebook.cells[0]
+    before, table, after = first.source.partition("\n\n| ")
+    if first.cell_type == "markdown" and table:
+        first.source = f"{before}\n\n{limits_in_words(name)}{table}{after}"
+
+
+def limits_in_words(name: str) -> str:
+    """The limits on an assignment's submissions: seconds of processor time, sleep, memory."""
+    from autograder.exercises.catalogue import assignment_named
+    from autograder.sandbox.sandbox import PATIENCE, Limits
+    from autograder.sandbox.worker.codec import MAX_PAYLOAD
+
+    limits = Limits()
+    shortest = {e.name: min(c.seconds for c in e.checks) for e in assignment_named(name).exercises}
+    usual = min(shortest.values())
+    longer = [f"`{exercise}` {seconds:g}" for exercise, seconds in shortest.items() if seconds > usual]
+    each = f"each hidden test {usual:g}" + (f" (of {', '.join(longer)})" if longer else "")
+    return (
+        f"**Limits.** While your work is graded, a cell may use {limits.cell_seconds:g} seconds of processor time, "
+        f"all cells\ntogether {limits.notebook_seconds:g}, and {each}.\n"
+        "What counts is the work of your code, on one processor; how busy the grader is does not count.\n"
+        f"Code that sleeps or waits may take {PATIENCE[0]:g} times as long and {PATIENCE[1]:g} seconds more.\n"
+        f"Memory is limited to {limits.memory >> 30} GB, and what a function returns to {MAX_PAYLOAD >> 20} MB."
+    )
 
 
 def _marks(metadata: Any) -> dict[str, Any] | None:

@@ -4,11 +4,13 @@ solutions/NAME.py → course/source/NAME/ → (nbgrader) → course/release/NAME
 The result depends on the solution and the library alone: the same sources give the same bytes.
 """
 
+import builtins
 import contextlib
 import io
 import json
 import logging
 import subprocess
+import symtable
 import sys
 import tempfile
 import zipfile
@@ -52,6 +54,7 @@ def publish(course: Course, assignment: Assignment, notebook: Any) -> Handout:
     source = course.folder("source", name, f"{name}.ipynb")
     text = nbformat.writes(notebook) + "\n"
     _refuse_lost_cells(course, name, notebook)
+    _refuse_needs_of_tests(name, notebook)
     write_atomically(source, text.encode())
     _generate(course, name)
     released = course.folder("release", name, f"{name}.ipynb")
@@ -126,6 +129,49 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
             f"{name} already has {count} graded submissions, so its graded cells cannot change: {changed}. Keep "
             f"the cells, or forget those grades first: nbgrader db assignment remove {name} --force"
         )
+
+
+def _refuse_needs_of_tests(name: str, notebook: Any) -> None:
+    """No cell may need a name that only locked tests define: grading leaves them out, and all would see it fail."""
+    if needed := needs_of_tests(notebook):
+        listed = ", ".join(f"{wanted} (cell {cell + 1})" for wanted, cell in needed)
+        raise ReleaseError(
+            f"{name} was not released: these names stand only in locked tests, which grading does not run, and "
+            f"other cells need them: {listed}. Define them in a cell of their own"
+        )
+
+
+def needs_of_tests(notebook: Any) -> list[tuple[str, int]]:
+    """Names that cells which are run need, each with its cell, and that only cells of tests define."""
+    made: set[str] = set()
+    tested: set[str] = set()
+    needed: list[tuple[str, int]] = []
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        marks = cell.metadata.get("nbgrader", {})
+        binds, needs = _global_names(cell.source)
+        if marks.get("grade") and not marks.get("solution"):
+            tested |= binds
+        else:
+            needed += [(wanted, index) for wanted in sorted(needs)]
+            made |= binds
+    return [(wanted, index) for wanted, index in needed if wanted in tested - made]
+
+
+def _global_names(source: str) -> tuple[set[str], set[str]]:
+    """The global names that a cell binds, and those that it reads, functions included."""
+    lines = [line if not line.lstrip().startswith(("%", "!")) else "" for line in source.splitlines()]
+    table = symtable.symtable("\n".join(lines), "cell", "exec")
+    binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    needs: set[str] = set()
+    waiting = [table]
+    while waiting:
+        scope = waiting.pop()
+        waiting += scope.get_children()
+        symbols = (s for s in scope.get_symbols() if s.is_referenced())
+        needs |= {s.get_name() for s in symbols if scope is table or s.is_global()}
+    return binds, needs - set(dir(builtins))
 
 
 def _refuse_leaks(notebook: Any, released: Path) -> None:

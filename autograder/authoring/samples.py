@@ -122,9 +122,9 @@ def _right_but_noisy(name: str) -> bytes:
 
 
 def _infinite_loop(name: str) -> bytes:
-    """Right, but a last cell defines the last exercise again, and it never returns."""
+    """Right, but the last exercise never returns."""
     exercise = assignment_named(name).exercises[-1].name
-    return _with_cells(_solved(name), {-1: LOOP.format(name=exercise)})
+    return _bytes(_answered(_solved(name), {exercise: LOOP.format(name=exercise)}))
 
 
 def _forger(name: str) -> bytes:

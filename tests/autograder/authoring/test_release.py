@@ -1,15 +1,19 @@
 """What students get: no solution, the right points, the same bytes every time."""
 
+import copy
 import json
 import os
 import sys
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from autograder.authoring.release import ReleaseError, pack, publish, wheel
+from autograder.authoring.percent import SOLUTIONS, nbgrader_notebook
+from autograder.authoring.release import ReleaseError, needs_of_tests, pack, publish, wheel
 from autograder.exercises.catalogue import assignment_named
+from autograder.sandbox.sandbox import Limits
 
 
 def tree(room, *parts: str) -> str:
@@ -146,3 +150,23 @@ def test_the_students_wheel_holds_the_library_alone_and_is_rebuilt_when_stale(cl
     with zipfile.ZipFile(built, "a") as archive:
         archive.writestr("ebmkit/stale.py", "old = True")
     assert wheel(classroom.course).read_bytes() == before
+
+
+def test_a_notebook_whose_cells_need_names_from_locked_tests_is_refused(empty_classroom, notebook_of_toy):
+    tests = next(
+        i for i, c in enumerate(notebook_of_toy.cells) if c.metadata.get("nbgrader", {}).get("grade")
+    )
+    changed = copy.deepcopy(notebook_of_toy)
+    changed.cells[tests].source += "\nfound = double(1)"
+    changed.cells.append(nbformat.v4.new_code_cell("def show():\n    print(found)\nshow()"))
+    with pytest.raises(ReleaseError, match=r"found \(cell \d+\)"):
+        publish(empty_classroom.course, assignment_named("toy"), changed)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SOLUTIONS.glob("*.py")))
+def test_our_own_notebooks_need_nothing_of_their_tests_and_state_every_limit(name):
+    notebook = nbgrader_notebook(name)
+    assert needs_of_tests(notebook) == []
+    said = notebook.cells[0].source
+    assert f"a cell may use {Limits().cell_seconds:g} seconds of processor time" in said
+    assert f"together {Limits().notebook_seconds:g}" in said
