@@ -12,6 +12,10 @@ from ebmkit import ising
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+INTO_VIEW = (
+    "document.querySelector('#explorable-ising .explorable-stage')"
+    ".scrollIntoView({block: 'center', behavior: 'instant'})"
+)
 SPINS = "return [...explorables.ising.current.spins]"
 
 
@@ -95,7 +99,7 @@ def test_step_makes_one_sweep_and_restart_begins_again_with_the_same_spins(page:
 
 
 def test_play_moves_what_is_drawn_and_pause_stops_it(page: Any) -> None:
-    picture = "return document.querySelector('.explorable-views canvas').toDataURL()"
+    picture = "return document.querySelector('#explorable-ising .explorable-views canvas').toDataURL()"
     before = page.run(picture)
     page.play_and_pause(sweeps)
     assert page.run(picture) != before
@@ -109,13 +113,16 @@ def test_the_read_out_states_the_exact_answer_beside_the_sampled_one(page: Any) 
     assert f"|m| {ising.yang_magnetization(1 / 1.8).item():.3f}" in text
     assert f"energy {ising.onsager_energy(1 / 1.8).item():.3f}".replace("-", "−") in text
     assert "Means over 10 sweeps" in text
-    assert page.run("return document.querySelector('.explorable-announcer').textContent") == text
+    assert (
+        page.run("return document.querySelector('#explorable-ising .explorable-announcer').textContent")
+        == text
+    )
 
 
 def test_the_keyboard_plays_steps_restarts_and_turns_the_temperature(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    page.run("document.querySelector('.explorable-stage').focus()")
+    page.run("document.querySelector('#explorable-ising .explorable-stage').focus()")
     page.press(".", ".")
     assert sweeps(page) == 2
     page.press("r")
@@ -131,7 +138,7 @@ def test_the_keyboard_plays_steps_restarts_and_turns_the_temperature(page: Any) 
     page.press(".")
     assert sweeps(page) == 1  # counted from the change of temperature
     reached = []
-    page.run("document.querySelector('.explorable-stage').focus()")
+    page.run("document.querySelector('#explorable-ising .explorable-stage').focus()")
     for _ in range(12):
         page.press(Keys.TAB)
         reached.append(page.run("return document.activeElement.textContent || document.activeElement.id"))
@@ -174,7 +181,7 @@ def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsens
 
 def test_the_critical_temperature_is_marked_and_can_be_chosen(page: Any) -> None:
     page.run("document.getElementById('explorable-ising-T').value = 1.5")
-    page.run("document.querySelector('.explorable-mark').click()")
+    page.run("document.querySelector('#explorable-ising .explorable-mark').click()")
     critical = 1 / ising.CRITICAL_COUPLING
     assert page.run("return explorables.ising.current.temperature") == pytest.approx(critical, abs=0.005)
 
@@ -182,14 +189,13 @@ def test_the_critical_temperature_is_marked_and_can_be_chosen(page: Any) -> None
 def test_it_rests_while_it_is_off_screen(page: Any) -> None:
     page.click("Play")
     time.sleep(0.3)
+    page.run("document.body.style.paddingBottom = '3000px'")
     page.run("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
     time.sleep(0.5)
     resting = page.run(SPINS)
     time.sleep(0.7)
     assert page.run(SPINS) == resting
-    page.run(
-        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
-    )
+    page.run(INTO_VIEW)
     time.sleep(0.7)
     assert page.run(SPINS) != resting
 
@@ -198,10 +204,9 @@ def test_with_reduced_motion_nothing_starts_alone_and_the_picture_changes_slowly
     new_browser: Callable[..., Any], figures: Path
 ) -> None:
     browser = new_browser(calm=True)
+    browser.figure = "#explorable-ising"
     browser.open(f"{figures.as_uri()}/ising.html")
-    browser.run(
-        "document.querySelector('.explorable-stage').scrollIntoView({block: 'center', behavior: 'instant'})"
-    )
+    browser.run(INTO_VIEW)
     time.sleep(0.5)
     assert sweeps(browser) == 0
     browser.run(
@@ -217,7 +222,7 @@ def test_with_reduced_motion_nothing_starts_alone_and_the_picture_changes_slowly
 
 
 def test_the_canvas_follows_the_theme(page: Any) -> None:
-    curve = "return document.querySelectorAll('.explorable-views canvas')[1].toDataURL()"
+    curve = "return document.querySelectorAll('#explorable-ising .explorable-views canvas')[1].toDataURL()"
     light = page.run(curve)
     page.run("document.documentElement.dataset.theme = 'dark'")
     time.sleep(0.3)

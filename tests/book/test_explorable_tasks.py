@@ -90,9 +90,11 @@ def test_trying_a_task_sets_the_figure_up_as_its_link_would(bare: Any, chapter: 
 
 def test_nothing_is_judged_before_there_is_a_prediction(bare: Any) -> None:
     page = bare("ising")
-    said, opened = page.run(ANSWER.replace("if (radio) radio.checked = true; else", "if (!radio)"), 0, "")
-    assert said.startswith("Predict first")
-    assert not opened
+    for index, task in enumerate(page.run(TASKS)):
+        empty = ANSWER.replace("if (radio) radio.checked = true; else task", "if (!radio && text) task")
+        said, opened = page.run(empty, index, "")
+        assert said.startswith("Predict first"), task["title"]
+        assert not opened
 
 
 @pytest.mark.parametrize(
@@ -111,18 +113,19 @@ def test_the_keyboard_chooses_checks_and_opens(bare: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page = bare("ising")
-    page.run("document.querySelector('.explorable-task input[type=text]').focus()")
-    page.press("0", ".", "9", "6", Keys.ENTER)
-    state = (
-        "const t = document.querySelectorAll('.explorable-task')[arguments[0]];"
-        "return [t.querySelector('[role=status]').textContent, t.querySelector('details').open]"
+    state = page.TASK + (
+        "task.querySelector(arguments[1])?.focus();"
+        "return [task.querySelector('[role=status]').textContent, task.querySelector('details').open]"
     )
-    said, opened = page.run(state, 0)
+    number, choice = "Below the critical temperature", "A start from noise"
+    page.run(state, number, "input")
+    page.press("0", ".", "9", "6", Keys.ENTER)
+    said, opened = page.run(state, number, "none")
     assert said.startswith("Right")
     assert opened
-    page.run("document.querySelectorAll('.explorable-task')[1].querySelector('input').focus()")
+    page.run(state, choice, "input")
     page.press(" ", Keys.ARROW_DOWN, Keys.TAB, Keys.ENTER)
-    assert page.run(state, 1)[0].startswith("Right")
+    assert page.run(state, choice, "none")[0].startswith("Right")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

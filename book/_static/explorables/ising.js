@@ -4,6 +4,7 @@
 (function () {
   "use strict";
 
+  const { draw } = window.explorables, { signed, rgb } = draw;
   const CRITICAL = 2 / Math.log(1 + Math.SQRT2);
   const SIZE = 64;
   const BURN_IN = 50; // sweeps that are thrown away after each change of temperature or field
@@ -190,55 +191,18 @@
     kit.start({ restart, step, readout, unit: "sweep" });
   });
 
-  function plot(context, colour, box, { title, low, high, ticks, exact, key, ink, field, points, now }) {
-    const x = (T) => box.left + (T - 1) / 3 * (box.right - box.left);
-    const y = (v) => box.bottom - (v - low) / (high - low) * (box.bottom - box.top);
-    context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    context.fillStyle = colour("ink");
-    context.textBaseline = "middle";
-    context.textAlign = "left";
-    context.fillText(title, box.left, box.top - 14);
-    context.lineWidth = 1;
-    context.strokeStyle = colour("grid");
-    context.textAlign = "right";
-    for (const tick of ticks) {
-      line(context, [[box.left, y(tick)], [box.right, y(tick)]]);
-      context.fillText(signed(tick, 1), box.left - 6, y(tick));
-    }
-    context.textAlign = "center";
-    for (const T of [1, 2, 3, 4]) context.fillText(`${T}`, x(T), box.bottom + 12);
-    context.setLineDash([4, 4]);
+  function plot(context, colour, frame, { title, low, high, ticks, exact, key, ink, field, points, now }) {
+    const box = draw.box(frame, [1, 4], [low, high]);
+    draw.axes(context, colour, box, { title, rows: ticks, columns: [1, 2, 3, 4], digits: 1 });
     context.strokeStyle = colour("ink");
-    line(context, [[x(CRITICAL), box.top], [x(CRITICAL), box.bottom]]);
-    context.fillText("Tc", x(CRITICAL), box.bottom + 12);
-    context.setLineDash(field === 0 ? [] : [2, 4]);
+    draw.dashed(context, [4, 4], () => draw.path(context, [[box.x(CRITICAL), box.top], [box.x(CRITICAL), box.bottom]]));
+    draw.text(context, colour, "Tc", box.x(CRITICAL), box.bottom + 12, "center");
+    const curve = Array.from({ length: 301 }, (_, i) => 1 + i / 100).concat(CRITICAL - 1e-6, CRITICAL).sort((a, b) => a - b);
     context.lineWidth = 2;
     context.strokeStyle = colour(ink);
-    const curve = Array.from({ length: 301 }, (_, i) => 1 + i / 100).concat(CRITICAL - 1e-6, CRITICAL).sort((a, b) => a - b);
-    line(context, curve.map((T) => [x(T), y(exact(T))]));
-    context.setLineDash([]);
-    context.fillStyle = colour("dot");
-    context.strokeStyle = colour("ink");
-    context.lineWidth = 1;
+    draw.dashed(context, field === 0 ? [] : [2, 4], () => draw.path(context, curve.map((T) => [box.x(T), box.y(exact(T))])));
     for (const [T, means] of points) {
-      context.beginPath();
-      context.arc(x(T), y(Math.min(high, Math.max(low, means[key]))), T === now ? 5 : 3.5, 0, 2 * Math.PI);
-      context.fill();
-      context.stroke();
+      draw.dot(context, colour, "dot", box.x(T), box.y(Math.min(high, Math.max(low, means[key]))), T === now ? 5 : 3.5);
     }
-  }
-
-  function line(context, path) {
-    context.beginPath();
-    for (const [x, y] of path) context.lineTo(x, y);
-    context.stroke();
-  }
-
-  function signed(value, digits) {
-    return value.toFixed(digits).replace("-", "−");
-  }
-
-  function rgb(hex) {
-    return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
   }
 })();

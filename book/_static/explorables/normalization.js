@@ -5,6 +5,7 @@
 (function () {
   "use strict";
 
+  const { dot, path, signed } = window.explorables.draw;
   const LOW = -4, HIGH = 4, LENGTH = HIGH - LOW, POINTS = 9, STEP = LENGTH / (POINTS - 1);
   const LIMIT = 3; // f stays between -LIMIT and LIMIT
   const CELLS = 20; // cells of the grid along each axis
@@ -296,31 +297,11 @@
     context.textBaseline = "middle";
   }
 
-  function dot(context, colour, ink, x, y, radius) {
-    context.fillStyle = colour(ink);
-    context.strokeStyle = colour("ink");
-    context.lineWidth = 1;
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fill();
-    context.stroke();
-  }
-
-  function path(context, points) {
-    context.beginPath();
-    for (const [x, y] of points) context.lineTo(x, y);
-    context.stroke();
-  }
-
   // The heights in the address, or null where they are damaged.
   function linkedHeights(text) {
     const values = (text || "").split("_").map(Number);
     if (values.length !== POINTS || values.some((v) => !Number.isFinite(v)) || values.every((v) => v === 0)) return null;
     return values.map((v) => Math.round(10 * Math.min(LIMIT, Math.max(-LIMIT, v))) / 10);
-  }
-
-  function signed(value, digits) {
-    return value.toFixed(digits).replace("-", "−");
   }
 
   // A number whose base-ten logarithm is known, in words that do not overflow.

@@ -72,7 +72,7 @@
       }
       const right = isRight(prediction, answer, Number(tolerance));
       task.dataset.verdict = right ? "right" : "other";
-      verdict.textContent = right ? "Right. Open the answer to read why."
+      verdict.textContent = right ? "Right. The answer below says why."
         : "Not what happens. Try it in the figure, predict again, or open the answer.";
       if (right) details.open = true;
     };
