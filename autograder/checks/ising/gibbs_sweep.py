@@ -103,6 +103,60 @@ class Posterior:
             difference -= difference.mean(-1, keepdims=True)
             yield float((difference @ ones).sum(-1).max())
 
+    def after_one_sweep(self, order: Sequence[int]) -> Grid:
+        """P(label 1 at pixel b after one sweep | the picture before), shape (512, 9): b is the last axis.
+
+        A visit to pixel i averages what comes after it: (T_i f)(y) = p_i(y) f(y with y_i = 1) + (1 - p_i(y))
+        f(y with y_i = 0). Pixel b, visited at place t, has the probability T_1 … T_{t-1} p_b.
+        """
+        codes, bits = np.arange(len(self.pictures)), 1 << np.arange(8, -1, -1)
+        pull = pull_on(self.pictures, self.noisy, self.coupling, self.field)
+        p_one = sigmoid(2 * pull).reshape(len(codes), 9)
+        found = p_one.copy()
+        for place, pixel in enumerate(order):
+            for earlier in order[:place][::-1]:
+                one, zero = found[codes | bits[earlier], pixel], found[codes & ~bits[earlier], pixel]
+                found[:, pixel] = p_one[:, earlier] * one + (1 - p_one[:, earlier]) * zero
+        return found
+
+    def pairs(self, before: Grid, after: Grid) -> list[Count]:
+        """How often pixel a before and pixel b after the sweep are equal, for all a and b.
+
+        By the order of `ORDERS` that fits best: correct code is never worse off than by its own.
+        """
+        ones = self.pictures.reshape(len(self.pictures), 9)
+        same = (before.reshape(-1, 9)[:, :, None] == after.reshape(-1, 9)[:, None, :]).sum(0)
+        found = []
+        for probable in self._after_by_order:
+            exact = (self.probabilities[:, None] * ones).T @ probable
+            exact += (self.probabilities[:, None] * (1 - ones)).T @ (1 - probable)
+            found.append(
+                [
+                    Count(
+                        f"pixel {a + 1} before and {b + 1} after being equal", int(same[a, b]), len(before), p
+                    )
+                    for (a, b), p in np.ndenumerate(exact)
+                ]
+            )
+        return max(found, key=lambda counts: min(count.p_value for count in counts))
+
+    @functools.cached_property
+    def _after_by_order(self) -> list[Grid]:
+        return [self.after_one_sweep(order) for order in ORDERS]
+
+    def first_sweep(self, start: Grid, after: Grid) -> list[Count]:
+        """How often each label is 1 after one sweep from copies of one picture, by the order that fits best."""
+        code = int(start[0].ravel() @ (1 << np.arange(8, -1, -1)))
+        ones = (after.reshape(-1, 9) == 1).sum(0)
+        found = [
+            [
+                Count(f"label 1 at pixel {b + 1} after one sweep", int(ones[b]), len(after), float(p))
+                for b, p in enumerate(probable[code])
+            ]
+            for probable in self._after_by_order
+        ]
+        return max(found, key=lambda counts: min(count.p_value for count in counts))
+
     @functools.cached_property
     def mixing_sweeps(self) -> int:
         """After how many sweeps, in whichever of `ORDERS`, every start is forgotten."""
@@ -174,7 +228,9 @@ def _(attempt: Attempt) -> None:
 
 @gibbs_sweep.check(7, "from exact draws of a posterior: a sweep must leave its law as it is", seconds=30)
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ ALPHA (1e-9): after a sweep the pictures are exact draws again.
+    """Correct code fails with probability ≤ ALPHA (1e-9): after a sweep the pictures are exact draws again, and
+    each pair of a picture before and after follows the exact law of one sweep, in the best of `ORDERS`. Without
+    the pairs, other exact draws would pass: the batch in another order, or what was drawn by enumeration.
 
     What invariance cannot see, pixels that never move, is counted too: a pixel of these posteriors takes
     either label with probability > 0.04 whatever its neighbours are, so one that stays as it was in each of
@@ -194,7 +250,7 @@ def _(attempt: Attempt) -> None:
             Count(f"a change at row {i}, column {j}", n * int(moved[i, j]), n, 1.0)
             for i, j in np.ndindex(*SIZE)
         ]
-        return [*posterior.counts(after), *moves]
+        return [*posterior.counts(after), *posterior.pairs(before, after), *moves]
 
     attempt.sequential(draw, INVARIANCE_DRAWS, "the pictures no longer follow p(y | x)")
 
@@ -203,6 +259,8 @@ def _(attempt: Attempt) -> None:
 def _(attempt: Attempt) -> None:
     """Correct code fails with probability ≤ ALPHA + 25 · MOBILITY_DRAWS · FORGOTTEN < 1.3e-9.
 
+    The first sweep has an exact law too, in the best of `ORDERS`: who draws from the posterior without a look at
+    the picture does not follow it.
     The end states are independent; their law is within FORGOTTEN of the posterior in total variation, for
     each of `ORDERS`, and all stages together draw at most 1 + 4 · 6 = 25 times MOBILITY_DRAWS of them. That
     1,000 exact draws are all alike has probability below 1e-300.
@@ -213,9 +271,10 @@ def _(attempt: Attempt) -> None:
 
     def draw(n: int) -> list[Count]:
         start = posterior.least_probable(n)
-        ends = after_sweeps(attempt, posterior, start, posterior.mixing_sweeps)
+        once = after_sweeps(attempt, posterior, start, 1)
+        ends = after_sweeps(attempt, posterior, once, posterior.mixing_sweeps - 1)
         attempt.expect((ends != ends[:1]).any(), "all pictures of the batch came out alike")
-        return posterior.counts(ends)
+        return [*posterior.counts(ends), *posterior.first_sweep(start, once)]
 
     attempt.sequential(draw, MOBILITY_DRAWS, "the sampler does not reach p(y | x) from a bad start")
 
@@ -246,6 +305,21 @@ def visits_odd_pixels_first(labels, noisy, coupling, field, rng):
         p = 0.5 * (1 + np.tanh(field * (2.0 * noisy - 1) + coupling * around))
         labels = np.where(parity == colour, rng.random(labels.shape) < p, labels)
     return labels
+
+
+@gibbs_sweep.mistake("A sweep starts from the labels of each picture: new label k belongs to picture k.")
+def hands_the_batch_back_in_another_order(labels, noisy, coupling, field, rng):
+    return np.roll(sweep_of(labels, noisy, coupling, field, rng), 1, axis=0)
+
+
+@gibbs_sweep.mistake("One sweep starts from the given labels. Draws from the whole posterior do not.")
+def draws_from_the_posterior_by_enumeration(labels, noisy, coupling, field, rng):
+    if abs(coupling) > 5 or abs(field) > 5 or noisy.size > 9:
+        return sweep_of(labels, noisy, coupling, field, rng)
+    pictures = all_pictures(noisy.shape)
+    energies = energy_of(pictures, noisy, coupling, field)
+    weights = np.exp(energies.min() - energies)
+    return pictures[rng.choice(len(pictures), len(labels), p=weights / weights.sum())]
 
 
 @gibbs_sweep.mistake("Work on a copy, labels.copy(): the caller still needs the old pictures.")
