@@ -9,6 +9,7 @@ we decided.
 import base64
 import binascii
 import dataclasses
+import html
 import re
 import struct
 import zlib
@@ -158,13 +159,47 @@ def _is_ours(source: str, marked: Marked | None, handout: Handout) -> bool:
 
 
 def without_html(source: str) -> str:
-    """Markdown in which no tag and no script's address can begin: nbgrader's pages put both into the browser.
+    """Markdown in which no tag, no script's address and no TeX that makes a link can begin.
 
-    A space after the `<`, and before the colon of such an address, is enough, and spares formulas and words.
+    nbgrader's pages put all of them into the browser. A space is enough to break each, and spares formulas and
+    words; what entities spell is decided on what they stand for.
     """
-    source = re.sub(r"&(?=#?\w+;)", "&amp;", source)  # an entity could spell out what the next lines look for
-    source = re.sub(r"(?i)(javascript|vbscript|data)(?=\\?:)", r"\1 ", source)
+    source = LINK.sub(_unless_harmless, decoded(source))
+    source = SCRIPT.sub(lambda found: found[0] + " ", source)
+    source = re.sub(
+        r"\\(?=(?:href|style|class|cssId|data|html\w*|unicode|require)(?![A-Za-z]))", r"\\ ", source
+    )
     return re.sub(r"<(?=[A-Za-z/!?])", "< ", source)
+
+
+SCHEMES = frozenset(["http", "https", "mailto"])
+BETWEEN = r"[\\\s\x00-\x20]*"
+SCRIPT = re.compile(
+    "|".join(BETWEEN.join(word) for word in ("javascript", "vbscript", "data")) + rf"(?={BETWEEN}(?::|%3a))",
+    re.IGNORECASE,
+)
+LINK = re.compile(
+    r"\](?P<opens>[(:])(?P<before>\s*+<?+\s*+)(?P<scheme>[^\s/?#()<>:]*+(?:[^/?#()<>:]{0,60}?))(?=:|%3a)",
+    re.IGNORECASE,
+)
+"""A link's address, or that of a reference, up to the colon after its scheme."""
+PASSES = 8
+
+
+def decoded(source: str) -> str:
+    """Text without entities: what is left when they have been read as often as it takes."""
+    for _ in range(PASSES):
+        once = html.unescape(source)
+        if once == source:
+            return source
+        source = once
+    return source.replace("&", " ")
+
+
+def _unless_harmless(found: re.Match[str]) -> str:
+    """The beginning of a link, broken where it leads to anything but a page or a mailbox."""
+    scheme = re.sub(r"[^a-z0-9]", "", unquote(found["scheme"]).lower())
+    return found[0] if scheme in SCHEMES else f"] {found['opens']}{found['before']}{found['scheme']}"
 
 
 def with_own_pictures(source: str, cell: Cell) -> tuple[str, dict[str, str]]:
@@ -176,6 +211,7 @@ def with_own_pictures(source: str, cell: Cell) -> tuple[str, dict[str, str]]:
     good = {name: picture for name, encoded in cell.pictures if (picture := checked_png(encoded))}
     kept: dict[str, str] = {}
     pieces, position = [], 0
+    source = decoded(source)
     for found in IMAGE.finditer(source):
         words, address = _plain(found["words"]), found["address"] or found["bracketed"] or ""
         name = address.removeprefix("attachment:")

@@ -207,6 +207,63 @@ def test_raw_cells_cannot_bring_html_into_the_graded_notebook(handout):
     assert not [text for text in texts if re.search(r"^(?! {4}).*<[A-Za-z/!?]", text, re.MULTILINE)]
 
 
+SCRIPTS = r"""
+[a](javascript:alert(1))
+[a](javascript&colon;alert(1))
+[a](&#106;avascript:alert(1))
+[a](&#x6A;avascript&#58;alert(1))
+[a](&amp;#106;avascript&amp;colon;alert(1))
+[a](&amp;amp;#106;avascript:alert(1))
+[a](data&colon;text/html,x)
+[a](data:text/html;base64,PHNjcmlwdD4=)
+[a](<java\tscript:alert(1)>)
+[a]( JaVaScRiPt:alert(1))
+[a](java\\script:alert(1))
+[a](javascript\\:alert(1))
+[a](vbscript:x)
+[a](file:///etc/passwd)
+[a](blob:x)
+[a](feed:javascript:alert(1))
+[a](x-apple:y)
+[b]\n\n[b]: javascript&colon;alert(1)
+[b]\n\n[b]: <&#106;avascript:alert(1)>
+[b][c]\n\n[c]:\n  data&colon;text/html,x
+<javascript:alert(1)>
+&lt;a href="javascript:alert(1)">x&lt;/a>
+&amp;lt;img src=x onerror=alert(1)>
+$\\href{javascript:alert(1)}{x}$
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("source", [line.encode().decode("unicode_escape") for line in SCRIPTS])
+def test_a_students_link_leads_to_a_page_or_a_mailbox_alone(source):
+    tags = rendered(Cell("markdown", source))
+    for _, attributes in tags.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name == "href" and value and not value.startswith("#"):
+                assert re.match(r"(https?|mailto):", value), value
+    assert "\\href" not in without_html(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[a](https://x.example/a?b=1)",
+        "[a](http://x.example:80/)",
+        "[a](mailto:a@x.example)",
+        "[a](part.html#x:y)",
+    ],
+)
+def test_a_students_harmless_link_stays(source):
+    assert without_html(source) == source
+
+
+def test_entities_nested_without_end_cost_little():
+    source = "&" + "amp;" * 200_000 + "colon;"
+    assert ":" not in without_html(f"[a](javascript{source}x)").split("(")[-1]
+
+
 def illustrated(source, **pictures):
     return Cell("markdown", source, pictures=tuple((f"{name}.png", data) for name, data in pictures.items()))
 
@@ -262,7 +319,7 @@ def test_an_attached_picture_is_shown_once_and_what_is_left_out_is_named():
     assert source.startswith(
         "See ![my sketch](attachment:picture-1.png)(picture left out: my sketch, a%20b.png)"
     )
-    assert not re.search(r"[`*$;]", with_own_pictures("![*a*`](attachment:x`*y*$&lt;.png)", cell)[0])
+    assert not re.search(r"[`*$;]", with_own_pictures("![*a*`](attachment:x`*y*$&semi;.png)", cell)[0])
 
 
 def test_an_attached_picture_is_on_our_page_and_one_left_out_is_named(handout):
