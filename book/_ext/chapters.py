@@ -18,7 +18,8 @@ from autograder.exercises.catalogue import available_assignments
 def chapters(root: Path) -> list[str]:
     """The names of all chapters; raises `ExtensionError` for an assignment that no page goes with."""
     contents: dict[str, Any] = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    pages = [Path(page["file"]).name for part in contents["parts"] for page in part["chapters"]]
+    listed = [Path(page["file"]) for part in contents["parts"] for page in part["chapters"]]
+    pages = [page.name for page in listed if page.parent.name != "exercises"]
     assignments = available_assignments()
     if lost := sorted(set(assignments) - set(pages)):
         raise ExtensionError(

@@ -3,8 +3,8 @@
     :::{downloads} ising
     :::
 
-links to `downloads/ising.zip`, `downloads/ising.ipynb` and the wheel. Assignments come from
-dist/assignments/*.zip and the wheel from dist/*.whl; `make` puts them there before it builds the book.
+links to the assignment's own page, `downloads/ising.zip`, `downloads/ising.ipynb` and the wheel. Assignments
+come from dist/assignments/*.zip and the wheel from dist/*.whl; `make` puts them there before it builds the book.
 A link to a file that is not there is not written; with EBM_REQUIRE_DOWNLOADS=1 its absence fails the build.
 """
 
@@ -62,6 +62,13 @@ class Downloads(SphinxDirective):
         entries.append((f"{chapter}.zip", "The assignment", f"{chapter}.zip" in here))
         entries.append((wheel, "The library", wheel in here))
         listing = nodes.bullet_list(classes=["downloads"])
+        if (page := f"book/exercises/{chapter}") in self.env.found_docs:
+            uri = relative_uri(f"{self.env.docname}.html", f"{page}.html")
+            link = nodes.reference("", "its exercises in the page", refuri=uri, internal=True)
+            words = nodes.paragraph(
+                "", "Nothing to install: ", link, nodes.Text(", with an editor and tests")
+            )
+            listing += nodes.list_item("", words)
         for file, what, exists in entries:
             paragraph = nodes.paragraph("", f"{what}: ")
             if exists:

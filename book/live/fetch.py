@@ -28,7 +28,9 @@ TARGET = HERE.parents[1] / "dist" / "live"
 STAMP = "fetched.json"
 DATE = (1980, 1, 1, 0, 0, 0)
 RUNTIME = ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
-UNUSED = re.compile(r"/(?:tests|f2py|distutils|_examples|include|lib)/|\.pyi$|\.dist-info/(?!LICENSE)")
+UNUSED = re.compile(
+    r"/(?:tests|f2py|distutils|_examples)/|/_core/(?:include|lib)/|\.pyi$|\.dist-info/(?!LICENSE)"
+)
 IMPORT = re.compile(r"""(\b(?:from|import)\s*)(["'])(@?[\w-]+(?:/[\w-]+)?)\2""")
 
 

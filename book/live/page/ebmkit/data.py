@@ -30,9 +30,9 @@ def picture(values: Any, dtype: type) -> Picture:
 
 
 def slide_image() -> Restoration:
-    """The lecture's 3×3 picture, a letter L, and the same with two pixels flipped by noise."""
+    """A 3×3 picture, as on the lecture's slide, and the same with one pixel flipped by noise."""
     truth = picture([[1, 0, 0], [1, 0, 0], [1, 1, 1]], np.float64)
-    return Restoration(truth, picture([[1, 0, 1], [0, 0, 0], [1, 1, 1]], np.float64))
+    return Restoration(truth, picture([[1, 0, 0], [1, 0, 0], [0, 1, 1]], np.float64))
 
 
 def bars_and_stripes(n: int) -> Picture:
