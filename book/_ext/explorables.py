@@ -38,6 +38,7 @@ HELPERS = ("explorable", "drawing", "tasks")
 PARTS = {  # of figures in several files
     "ising_denoiser": ("ising_denoiser_model",),
     "product_of_experts": ("product_of_experts_model",),
+    "contrastive_divergence": ("contrastive_divergence_model",),
     "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
 }
 SPLIT = "---"  # between the question of a task and its explanation

@@ -10,7 +10,7 @@ import torch
 
 from ebmkit import contrastive_divergence as learning
 from ebmkit import data
-from ebmkit.boltzmann_machines import RBM
+from ebmkit.boltzmann_machines import RBM, bit_states
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -69,6 +69,104 @@ def test_every_rule_updates_as_ebmkit_does(page: Any, sfc32: Any, rate: float, k
             torch.testing.assert_close(shown, tensor.detach(), rtol=1e-8, atol=1e-10)
         if name == "pcd":
             assert torch.equal(torch.tensor(chains, dtype=torch.float64), state["chains"])
+
+
+@pytest.mark.parametrize(("schedule", "copies"), [("falling", 1), ("constant", 4), ("falling", 8)])
+def test_a_falling_rate_and_more_chains_update_as_ebmkit_does(
+    page: Any, sfc32: Any, schedule: str, copies: int
+) -> None:
+    seen, rates, chains = page.run(
+        "const [schedule, copies, n] = arguments, rates = [];"
+        "const race = new explorables.contrastive_divergence.Race({rate: 0.5, k: 2, seed: 3, schedule, copies});"
+        "for (let i = 0; i < n; i++) { rates.push(race.rate); race.update(); }"
+        "return [race.curves.pcd, rates, race.chains]",
+        schedule,
+        copies,
+        20,
+    )
+    model, generator = start(sfc32(3)), sfc32(5)
+    state = {"chains": PICTURES.repeat(copies, 1)}
+    for update in range(20):
+        assert seen[update] == pytest.approx(log_likelihood(model), abs=1e-9)
+        rate = 0.5 / (1 + 19 * update / 4000) if schedule == "falling" else 0.5
+        assert rates[update] == pytest.approx(rate, rel=1e-12)
+        gradient = learning.pcd(model, PICTURES, k=2, state=state, generator=generator)
+        state = gradient.state
+        with torch.no_grad():
+            for parameter, tensor in model.named_parameters():
+                tensor -= rate * gradient.parameters[parameter]
+    assert torch.equal(torch.tensor(chains, dtype=torch.float64), state["chains"])
+
+
+def test_the_rate_falls_to_a_twentieth_where_the_figure_rests(page: Any) -> None:
+    share = page.run(
+        "const c = explorables.contrastive_divergence;"
+        "const race = new c.Race({rate: 1, k: 1, seed: 1, schedule: 'falling'});"
+        "race.updates = c.LIMIT; return [race.rate, c.LIMIT]"
+    )
+    assert share == [pytest.approx(1 / 20), 4000]
+
+
+def test_the_best_possible_likelihood_is_the_tasks_answer(page: Any) -> None:
+    task = page.task("The best there is")
+    assert task["answer"] == pytest.approx(-math.log(14), abs=task["tolerance"])
+    assert len(PICTURES.unique(dim=0)) == 14
+
+
+def test_at_a_constant_rate_pcd_falls_far_below_cd(page: Any) -> None:
+    assert page.task("Chains at a constant rate")["answer"].endswith("falls far below CD")
+    _, curves, _ = page.run(RUN, 0.3, 1, 1, 1000)
+    best = max(curves["pcd"])
+    assert f"{best:.1f}" == "-3.5"
+    assert curves["pcd"][-1] < -5
+    assert curves["pcd"][-1] < curves["cd"][-1] - 1.5
+    page.try_task("Chains at a constant rate")
+    page.step(3)
+    shown = page.run("return explorables.contrastive_divergence.current.curves.pcd")
+    assert shown == curves["pcd"][:4]
+
+
+def test_sixteen_times_as_many_chains_quarter_the_error_and_with_a_falling_rate_pcd_stays_above_cd(
+    page: Any, sfc32: Any
+) -> None:
+    # 400 averages of independent states each: the ratio of the two root mean squares has a relative standard error
+    # of about 0.02, so 0.03 absolute is six of them; the generator is fixed besides.
+    model = start(sfc32(1))
+    with torch.no_grad():
+        model.W *= 20
+    states = bit_states(9).double()
+    p = (-model.energy(states)).softmax(0).detach()
+    statistics = (states[:, :, None] * model.hidden_probability(states)[:, None, :]).flatten(1).detach()
+    exact = p @ statistics
+    generator = torch.Generator().manual_seed(0)
+    errors = [
+        (statistics[p.multinomial(400 * n, True, generator=generator)].reshape(400, n, -1).mean(1) - exact)
+        .square()
+        .sum(1)
+        .mean()
+        .sqrt()
+        for n in (14, 224)
+    ]
+    task = page.task("Sixteen times as many chains")
+    assert (errors[1] / errors[0]).item() == pytest.approx(task["answer"], abs=task["tolerance"])
+    page.try_task("Sixteen times as many chains")
+    seen = page.run(
+        "const race = explorables.contrastive_divergence.current;"
+        "for (let i = 0; i < 1000; i++) race.update(); return [race.curves.cd, race.curves.pcd, race.chains.length]"
+    )
+    assert seen[2] == 224
+    assert min(after - before for before, after in list(zip(seen[0], seen[1]))[400:]) > 0
+
+
+def test_the_weights_are_drawn_and_follow_the_chosen_machine(page: Any) -> None:
+    page.step(20)
+    picture = "return document.querySelectorAll('.explorable-views canvas')[2].toDataURL()"
+    cd = page.run(picture)
+    page.run(
+        f"const s = document.getElementById('{FIGURE}-show'); s.value = 'exact';"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    assert page.run(picture) != cd
 
 
 def test_no_machine_beats_the_best_possible_likelihood(page: Any) -> None:

@@ -207,3 +207,35 @@ def test_a_damaged_link_falls_back_to_what_the_controls_allow(page: Any, nonsens
     assert 1 <= dimension <= 20
     assert name == "exp"
     assert page.errors() == []
+
+
+def test_a_function_lifted_by_a_constant_has_the_same_density(page: Any) -> None:
+    assert page.task("A function lifted")["answer"] == "it stays the same"
+    page.try_task("A function lifted")
+    lifted = page.run("return explorables.normalization.current.heights")
+    assert lifted == pytest.approx([height + 1 for height in HEIGHTS[0]])
+    volumes = [exact_volume(heights, "exp", 1) for heights in (HEIGHTS[0], lifted)]
+    assert volumes[1] / volumes[0] == pytest.approx(math.e, rel=1e-9)  # and g grows by the same factor
+    at = torch.tensor(HEIGHTS[0]).max().item()
+    squares = [exact_volume(heights, "square", 1) for heights in (HEIGHTS[0], lifted)]
+    assert (at + 1) ** 2 / squares[1] != pytest.approx(at**2 / squares[0], rel=0.1)
+
+
+def test_the_grid_of_the_task_has_as_many_cells_as_it_says(page: Any) -> None:
+    page.try_task("A grid in ten dimensions")
+    task = page.task("A grid in ten dimensions")
+    assert math.log10(20**10) == pytest.approx(task["answer"], abs=0.05)
+    assert "1.0 · 10¹³ cells in D = 10" in page.readout()
+    hours, days = 20**10 / 1e9 / 3600, 20**12 / 1e9 / 86400
+    assert hours == pytest.approx(3, abs=0.2)
+    assert days == pytest.approx(50, abs=3)
+
+
+def test_the_points_that_count_are_as_few_as_the_task_says(page: Any) -> None:
+    share = exact_volume(HEIGHTS[0], "exp", 1) ** 2 / (8 * exact_volume(HEIGHTS[0], "exp", 2))
+    assert share == pytest.approx(0.458, abs=0.0005)
+    task = page.task("Points that count")
+    assert 1000 * share**5 == pytest.approx(task["answer"], abs=0.5)
+    assert 1000 * share**10 < 1
+    page.try_task("Points that count")
+    assert f"a share {share**5:.3g} counts" in page.readout()

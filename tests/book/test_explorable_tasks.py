@@ -18,7 +18,15 @@ const done = arguments[arguments.length - 1];
 axe.run(document, {runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}})
    .then((found) => done(found.violations.map((v) => [v.id, v.nodes.map((n) => n.html.slice(0, 160))])));
 """
-CHAPTERS = ["exponential_families", "ising", "product_of_experts", "boltzmann_machines", "mcmc"]
+CHAPTERS = [
+    "normalization",
+    "exponential_families",
+    "ising",
+    "product_of_experts",
+    "boltzmann_machines",
+    "mcmc",
+    "contrastive_divergence",
+]
 TASKS = """
 return [...document.querySelectorAll(".explorable-task")].map((t) => ({
   ...t.dataset, title: t.querySelector(".explorable-task-title").textContent,
