@@ -7,7 +7,7 @@ STEP := $(PYTHON) tools/step
 BEGUN := $(shell date +%s)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all install release live book samples grade test test-fast selftest bench lint format lab lock clean help
+.PHONY: all install release live book samples grade test test-fast selftest bench lint format lab lock pictures clean help
 
 all: install release book samples ## everything a first-time user wants to see
 	@echo "Book and assignments stand after $$(( $$(date +%s) - $(BEGUN) )) s; now the samples are graded"
@@ -66,6 +66,9 @@ format: install ## rewrite files in the house format
 
 lab: install ## JupyterLab on the course, with nbgrader
 	$(BIN)/jupyter lab
+
+pictures: ## the README's pictures, from what `make` made; needs Chromium and its driver
+	@$(BIN)/python tools/pictures
 
 lock: ## renew requirements.lock from the newest versions that the oldest promised Python can use
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q uv

@@ -1,5 +1,6 @@
 """What a stranger meets first: licenses, versions, names and files that agree with each other."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -43,3 +44,20 @@ def test_every_path_and_make_target_in_backticks_exists(door):
             (".venv/", "course/", "dist/", "_build/")
         ):
             assert (ROOT / code).exists(), code
+
+
+def test_the_pictures_in_the_readme_are_small_and_show_what_is_still_there():
+    shown = json.loads((ROOT / "pictures" / "shown.json").read_text())
+    pictures = set(re.findall(r"\((pictures/\w+\.png)\)", (ROOT / "README.md").read_text()))
+    assert pictures
+    assert pictures <= {f"pictures/{name}.png" for name in shown}
+    for name, picture in shown.items():
+        assert (ROOT / "pictures" / f"{name}.png").stat().st_size < 150_000
+        source = ROOT / picture["source"]
+        files = [source] if source.is_file() else sorted(source.rglob("*.py"))
+        text = "".join(path.read_text() for path in files)
+        assert picture["titles"]
+        for title in picture["titles"]:
+            assert title in text, (
+                f"{name}.png shows {title!r}, which is gone from {source}; run: make pictures"
+            )
