@@ -68,7 +68,8 @@ def judge(
     try:
         run.execute()
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
-        exercises = tuple(_at_its_tests(e, run, key, data) for e in exercises)
+        changed = {e.name: run.changed(e.name) for e in exercises if e.score < e.points}
+        exercises = tuple(_at_its_tests(e, changed.get(e.name, []), run, key, data) for e in exercises)
         exercises = tuple(causes.with_cause(e, submission, run.outputs, run.failures) for e in exercises)
     finally:
         if run.line is not None:
@@ -205,6 +206,14 @@ class _Run:
         self.execute()
         return self.session
 
+    def changed(self, exercise: str) -> list[str]:
+        """What an exercise uses and is not as it was when the notebook came to its tests."""
+        session = self.revive() if exercise in self.tests else None
+        try:
+            return session.changed(exercise) if session is not None else []
+        except Dead:
+            return []
+
     def without_fork(self) -> Line | None:
         """A line to the executed state itself, which has the threads that it started; it is gone afterwards."""
         if self.unforked >= UNFORKED:
@@ -300,20 +309,15 @@ def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> E
     return ExerciseResult(exercise.name, exercise.title, tuple(results))
 
 
-def _at_its_tests(result: ExerciseResult, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
+def _at_its_tests(
+    result: ExerciseResult, changed: list[str], run: _Run, key: bytes, data: bytes
+) -> ExerciseResult:
     """An exercise that lost points, as it stood when the notebook came to its tests, if it has changed since.
 
     In Jupyter its tests passed there; the better of the two counts.
     """
     place = run.tests.get(result.name)
-    if place is None or result.score >= result.points:
-        return result
-    session = run.revive()
-    try:
-        changed = session.changed(result.name) if session is not None else []
-    except Dead:
-        changed = []
-    if not changed:
+    if place is None or not changed:
         return result
     run.execute(until=place)
     exercise = run.assignment.exercise(result.name)

@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 KEPT = 20
 CHARACTERS = 200
 WORDS = ("CUDA", "NVIDIA", "cudnn", "MPS backend", "ipykernel", "X display", "GUI")
-DRAWING = ("matplotlib", "matplotlib_inline", "IPython")
+DRAWING = ("matplotlib", "matplotlib_inline")
 NEWER = (
     (re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\["), "3.12"),
     (re.compile(r"^\s*type\s+\w+\s*(?:\[.*\])?\s*="), "3.12"),
@@ -62,6 +62,8 @@ def is_environmental(error: BaseException) -> bool:
         return True
     if not isinstance(error, Exception):
         return False
+    if _raised_in(error) == "IPython":
+        return True  # a magic's own complaint
     if isinstance(error, (RuntimeError, AssertionError, NotImplementedError)):
         return any(word in str(error) for word in WORDS)
     if isinstance(error, (KeyError, ValueError, AttributeError)):
