@@ -49,7 +49,7 @@ def _array(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float64)
     if array.dtype.kind == "c" and array.dtype.itemsize > 16:
         return array.astype(np.complex128)
-    if array.dtype.kind == "O" and array.size and all(isinstance(x, REAL) for x in array.flat):
+    if array.dtype.kind == "O" and all(isinstance(x, REAL) for x in array.flat):
         return np.array([float(x) for x in array.flat]).reshape(array.shape)
     return array
 
