@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from autograder.exercises.sequential import ALPHA, Count, Decision, sequential_test
-from autograder.exercises.values import close, is_array, numpy_of, shape_complaint
+from autograder.exercises.values import alike, close, is_array, numpy_of, shape_complaint
 from autograder.sandbox.worker import codec
 from autograder.sandbox.worker.materialize import materialize
 from autograder.sandbox.worker.meaning import plain as meant
@@ -56,6 +56,7 @@ class Attempt(abc.ABC):
         self.rng = np.random.default_rng(seed)
         self.values: list[Any] = []
         self.counts: tuple[Count, ...] = ()
+        self._latest: tuple[list[tuple[Any, ...]], list[Any]] = ([], [])
 
     @abc.abstractmethod
     def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
@@ -67,7 +68,9 @@ class Attempt(abc.ABC):
 
     def call_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The values for many inputs, in one exchange."""
-        return [outcome["value"] for outcome in self._valid(list(calls), False)]
+        values = [outcome["value"] for outcome in self._valid(list(calls), False)]
+        self._latest = list(calls), values
+        return values
 
     def call_and_arguments(self, *args: Any) -> tuple[Any, list[np.ndarray]]:
         """The value, and the array arguments as they are after the call."""
@@ -114,14 +117,38 @@ class Attempt(abc.ABC):
     def sequential(
         self, draw: Callable[[int], Sequence[Count]], n: int, message: str, alpha: float = ALPHA
     ) -> Decision:
-        """The counts of `draw` must follow their exact law; correct code fails with probability ≤ alpha."""
+        """The counts of `draw` must follow their exact law; correct code fails with probability ≤ alpha.
+
+        And the given generator decides, nothing else: the last calls are made again with equal generators, which
+        must give the same, and with others, which must not.
+        """
         decision = sequential_test(draw, n, alpha)
         self.counts = decision.counts
         if not decision.passed:
             worst = decision.worst
             side = "often" if worst.hits > worst.probability * worst.draws else "rarely"
             raise Wrong(f"{message}: {worst.name} comes out too {side}")
+        self._demand_the_given_generator()
         return decision
+
+    def _demand_the_given_generator(self) -> None:
+        calls, values = self._latest
+        if not any(isinstance(value, codec.Rng) for call in calls for value in call):
+            return
+        if not alike(self.call_many(calls), values):
+            raise Wrong(
+                "called again with an equal random generator, your function gave other numbers: draw from the "
+                "generator that it is given, and from nothing else"
+            )
+        others = [
+            tuple(self.draw_rng(value.kind) if isinstance(value, codec.Rng) else value for value in call)
+            for call in calls
+        ]
+        if alike(self.call_many(others), values):
+            raise Wrong(
+                "called again with another random generator, your function gave the same numbers: draw from the "
+                "generator that it is given, and make none of your own"
+            )
 
 
 class LocalAttempt(Attempt):

@@ -20,6 +20,16 @@ def numpy_of(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+def alike(left: Any, right: Any) -> bool:
+    """Whether two values of whatever kind hold the same numbers."""
+    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
+        return len(left) == len(right) and all(alike(a, b) for a, b in zip(left, right))
+    first, second = numpy_of(left), numpy_of(right)
+    if first.shape != second.shape:
+        return False
+    return bool(np.allclose(first, second, rtol=1e-6, atol=0.0, equal_nan=True))
+
+
 def shape_complaint(value: Any, expected: Any) -> str:
     """What is wrong with the kind or shape of `value`, in words; empty if it can be compared."""
     if isinstance(expected, tuple):
