@@ -309,17 +309,34 @@ def visits_odd_pixels_first(labels, noisy, coupling, field, rng):
 
 @gibbs_sweep.mistake("A sweep starts from the labels of each picture: new label k belongs to picture k.")
 def hands_the_batch_back_in_another_order(labels, noisy, coupling, field, rng):
-    return np.roll(sweep_of(labels, noisy, coupling, field, rng), 1, axis=0)
+    labels = labels.copy()
+    parity = np.indices(noisy.shape).sum(0) % 2
+    for colour in (0, 1):
+        s = np.pad(2.0 * labels - 1, ((0, 0), (1, 1), (1, 1)))
+        around = s[:, :-2, 1:-1] + s[:, 2:, 1:-1] + s[:, 1:-1, :-2] + s[:, 1:-1, 2:]
+        p = 0.5 * (1 + np.tanh(field * (2.0 * noisy - 1) + coupling * around))
+        labels = np.where(parity == colour, rng.random(labels.shape) < p, labels)
+    return np.roll(labels, 1, axis=0)
 
 
 @gibbs_sweep.mistake("One sweep starts from the given labels. Draws from the whole posterior do not.")
 def draws_from_the_posterior_by_enumeration(labels, noisy, coupling, field, rng):
     if abs(coupling) > 5 or abs(field) > 5 or noisy.size > 9:
-        return sweep_of(labels, noisy, coupling, field, rng)
-    pictures = all_pictures(noisy.shape)
-    energies = energy_of(pictures, noisy, coupling, field)
-    weights = np.exp(energies.min() - energies)
-    return pictures[rng.choice(len(pictures), len(labels), p=weights / weights.sum())]
+        labels = labels.copy()
+        parity = np.indices(noisy.shape).sum(0) % 2
+        for colour in (0, 1):
+            s = np.pad(2.0 * labels - 1, ((0, 0), (1, 1), (1, 1)))
+            around = s[:, :-2, 1:-1] + s[:, 2:, 1:-1] + s[:, 1:-1, :-2] + s[:, 1:-1, 2:]
+            p = 0.5 * (1 + np.tanh(field * (2.0 * noisy - 1) + coupling * around))
+            labels = np.where(parity == colour, rng.random(labels.shape) < p, labels)
+        return labels
+    pictures = np.stack(np.unravel_index(np.arange(2**noisy.size), (2,) * noisy.size), -1)
+    s, t = 2.0 * pictures.reshape(-1, *noisy.shape) - 1, 2.0 * noisy - 1
+    log_p = field * (s * t).sum((1, 2))
+    log_p = log_p + coupling * ((s[:, 1:] * s[:, :-1]).sum((1, 2)) + (s[:, :, 1:] * s[:, :, :-1]).sum((1, 2)))
+    weights = np.exp(log_p - log_p.max())
+    drawn = rng.choice(len(pictures), len(labels), p=weights / weights.sum())
+    return pictures[drawn].reshape(labels.shape)
 
 
 @gibbs_sweep.mistake("Work on a copy, labels.copy(): the caller still needs the old pictures.")
