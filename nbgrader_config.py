@@ -32,9 +32,9 @@ c.GenerateAssignment.preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
-# Below this isolation nothing is graded: none accepts everything; stronger are bubblewrap and namespaces, each also
-# with a system-call filter, as in namespaces+seccomp.
-c.JudgeNotebook.isolation_floor = "none"
+# Below this isolation nothing is graded. From strongest: namespaces, bubblewrap, user, landlock, none; with a
+# system-call filter demanded too: namespaces+seccomp. "landlock" accepts everything but no isolation.
+c.JudgeNotebook.isolation_floor = "landlock"
 
 # The submission runs in the sandbox, its answers are checked outside it, and no kernel starts.
 c.Autograde.autograde_preprocessors = [

@@ -20,7 +20,7 @@ def grade(notebook: str | Path, assignment: str, isolation: str = "auto") -> Rep
     or is isolated less than the course demands, and `FileNotFoundError` or `ValueError` for a missing file or an
     unknown assignment.
     """
-    from autograder.classroom.floor import NO_FLOOR, floor_of, require
+    from autograder.classroom.floor import FLOOR, floor_of, require
     from autograder.course import Course
     from autograder.exercises.catalogue import assignment_named
     from autograder.judging.judge import judge
@@ -28,7 +28,7 @@ def grade(notebook: str | Path, assignment: str, isolation: str = "auto") -> Rep
     from autograder.sandbox.sandbox import Sandbox
 
     course = Course.here()
-    floor = floor_of(course) if (course.root / "nbgrader_config.py").exists() else NO_FLOOR
+    floor = floor_of(course) if (course.root / "nbgrader_config.py").exists() else FLOOR
     chosen = assignment_named(assignment)
     data = read_bytes(Path(notebook))
     with Sandbox(isolation, chosen.provides, chosen.imports) as sandbox:

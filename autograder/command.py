@@ -32,6 +32,8 @@ class Isolation(StrEnum):
     auto = "auto"
     namespaces = "namespaces"
     bubblewrap = "bubblewrap"
+    user = "user"
+    landlock = "landlock"
     none = "none"
 
 

@@ -255,7 +255,8 @@ READ_THE_SECRET = _family(
                     for wanted in ("autograder/checks", "solutions", "course", "ebmkit/ising/__init__.py"):
                         try:
                             found = pathlib.Path(line) / wanted
-                            if line and not line.startswith("import") and found.exists(): leak(found)
+                            if not line or line.startswith("import") or not found.exists(): continue
+                            leak(list(found.iterdir()) if found.is_dir() else found.read_text())
                         except OSError: pass
     """,
     walks_the_whole_file_system="""
@@ -327,7 +328,8 @@ READ_THE_SECRET = _family(
         import os
         for base in ("/", "/home", "/work", "/root", "/tmp", "/opt", "/srv", "/mnt"):
             for sub in (".git", "main/.git", "course"):
-                if os.path.isdir(os.path.join(base, sub)) and sub != "course": leak(os.path.join(base, sub))
+                try: leak(os.listdir(os.path.join(base, sub)))
+                except OSError: pass
     """,
     another_submissions_files="""
         import glob

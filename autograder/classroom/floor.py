@@ -9,12 +9,14 @@ from autograder.classroom.gradebook import settings
 from autograder.course import Course
 from autograder.sandbox.sandbox import LEVELS, WALLS, NoIsolation
 
-NO_FLOOR = "none"
+FLOOR = LEVELS[-2]
+"""Where a course says nothing: everything but no isolation."""
+NO_FLOOR = LEVELS[-1]
 
 
 def floor_of(course: Course) -> str:
     """The course's floor; raises `ValueError` if it names no level."""
-    floor = str(settings(course).JudgeNotebook.get("isolation_floor", NO_FLOOR))
+    floor = str(settings(course).JudgeNotebook.get("isolation_floor", FLOOR))
     level, *walls = floor.split("+")
     if level not in LEVELS or not set(walls) <= set(WALLS) or (level == NO_FLOOR and walls):
         raise ValueError(

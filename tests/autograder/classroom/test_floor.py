@@ -8,7 +8,15 @@ from autograder.classroom.store import Store
 from autograder.course import Course
 from autograder.sandbox.sandbox import LEVELS, NoIsolation
 
-ORDER = ["namespaces+seccomp+landlock", "namespaces+seccomp", "namespaces", "bubblewrap", "user", "none"]
+ORDER = [
+    "namespaces+seccomp+landlock",
+    "namespaces+seccomp",
+    "namespaces",
+    "bubblewrap",
+    "user",
+    "landlock",
+    "none",
+]
 
 
 def demand(course: Course, level: str) -> None:
@@ -41,8 +49,9 @@ def test_the_levels_are_those_of_the_sandbox():
     assert list(LEVELS) == [level for level in ORDER if "+" not in level]
 
 
-def test_without_a_setting_everything_is_accepted(empty_classroom):
-    assert floor.floor_of(empty_classroom.course) == "none"
+def test_without_a_setting_everything_is_accepted_but_no_isolation(empty_classroom):
+    (empty_classroom.course.root / "nbgrader_config.py").write_text("c = get_config()\n")
+    assert floor.floor_of(empty_classroom.course) == LEVELS[-2]
 
 
 def test_a_floor_that_names_no_level_is_answered_with_those_there_are(empty_classroom):
@@ -87,4 +96,5 @@ def test_a_notebook_graded_from_python_meets_the_courses_own_checks_and_its_floo
     with pytest.raises(NoIsolation, match="demands the isolation namespaces, and this machine reached none"):
         autograder.grade(path, "toy", "none")
     (classroom.course.root / "nbgrader_config.py").unlink()
-    assert autograder.grade(path, "toy", "none").score == 80
+    with pytest.raises(NoIsolation, match="demands the isolation landlock, and this machine reached none"):
+        autograder.grade(path, "toy", "none")

@@ -1,0 +1,189 @@
+"""Every level of isolation holds what it says, and the strongest that a host can give is taken."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from autograder.authoring.hostile import ATTACKS, LEAK
+from autograder.authoring.samples import solution_notebook
+from autograder.exercises.catalogue import assignment_named, available_assignments
+from autograder.judging.judge import judge
+from autograder.sandbox.sandbox import LEVELS, Limits, NoIsolation, Sandbox
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
+CLOSED = LEVELS[:-1]
+
+
+def opened_at(level, *rest):
+    """A sandbox at this level, or a skip that says why not."""
+    try:
+        return Sandbox(level, *rest)
+    except NoIsolation as error:
+        pytest.skip(f"{level} cannot be had here: {error}")
+
+
+REACH = """
+import os, resource, signal, socket
+judge = {judge}
+def done(action):
+    try: action()
+    except OSError: return []
+    return [action.__code__.co_consts or "?"]
+found = []
+found += done(lambda: os.kill(judge, 0))
+found += done(lambda: os.setpriority(os.PRIO_PROCESS, judge, 19))
+found += done(lambda: os.sched_setaffinity(judge, [0]))
+found += done(lambda: resource.prlimit(judge, resource.RLIMIT_CPU, (1, 1)))
+found += done(lambda: open(f"/proc/{{judge}}/environ").read())
+found += done(lambda: open(f"/proc/{{judge}}/mem"))
+found += done(lambda: socket.socket(socket.AF_UNIX).connect({path!r}))
+found += done(lambda: socket.socket(socket.AF_UNIX).connect("\\0ebm-test"))
+found += done(lambda: os.chmod({secret!r}, 0o777))
+found += done(lambda: os.utime({secret!r}))
+found += done(lambda: open({secret!r}).read())
+found += done(lambda: open({secret!r}, "w"))
+found += done(lambda: os.unlink({secret!r}))
+print(found)
+open("mine", "w").write("x"); print(open("mine").read())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", CLOSED)
+def test_a_submission_reaches_neither_the_judge_nor_its_files(level, tmp_path):
+    import socket
+
+    secret, path = tmp_path / "secret", tmp_path / "socket"
+    secret.write_text("secret")
+    with socket.socket(socket.AF_UNIX) as listening, opened_at(level) as sandbox:
+        listening.bind(str(path))
+        listening.listen()
+        source = REACH.format(judge=os.getpid(), path=str(path), secret=str(secret))
+        answer = sandbox.start().run_cell(source, 60)
+        assert answer["stdout"].split() == ["[]", "x"], answer
+        assert sandbox.start().run_cell("import os; print(os.path.exists('mine'))", 60)["stdout"] == "False\n"
+    assert secret.read_text() == "secret"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", CLOSED)
+def test_what_a_submission_leaves_running_is_killed(level):
+    source = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True: time.sleep(0.05)
+    os._exit(0)
+os.wait()
+"""
+    with opened_at(level) as sandbox:
+        sandbox.start().run_cell(source, 60)
+        sandbox.end()
+        assert sandbox.start().run_cell("print(1)", 60)["stdout"] == "1\n"
+        assert sandbox._process is not None
+        sandbox.end()
+        assert descendants_of(sandbox._process.pid) <= (1 if level in ("namespaces", "bubblewrap") else 0)
+
+
+def descendants_of(pid):
+    """How many processes lie below `pid`."""
+    listed = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    below, pairs = {pid}, [tuple(map(int, line.split())) for line in listed.splitlines()]
+    for _ in range(10):
+        below |= {child for child, parent in pairs if parent in below}
+    return len(below) - 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [*CLOSED[1:], "none"])
+@pytest.mark.parametrize("assignment", ["ising"])
+def test_a_right_solution_gets_full_marks(level, assignment):
+    chosen = assignment_named(assignment)
+    assert assignment in available_assignments()
+    with opened_at(level, chosen.provides, chosen.imports) as sandbox:
+        data = solution_notebook(assignment)
+        report = judge(data.encode() if isinstance(data, str) else data, chosen, sandbox, b"key").report
+    assert report.score == report.max_score - report.manual_points
+
+
+QUICK = ("read the secret", "escape or exfiltrate", "forge the result", "patch the checker")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", CLOSED[1:])
+def test_the_attacks_that_read_and_escape_gain_nothing(level, toy):
+    with opened_at(level) as sandbox:
+        for attack in ATTACKS:
+            if attack.family in QUICK:
+                judged = judge(
+                    attack.notebook(["double"]),
+                    toy,
+                    sandbox,
+                    b"key",
+                    Limits(cell_seconds=4.0, notebook_seconds=12.0),
+                )
+                assert judged.report.score == 0, attack.name
+                printed = "\n".join(o.stdout for o in judged.outputs)
+                assert LEAK not in printed, (attack.name, printed)
+
+
+HOST = """
+import ctypes, os, sys
+uid = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+ready, go = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    assert libc.unshare(0x10000000 | 0x00020000) == 0
+    os.write(ready[1], b"x"); os.read(go[0], 1)
+    os.setgroups([]); os.setresgid(uid, uid, uid)
+    if uid == 0: os.setresuid(0, 0, 0)
+    open("/proc/sys/user/max_user_namespaces", "w").write("0")
+    for capability in range(41):
+        if capability not in (0, 1, 3, 5, 6, 7):  # as Docker leaves them, and less: no CAP_SYS_ADMIN
+            libc.prctl(24, capability, 0, 0, 0)
+    if uid: os.setresuid(uid, uid, uid)
+    os.execv(sys.executable, [sys.executable, "-c", sys.argv[2]])
+os.read(ready[0], 1)
+for name in ("uid_map", "gid_map"):
+    open(f"/proc/{child}/{name}", "w").write("0 0 65536")
+os.write(go[1], b"x")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+INSIDE = """
+from autograder.sandbox.sandbox import Sandbox
+with Sandbox() as sandbox:
+    print(sandbox.level, sandbox.start().run_cell("print(6 * 7)", 60)["stdout"].strip())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_a_host_without_namespaces_grades_at_the_next_level_without_being_told(uid, tmp_path):
+    """As in a container without CAP_SYS_ADMIN: no user namespaces, as root and as an ordinary user."""
+    if os.getuid() != 0:
+        pytest.skip("only root can simulate such a host")
+    opened_at("landlock").close()
+    if uid and not os.access(os.path.dirname(sys.executable), os.X_OK):
+        pytest.skip("Python lies where an ordinary user cannot read it")
+    done = subprocess.run(
+        [sys.executable, "-c", HOST, str(uid), INSIDE],
+        cwd=tmp_path,
+        env=os.environ | {"EBM_COURSE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if uid and "Permission denied" in done.stderr:
+        pytest.skip("an ordinary user cannot run this Python here")
+    assert done.returncode == 0, done.stderr
+    level, answer = done.stdout.split()
+    assert level in ("user", "landlock")
+    assert answer == "42"
