@@ -235,7 +235,7 @@ class Sandbox:
         self._kill()
         if self._home is not None:
             # However deep a submission nested its folders.
-            subprocess.run(["rm", "-rf", "--", self._home.name], check=False)
+            subprocess.run(["/bin/rm", "-rf", "--", self._home.name], check=False)
             self._home.cleanup()
 
     def _is_there(self) -> bool:

@@ -51,7 +51,8 @@ class Submission:
     def adopted() -> list[int]:
         """All below us: one submission at a time, and what it left behind has become our child."""
         isolation.reap()
-        return isolation.descendants(os.getpid())
+        found: list[int] = isolation.descendants(os.getpid())
+        return found
 
     def excess(self) -> str | None:
         """What the submission has too much of, if anything."""
