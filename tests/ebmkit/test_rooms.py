@@ -110,3 +110,16 @@ def test_a_public_name_has_one_home() -> None:
 def test_no_file_is_long(module: str) -> None:
     lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
     assert lines <= 530, f"{module} has {lines} lines; give a subject of it a file of its own"
+
+
+def test_tests_lie_as_what_they_test() -> None:
+    tests = Path(__file__).parent
+    for path in tests.rglob("test_*.py"):
+        place, subject = path.parent.relative_to(tests).as_posix(), path.stem.removeprefix("test_")
+        if place == ".":
+            assert f"ebmkit.{subject}" in MODULES or subject in {"rooms", "enumerate_chance"}, path
+        else:  # the tests of a folder: of one of its files, or of every thing of a kind that lies there
+            assert f"ebmkit.{place}._{subject}" in MODULES or subject.startswith("every_"), path
+    for module in INSIDE:
+        if module.count(".") == 1 and not room(module).startswith("_") and module != "ebmkit.kernel":
+            assert (tests / room(module)).is_dir() or (tests / f"test_{room(module)}.py").is_file(), module

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from family_cases import MEMBERS, C, D, M, covariance, distance, generator, t
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -14,49 +15,6 @@ from torch import distributions
 from ebmkit import contrastive_divergence, normalization
 from ebmkit import exponential_families as ef
 
-D = torch.float64
-
-
-def t(*values):
-    return torch.tensor(values, dtype=D)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def covariance(seed, dimension=3):
-    a = torch.randn(dimension, dimension, generator=generator(seed), dtype=D)
-    return a @ a.mT + 0.3 * torch.eye(dimension, dtype=D)
-
-
-M, C = torch.randn(3, generator=generator(7), dtype=D), covariance(8)
-# family, θ, the same member in torch.distributions (its x for a Gaussian family is ours), some x
-MEMBERS = {
-    "Bernoulli": (ef.Bernoulli(), ef.Bernoulli().natural(t(0.3)[0]), distributions.Bernoulli(t(0.3)[0]), t(0, 1)),
-    "Categorical": (
-        ef.Categorical(4), ef.Categorical(4).natural(t(0.1, 0.2, 0.3, 0.4)),
-        distributions.Categorical(t(0.1, 0.2, 0.3, 0.4)), t(0, 1, 2, 3),
-    ),
-    "Poisson": (ef.Poisson(), ef.Poisson().natural(t(3.7)[0]), distributions.Poisson(t(3.7)[0]), t(0, 1, 5, 20)),
-    "Exponential": (
-        ef.Exponential(), ef.Exponential().natural(t(2.5)[0]), distributions.Exponential(t(2.5)[0]), t(0.1, 1, 4)
-    ),
-    "Gamma": (
-        ef.Gamma(), ef.Gamma().natural(t(0.7)[0], t(2.0)[0]), distributions.Gamma(t(0.7)[0], t(2.0)[0]), t(0.1, 4)
-    ),
-    "Beta": (
-        ef.Beta(), ef.Beta().natural(t(0.6)[0], t(2.5)[0]), distributions.Beta(t(0.6)[0], t(2.5)[0]), t(0.1, 0.9)
-    ),
-    "Gaussian": (
-        ef.Gaussian(), ef.Gaussian().natural(t(-1.2)[0], t(0.49)[0]), distributions.Normal(t(-1.2)[0], t(0.7)[0]),
-        t(-3, 0, 1.5),
-    ),
-    "MultivariateGaussian": (
-        ef.MultivariateGaussian(3), ef.MultivariateGaussian(3).natural(M, C),
-        distributions.MultivariateNormal(M, C), torch.randn(5, 3, generator=generator(), dtype=D),
-    ),
-}  # fmt: skip
 every_family = pytest.mark.parametrize("name", MEMBERS)
 
 
@@ -118,19 +76,6 @@ def test_derivative_of_the_natural_parameters_is_the_inverse_fisher_information(
     jacobian = torch.autograd.functional.jacobian(family.natural_parameters, family.mean_parameters(theta))
     identity = torch.eye(family.n_parameters, dtype=D)
     torch.testing.assert_close(jacobian @ family.fisher_information(theta), identity, rtol=1e-7, atol=1e-7)
-
-
-SHAPES = st.floats(0.01, 1e4)
-
-
-@settings(max_examples=40, deadline=None)
-@given(SHAPES, SHAPES)
-def test_gamma_and_beta_means_invert_over_six_orders_of_magnitude(a, b):
-    for family in (ef.Gamma(), ef.Beta()):
-        mean = family.mean_parameters(family.natural(t(a)[0], t(b)[0]))
-        if bool(family.in_mean_domain(mean)):
-            again = family.mean_parameters(family.natural_parameters(mean))
-            torch.testing.assert_close(again, mean, rtol=1e-9, atol=1e-9)
 
 
 @every_family
@@ -281,49 +226,10 @@ CDF = {
 }
 
 
-def distance(samples, cdf):
-    """sup |F_n - F| at the sample points, where F_n counts ties in full."""
-    points, counts = np.unique(samples.numpy(), return_counts=True)
-    return np.abs(np.cumsum(counts) / len(samples) - cdf(points)).max()
-
-
 @pytest.mark.parametrize("name", CDF)
 def test_samples_follow_the_exact_distribution_function(name):
     family, theta, _, _ = MEMBERS[name]
     assert distance(family.sample(theta, generator(1), (20_000,)), CDF[name]) < 0.03
-
-
-@pytest.mark.parametrize("rate", [1e-3, 0.5, 30.0, 1e5])
-def test_poisson_samples_are_right_for_small_and_large_rates(rate):
-    samples = ef.Poisson().sample(t(math.log(rate)), generator(2), (20_000,))
-    assert distance(samples, stats.poisson(rate).cdf) < 0.03
-
-
-@pytest.mark.parametrize("rate", [1e-3, 0.5, 30.0, 1e5])
-def test_the_rarest_poisson_draw_is_beyond_all_but_a_share_of_float64s_resolution(rate):
-    class Last:
-        def uniform(self, like):
-            return torch.full_like(like, 1 - 2.0**-53)
-
-    rarest = ef.Poisson().sample(t(math.log(rate)), Last(), (1,))
-    assert stats.poisson(rate).sf(rarest.item()) < 2.0**-52
-
-
-@pytest.mark.parametrize("shape", [1e-3, 0.2, 1.0, 50.0])
-def test_gamma_samples_are_right_for_small_and_large_shapes(shape):
-    samples = ef.Gamma().sample(t(shape - 1, -1.0), generator(2), (20_000,))
-    # What underflows (half of all where the shape is 1e-3) is the smallest float, and counts there.
-    assert distance(samples, stats.gamma(shape).cdf) < 0.03
-
-
-def test_multivariate_gaussian_samples_are_standard_after_whitening():
-    family, theta, _, _ = MEMBERS["MultivariateGaussian"]
-    x = family.sample(theta, generator(5), (20_000,))
-    z = torch.linalg.solve_triangular(torch.linalg.cholesky(C), (x - M).mT, upper=False)
-    # Each row is standard normal (Dvoretzky-Kiefer-Wolfowitz as above); products of two rows have mean 0 and
-    # standard deviation 1/√20000 = 0.0071: 0.06 is over 8 sigma.
-    assert max(distance(row, stats.norm.cdf) for row in z) < 0.03
-    assert (z @ z.mT / 20_000 - torch.eye(3)).triu(1).abs().max() < 0.06
 
 
 @every_family
@@ -413,79 +319,3 @@ def test_natural_parameters_without_a_finite_log_partition_are_refused(family, t
 def test_data_without_a_best_member_are_refused(family, x, message):
     with pytest.raises(ValueError, match=message):
         family.maximum_likelihood(x)
-
-
-# --- maximum entropy
-
-
-def test_maximum_entropy_without_constraints_that_bind_is_uniform():
-    faces = torch.arange(1.0, 7, dtype=D)[:, None]
-    answer = ef.maximum_entropy(faces, t(3.5))
-    torch.testing.assert_close(answer.probabilities, torch.full((6,), 1 / 6, dtype=D))
-    assert answer.entropy.item() == pytest.approx(math.log(6))
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 4))
-def test_maximum_entropy_meets_feasible_moments_and_nothing_feasible_has_more_entropy(seed, k):
-    g = generator(seed)
-    features = torch.randn(12, k, generator=g, dtype=D)
-    p = (2 * torch.randn(12, generator=g, dtype=D)).softmax(0)
-    answer = ef.maximum_entropy(features, p @ features)
-    torch.testing.assert_close(answer.probabilities @ features, p @ features, rtol=1e-10, atol=1e-10)
-    q = answer.probabilities
-    torch.testing.assert_close(q, (features @ answer.natural_parameters - answer.log_partition).exp())
-    # Pythagoras: p meets the same moments, so H(q) - H(p) = KL(p ‖ q).
-    entropy = -(p * p.log()).sum()
-    torch.testing.assert_close(answer.entropy - entropy, (p * (p / q).log()).sum(), rtol=1e-8, atol=1e-9)
-
-
-def test_maximum_entropy_with_redundant_features_agrees_with_the_minimal_ones():
-    x = torch.arange(5, dtype=D)
-    minimal = ef.maximum_entropy(x[:, None], t(1.3))
-    redundant = ef.maximum_entropy(torch.stack([x, 2 * x, torch.ones(5, dtype=D)], -1), t(1.3, 2.6, 1))
-    torch.testing.assert_close(minimal.probabilities, redundant.probabilities)
-
-
-def test_redundant_moments_that_agree_up_to_float32_rounding_are_no_contradiction():
-    x = torch.arange(5.0)
-    redundant = ef.maximum_entropy(torch.stack([x, 2 * x, x / 3], -1), torch.tensor([1.3, 2.6, 1.3 / 3]))
-    assert redundant.probabilities.dtype == torch.float32
-    minimal = ef.maximum_entropy(x.double()[:, None], t(1.3))
-    torch.testing.assert_close(redundant.probabilities.double(), minimal.probabilities, rtol=1e-5, atol=1e-5)
-
-
-def test_constant_features_leave_the_uniform_distribution():
-    answer = ef.maximum_entropy(torch.ones(4, 2, dtype=D), t(1, 1))
-    assert answer.probabilities.tolist() == [0.25] * 4
-
-
-def test_maximum_entropy_close_to_the_boundary_still_meets_the_moments():
-    x = torch.arange(6, dtype=D)[:, None]
-    answer = ef.maximum_entropy(x, t(1e-6))
-    assert (answer.probabilities @ x).item() == pytest.approx(1e-6, rel=1e-6)
-
-
-SQUARE = t(0, 0, 0, 1, 1, 0, 1, 1).reshape(4, 2)
-
-
-@pytest.mark.parametrize(
-    ("features", "moments", "message"),
-    [
-        (
-            SQUARE,
-            t(0.5, 1.2),
-            r"moment 1 \(height\) = 1.2 is infeasible: its feature lies between 0.0 and 1.0",
-        ),
-        (SQUARE, t(0.0, 0.5), r"moment 0 \(width\) = 0.0 is on the boundary"),
-        (SQUARE[:3], t(0.6, 0.6), r"moment \d \(\w+\) = 0.6 is infeasible together with the other"),
-        (SQUARE[:3], t(0.5, 0.5), r"moment \d \(\w+\) = 0.5 is on the boundary given the other"),
-        (SQUARE[[0, 3]], t(0.5, 0.4), r"moment \d \(\w+\) = 0.\d is infeasible together with the other"),
-        (SQUARE, t(0.5), r"moments \(K,\)"),
-        (SQUARE[:0], t(0.5, 0.5), "neither empty"),
-        (SQUARE, t(0.5, math.nan), "must be finite"),
-    ],
-)
-def test_infeasible_and_boundary_moments_are_named(features, moments, message):
-    with pytest.raises(ValueError, match=message):
-        ef.maximum_entropy(features, moments, names=["width", "height"][: len(moments)])

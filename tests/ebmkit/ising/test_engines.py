@@ -12,34 +12,13 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from ising_simulation_cases import BITS, BYTES, exact_energy, generator
 
-from ebmkit import enumeration, ising
-from ebmkit.ising import CRITICAL_COUPLING, Ising
+from ebmkit import ising
+from ebmkit.ising import Ising
 from ebmkit.ising import _engines as engines
 
 SEED = np.random.SeedSequence(7)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def random_ising(n, m, periodic, seed=0):
-    g = generator(seed)
-    edges = ((n, m), (n, m)) if periodic else ((n, m - 1), (n - 1, m))
-    coupling = tuple(0.5 * torch.randn(e, generator=g, dtype=torch.float64) for e in edges)
-    return Ising((n, m), coupling, 0.5 * torch.randn(n, m, generator=g, dtype=torch.float64), periodic)
-
-
-def exact_energy(model):
-    """E[E(s)]; Σ h E[s] + Σ J E[ss] with the sign turned."""
-    moments = ising.exact_moments(model)
-    parts = (
-        (model.field, moments.spins),
-        (model.horizontal, moments.horizontal),
-        (model.vertical, moments.vertical),
-    )
-    return -sum(float((weight * mean).sum()) for weight, mean in parts)
 
 
 def standard_errors_off(model, n_chains, n_sweeps=400):
@@ -55,9 +34,6 @@ def without_numba(monkeypatch):
     monkeypatch.delitem(sys.modules, "ebmkit.ising._kernels", raising=False)
     monkeypatch.delattr("ebmkit.ising._kernels", raising=False)
     assert engines.compiled() is None
-
-
-# --- The bits
 
 
 @pytest.mark.parametrize("bits_together", [0, 2, 6])
@@ -192,22 +168,7 @@ def test_compiled_sweeps_are_the_heat_bath_of_the_same_random_words(shape, n_cha
     assert np.array_equal(words, engine.words)
 
 
-# --- The engines
-
-
-BITS = [
-    Ising((6, 8), CRITICAL_COUPLING, periodic=True),
-    Ising((8, 6), -0.3, periodic=True),
-    Ising((2, 6), 0.6, periodic=True),
-]
 BANDS = [Ising((64, 4), 0.3, periodic=True), Ising((32, 6), -0.3, periodic=True)]
-BYTES = [
-    Ising((5, 6), CRITICAL_COUPLING, periodic=True),
-    Ising((6, 7), 0.4, field=0.2),
-    Ising((1, 7), -0.8, periodic=True),
-    random_ising(5, 6, periodic=False),
-    random_ising(3, 5, periodic=True),
-]
 
 
 @pytest.mark.usefixtures("without_numba")
@@ -280,67 +241,3 @@ def test_sweeping_and_measuring_take_at_most_three_times_the_memory_of_the_bits(
     tracemalloc.stop()
     assert engine.words.nbytes == 64 * 512 * 512 // 8
     assert peak < 4 * engine.words.nbytes
-
-
-# --- The function
-
-
-@pytest.mark.usefixtures("without_numba")
-@pytest.mark.parametrize("model", [BITS[0], BYTES[3]], ids=str)
-def test_a_run_records_what_it_was_asked_to_and_ends_where_it_says(model):
-    run = ising.simulate(model, 7, generator(), 12, record_every=3)
-    assert run.spins.shape == (12, *model.event_shape)
-    assert run.spins.dtype == torch.int8
-    assert run.energy.shape == run.magnetization.shape == (2, 12)
-    at_record = ising.simulate(model, 6, generator(), 12, record_every=3)
-    torch.testing.assert_close(at_record.energy[-1], model.energy(at_record.spins), rtol=0, atol=1e-12)
-    torch.testing.assert_close(
-        at_record.magnetization[-1], at_record.spins.double().mean((1, 2)), rtol=0, atol=1e-12
-    )
-    assert ising.simulate(model, 2, generator(), 12).energy.shape == (0, 12)
-
-
-@pytest.mark.usefixtures("without_numba")
-@pytest.mark.parametrize("model", [BITS[0], BYTES[3]], ids=str)
-def test_a_run_starts_where_it_is_told_and_leaves_the_start_alone(model):
-    start = 2 * torch.randint(0, 2, (12, *model.event_shape), generator=generator(), dtype=torch.int8) - 1
-    before = start.clone()
-    assert torch.equal(ising.simulate(model, 0, generator(), 12, start=start).spins, start)
-    ising.simulate(model, 3, generator(), 12, start=start)
-    assert torch.equal(start, before)
-
-
-@pytest.mark.usefixtures("without_numba")
-def test_the_generator_decides_the_run():
-    first, again, other = (ising.simulate(BITS[0], 5, generator(seed), 16).spins for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-@pytest.mark.usefixtures("without_numba")
-def test_strong_couplings_keep_an_ordered_lattice_ordered():
-    model = Ising((4, 4), 30.0, periodic=True)
-    up = torch.ones(16, 4, 4)
-    assert (ising.simulate(model, 20, generator(), 16, start=up).spins == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"n_sweeps": -1}, "n_sweeps must be at least 0, got -1"),
-        ({"n_sweeps": 1, "n_chains": 0}, "n_chains must be at least 1, got 0"),
-        ({"n_sweeps": 1, "record_every": -2}, "record_every must be at least 0, got -2"),
-        ({"n_sweeps": 1, "n_chains": 3, "start": torch.ones(2, 4, 4)}, r"shape \(3, 4, 4\), got \(2, 4, 4\)"),
-        ({"n_sweeps": 1, "n_chains": 2, "start": torch.zeros(2, 4, 4)}, r"spins must be -1 or \+1"),
-    ],
-)
-def test_what_cannot_be_simulated_is_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        ising.simulate(Ising((4, 4), 0.3, periodic=True), generator=generator(), **options)
-
-
-def test_exact_energy_is_what_enumeration_says():
-    model = random_ising(3, 3, periodic=True)
-    assert exact_energy(model) == pytest.approx(
-        float(enumeration.expectation(model, model.energy)), abs=1e-10
-    )

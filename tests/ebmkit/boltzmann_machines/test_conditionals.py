@@ -1,0 +1,66 @@
+"""Clamping, inpainting and classifying against the enumerated conditional distributions."""
+
+import pytest
+import torch
+from machine_cases import EXACT, boltzmann, dbm, gaussian_rbm, rbm
+
+from ebmkit.boltzmann_machines import (
+    Clamped,
+    bit_states,
+    classify,
+    inpaint,
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "free"), [(lambda: rbm(4, 3), (1, 3)), (lambda: dbm((4, 2, 1)), (1, 3, 4, 5, 6))]
+)
+def test_clamped_gibbs_leaves_the_conditional_distribution_invariant(transition_matrix, make, free):
+    model = make()
+    size = model.event_shape[0]
+    known = torch.ones(size, dtype=torch.bool)
+    known[list(free)] = False
+    values = torch.ones(size, dtype=torch.float64)
+    states = values.repeat(2 ** len(free), 1)
+    states[:, list(free)] = bit_states(len(free))
+    clamped = Clamped(model, values, known)
+    p = boltzmann(model.energy(states))
+    torch.testing.assert_close(p @ transition_matrix(clamped.gibbs_step, states), p, **EXACT)
+    torch.testing.assert_close(
+        clamped.energy(torch.zeros_like(states) + (~known) * states), model.energy(states)
+    )
+
+
+def test_an_odd_layer_cannot_be_clamped():
+    model, known = dbm((3, 2, 2)), torch.zeros(7, dtype=torch.bool)
+    known[3] = True
+    with pytest.raises(ValueError, match="odd layer"):
+        Clamped(model, torch.zeros(7), known)
+    with pytest.raises(TypeError, match="known must be a bool tensor, got"):
+        Clamped(model, torch.zeros(7), torch.zeros(7))
+
+
+@pytest.mark.parametrize("make", [lambda: rbm(4, 3), lambda: dbm((4, 3, 2)), lambda: gaussian_rbm(4, 3)])
+def test_inpainting_keeps_the_known_pixels_and_draws_the_others(make):
+    v = torch.full((500, 4), 0.25, dtype=torch.float64)
+    v[:, :2] = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    known = torch.tensor([True, True, False, False])
+    filled = inpaint(make(), v, known, 3, torch.Generator().manual_seed(0))
+    assert torch.equal(filled[:, :2], v[:, :2])
+    assert (filled[:, 2:] != 0.25).all()
+    assert len(filled[:, 2:].unique()) > 1
+
+
+def test_inpainting_refuses_a_negative_number_of_steps():
+    with pytest.raises(ValueError, match="n_steps must be at least 0, got -1"):
+        inpaint(rbm(2, 2), torch.zeros(2, dtype=torch.float64), torch.tensor([True, False]), -1, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "free_energy"), [(lambda: rbm(5, 4), "energy"), (lambda: dbm((5, 3, 2)), "free_energy")]
+)
+def test_classifying_by_clamped_labels_is_bayes_rule_over_one_hot_labels(make, free_energy):
+    energy = getattr(make(), free_energy)
+    pixels, labels = bit_states(3), torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    joint = torch.stack([(-energy(torch.cat([pixels, y.expand(8, -1)], 1))).exp() for y in labels], 1)
+    torch.testing.assert_close(classify(energy, pixels, 2).exp(), joint / joint.sum(1, keepdim=True), **EXACT)

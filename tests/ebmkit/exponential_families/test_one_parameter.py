@@ -1,0 +1,26 @@
+"""Coins, counts and waiting times: their draws."""
+
+import math
+
+import pytest
+import torch
+from family_cases import distance, generator, t
+from scipy import stats
+
+from ebmkit import exponential_families as ef
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.5, 30.0, 1e5])
+def test_poisson_samples_are_right_for_small_and_large_rates(rate):
+    samples = ef.Poisson().sample(t(math.log(rate)), generator(2), (20_000,))
+    assert distance(samples, stats.poisson(rate).cdf) < 0.03
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.5, 30.0, 1e5])
+def test_the_rarest_poisson_draw_is_beyond_all_but_a_share_of_float64s_resolution(rate):
+    class Last:
+        def uniform(self, like):
+            return torch.full_like(like, 1 - 2.0**-53)
+
+    rarest = ef.Poisson().sample(t(math.log(rate)), Last(), (1,))
+    assert stats.poisson(rate).sf(rarest.item()) < 2.0**-52

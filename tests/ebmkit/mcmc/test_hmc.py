@@ -1,0 +1,64 @@
+"""Hamiltonian dynamics: reversible, volume preserving, and a step size that is found."""
+
+from itertools import islice
+
+import pytest
+import torch
+from kernel_cases import Line, seeded
+from toy_models import Gaussian, Quartic, correlated_gaussian
+
+from ebmkit.mcmc import (
+    HMC,
+    MALA,
+    adapt_step_size,
+    iterate,
+    leapfrog,
+)
+
+
+def test_leapfrog_returns_when_the_momentum_is_turned():
+    x, p = torch.randn(2, 20, generator=seeded(), dtype=torch.float64)
+    end, momentum = leapfrog(Quartic(), x, p, 0.1, 25, 1.3)
+    back, turned = leapfrog(Quartic(), end, -momentum, 0.1, 25, 1.3)
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-10)
+    torch.testing.assert_close(-turned, p, rtol=0, atol=1e-10)
+
+
+def test_leapfrog_preserves_volume():
+    # On a Gaussian the leapfrog is linear, so its matrix can be read off the images of the basis.
+    model = Gaussian(torch.zeros(2, dtype=torch.float64), correlated_gaussian().precision.detach())
+    basis = torch.eye(4, dtype=torch.float64)
+    matrix = torch.cat(leapfrog(model, basis[:, :2], basis[:, 2:], 0.3, 7, torch.tensor([1.0, 2.0])), -1)
+    torch.testing.assert_close(torch.linalg.det(matrix).item(), 1.0, rtol=0, atol=1e-12)
+
+
+def test_the_energy_error_of_a_trajectory_is_of_second_order():
+    model = Quartic()
+    x, p = torch.randn(2, 200, generator=seeded(), dtype=torch.float64)
+
+    def error(n):
+        end, momentum = leapfrog(model, x, p, 1.0 / n, n, inverse_mass=1.3)
+        return (model.energy(end) + 1.3 * momentum**2 / 2 - model.energy(x) - 1.3 * p**2 / 2).abs().mean()
+
+    ratios = torch.stack([error(n) / error(2 * n) for n in (32, 64, 128)])
+    torch.testing.assert_close(ratios, torch.full_like(ratios, 4.0), rtol=0.02, atol=0)
+
+
+def test_a_hopeless_trajectory_is_called_divergent():
+    kernel = HMC(Line(1e-6), 1.0, 3)
+    state, info = kernel.step(kernel.init(torch.full((4,), 1e-3, dtype=torch.float64)), seeded())
+    assert info.divergent.all()
+    assert torch.equal(state.position, torch.full((4,), 1e-3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "target"),
+    [(HMC(correlated_gaussian(), 5.0, 5), 0.8), (MALA(correlated_gaussian(), 1e-4), 0.57)],
+)
+def test_warm_up_finds_the_wanted_acceptance(kernel, target):
+    # Over seeds the rate reached lies 0.01 from the target with a deviation of 0.002, so that 0.05 is beyond
+    # twenty deviations.
+    tuned, state = adapt_step_size(kernel, torch.zeros(500, 2, dtype=torch.float64), 300, seeded(2), target)
+    rates = torch.stack([info.acceptance.mean() for _, info in islice(iterate(tuned, state, seeded(3)), 50)])
+    assert abs(rates.mean().item() - target) < 0.05
+    assert type(tuned) is type(kernel)
