@@ -8,18 +8,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ebmkit._checks import set_validation as set_validation
+    from ebmkit._checks import validation as validation
+    from ebmkit.conditioning import condition as condition
     from ebmkit.energy import EnergyModel as EnergyModel
     from ebmkit.energy import Estimate as Estimate
+    from ebmkit.energy import from_module as from_module
     from ebmkit.partition import log_partition as log_partition
 
 __version__ = "0.1.0"
 
-_HOME = {"EnergyModel": "energy", "Estimate": "energy", "log_partition": "partition"}
+_HOME = {
+    "EnergyModel": "energy",
+    "Estimate": "energy",
+    "condition": "conditioning",
+    "from_module": "energy",
+    "log_partition": "partition",
+    "set_validation": "_checks",
+    "validation": "_checks",
+}
 _MODULES = (
     "annealing",
     "applications",
     "boltzmann_machines",
     "chance",
+    "conditioning",
     "contrastive_divergence",
     "data",
     "energy",
@@ -32,6 +45,7 @@ _MODULES = (
     "partition",
     "product_of_experts",
     "score_matching",
+    "testing",
 )
 __all__ = [*_HOME, *_MODULES]
 

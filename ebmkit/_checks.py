@@ -1,16 +1,127 @@
 """What comes in, checked in one place: every error names the value it got and the way out."""
 
+import functools
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+# --- whether numbers are looked at
+
+
+class _Settings:
+    numbers_are_checked = True
+
+
+def set_validation(on: bool) -> None:
+    """Look at the numbers that come in (the default), or trust them; shapes are always checked.
+
+    Looking costs a pass over x and, on a GPU, a wait for it. Inside `torch.compile`, `torch.vmap` and on the meta
+    device nothing is looked at in any case.
+    """
+    _Settings.numbers_are_checked = bool(on)
+
+
+@contextmanager
+def validation(on: bool) -> Iterator[None]:
+    """`set_validation(on)` for the length of a `with` block.
+
+    >>> import torch, ebmkit
+    >>> model = ebmkit.ising.Ising((2, 2), 0.4)
+    >>> with ebmkit.validation(False):
+    ...     model.energy(torch.ones(2, 2))
+    tensor(-1.6000, dtype=torch.float64)
+    """
+    before = _Settings.numbers_are_checked
+    set_validation(on)
+    try:
+        yield
+    finally:
+        set_validation(before)
+
+
+def looks_at(x: Tensor) -> bool:
+    """Whether the numbers of x are to be checked, and can be."""
+    if not _Settings.numbers_are_checked or torch.compiler.is_compiling() or x.is_meta:
+        return False
+    return not torch._C._functorch.is_batchedtensor(x)
+
+
+# --- tensors, arrays, lists and numbers
+
+
+def as_tensor(x: Any, like: Tensor | None = None, name: str = "x") -> Tensor:
+    """x itself if it is a tensor; arrays, lists and numbers in the dtype and on the device of `like`.
+
+    Without `like`, arrays keep a floating dtype and everything else becomes float64. Raises `TypeError` for complex
+    numbers and for what holds no numbers.
+    """
+    tensor = x if isinstance(x, Tensor) else _tensor_of(x, like, name)
+    if tensor.is_complex():
+        raise TypeError(
+            f"{name} is {tensor.dtype}; complex numbers have no order, give the real and imaginary parts"
+        )
+    return tensor
+
+
+def _tensor_of(x: Any, like: Tensor | None, name: str) -> Tensor:
+    if isinstance(x, list | tuple) and any(isinstance(part, Tensor) for part in x):
+        return torch.stack([as_tensor(part, like, name) for part in x])
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise TypeError(f"{name} is a list of lists that differ in length; make it rectangular") from error
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{name} must hold numbers, got {type(x).__name__}; give a tensor, an array or a list"
+        )
+    if array.dtype.kind == "c":
+        return torch.from_numpy(np.ascontiguousarray(array))
+    if like is not None:
+        return torch.tensor(array.astype(np.float64), dtype=like.dtype, device=like.device)
+    floating = isinstance(x, np.ndarray) and array.dtype.kind == "f"
+    tensor: Tensor = torch.as_tensor(array if floating else array.astype(np.float64))
+    return tensor
+
+
+def takes_arrays(method: Method) -> Method:
+    """A method `(self, x, ...)` of a model that takes x as an array, a list or a number as well as a tensor."""
+
+    @functools.wraps(method)
+    def taking(self: nn.Module, x: Any, *rest: Any, **options: Any) -> Any:
+        if not isinstance(x, Tensor):
+            x = as_tensor(x, floating_tensor(self))
+        return method(self, x, *rest, **options)
+
+    return taking  # type: ignore[return-value]
+
+
+def floating_tensor(model: nn.Module) -> Tensor:
+    """A floating-point tensor of the model, whose dtype and device its x take; an empty float64 if it has none."""
+    tensors = (*model.parameters(), *model.buffers())
+    return next((t.detach() for t in tensors if t.is_floating_point()), torch.empty(0, dtype=torch.float64))
+
+
+# --- shapes and kinds
+
+
+def fits(x: Tensor, event_shape: tuple[int, ...]) -> bool:
+    """Whether x has shape `(..., *event_shape)`."""
+    event = tuple(event_shape)
+    return x.dim() >= len(event) and tuple(x.shape[x.dim() - len(event) :]) == event
 
 
 def check_event(x: Tensor, event_shape: tuple[int, ...], like: Tensor | None = None, name: str = "x") -> None:
     """Raise `ValueError` unless x has shape `(..., *event_shape)`; where `like` is given, then as `check_kind`."""
-    event = tuple(event_shape)
-    if x.dim() < len(event) or tuple(x.shape[x.dim() - len(event) :]) != event:
-        raise ValueError(
-            f"{name} must have shape ({', '.join(['...', *map(str, event)])}), got {tuple(x.shape)}"
-        )
+    if not fits(x, event_shape):
+        wanted = ", ".join(["...", *map(str, event_shape)])
+        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(x.shape)}")
     if like is not None:
         check_kind(x, like, name)
 
@@ -24,27 +135,59 @@ def check_kind(x: Tensor, like: Tensor, name: str = "x") -> None:
         )
 
 
+def check_known(known: Any) -> Tensor:
+    """A mask as a bool tensor; raises `TypeError` for any other kind, which could as well be values."""
+    mask = torch.as_tensor(known)
+    if mask.dtype != torch.bool:
+        raise TypeError(f"known must be a bool tensor, got {mask.dtype}; use known.bool()")
+    return mask
+
+
 def batch_shape(x: Tensor, event_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The leading axes of x, `(..., *event_shape)`."""
     return tuple(x.shape[: x.dim() - len(event_shape)])
 
 
-def check_count(name: str, count: int, least: int) -> None:
-    """Raise `ValueError` for a count below `least`."""
-    if count < least:
-        raise ValueError(f"{name} must be at least {least}, got {count}")
+def sum_over_event(x: Tensor, event_shape: tuple[int, ...]) -> Tensor:
+    """x, `(..., *event_shape)`, summed over the axes of one event; `(...)`."""
+    return x.sum(tuple(range(-len(event_shape), 0))) if event_shape else x
+
+
+# --- numbers
+
+
+def check_count(name: str, count: int, least: int) -> int:
+    """The count as an int; raises `TypeError` for what is not whole, `ValueError` below `least`."""
+    try:
+        whole = operator.index(count)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a whole number, got {count!r}") from error
+    if whole < least:
+        raise ValueError(f"{name} must be at least {least}, got {whole}")
+    return whole
 
 
 def check_positive(name: str, value: float | Tensor) -> None:
     """Raise `ValueError` unless every number of `value` is positive and finite."""
-    tensor = torch.as_tensor(value).detach()
+    tensor = as_tensor(value, name=name).detach()
+    if not looks_at(tensor):
+        return
     usable = (tensor > 0) & tensor.isfinite()
     if not bool(usable.all()):
         raise ValueError(f"{name} must be positive and finite, got {tensor[~usable][0].item():g}")
 
 
+def check_finite(x: Tensor, name: str = "x") -> None:
+    """Raise `ValueError` where x is nan or infinite."""
+    if looks_at(x) and not bool(x.isfinite().all()):
+        bad = x.detach()[~x.isfinite()]
+        raise ValueError(f"{name} must be finite, got {bad[0].item()} in {bad.numel()} of {x.numel()} places")
+
+
 def check_values(x: Tensor, values: tuple[float, ...]) -> None:
     """Raise `ValueError` unless every coordinate of x is one of `values`."""
+    if not looks_at(x):
+        return
     known = torch.isin(x, torch.tensor(values, dtype=x.dtype, device=x.device))
     if not bool(known.all()):
         raise ValueError(f"every coordinate must be one of {values}, got {x[~known].flatten()[0].item()}")
@@ -52,15 +195,21 @@ def check_values(x: Tensor, values: tuple[float, ...]) -> None:
 
 def check_bits(x: Tensor) -> None:
     """Raise `ValueError` unless every value of x is 0 or 1."""
-    if not bool(((x == 0) | (x == 1)).all()):
+    if looks_at(x) and not bool(((x == 0) | (x == 1)).all()):
         found = sorted(set(x.detach().flatten().tolist()))[:4]
         raise ValueError(f"bits must be 0 or 1, got values {found}; use (x > threshold).to(x.dtype)")
 
 
-def floating_tensor(model: nn.Module) -> Tensor:
-    """A floating-point tensor of the model, whose dtype and device its x take; an empty float64 if it has none."""
-    tensors = (*model.parameters(), *model.buffers())
-    return next((t for t in tensors if t.is_floating_point()), torch.empty(0, dtype=torch.float64))
+def check_shares(x: Tensor, name: str = "x") -> None:
+    """Raise `ValueError` where x, bits or their means, leaves [0, 1] or is nan."""
+    if not looks_at(x) or x.numel() == 0:
+        return
+    low, high = (extreme.item() for extreme in x.detach().aminmax())
+    if not 0 <= low <= high <= 1:
+        raise ValueError(
+            f"{name} must hold bits or means of bits, in [0, 1], got values from {low:g} to {high:g};"
+            " divide grey levels by 255, or turn spins into (x + 1) / 2"
+        )
 
 
 def is_definite(matrix: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ebmkit._checks import floating_tensor
+from ebmkit._checks import floating_tensor, looks_at
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
 __all__ = [
@@ -47,8 +48,8 @@ class Cost(NamedTuple):
 
 def n_states(model: EnergyModel) -> int:
     """The number of states of `model`, |values|^size; raises `ValueError` where x is continuous."""
-    size = math.prod(model.event_shape)
-    return int(len(_values(model)) ** size)
+    n_values = len(_values(model))
+    return int(n_values ** math.prod(model.event_shape))
 
 
 def cost(model: EnergyModel) -> Cost:
@@ -123,13 +124,17 @@ def _over_chunks(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Iterator[
     def part(start: int, stop: int) -> Tensor:
         return f(_states_between(model, start, stop))
 
-    for start, stop in _chunk_bounds(model, _checked_n_states(model)):
+    total = _checked_n_states(model)
+    if total <= _chunk_states(model):  # nothing to save, and torch.func knows no checkpoints
+        yield part(0, total)
+        return
+    for start, stop in _chunk_bounds(model, total):
         yield checkpoint(part, start, stop, use_reentrant=False, preserve_rng_state=False)
 
 
 def _log_sum(log_weights: Tensor, model: EnergyModel) -> Tensor:
     log_z = torch.logsumexp(log_weights, -1)
-    if bool(log_z == -math.inf):
+    if looks_at(log_z) and bool(log_z == -math.inf):
         raise ValueError(
             f"every state of {type(model).__name__} has energy inf, so none is possible and Z = 0; allow one"
         )
@@ -139,7 +144,7 @@ def _log_sum(log_weights: Tensor, model: EnergyModel) -> Tensor:
 def _energies(model: EnergyModel, x: Tensor) -> Tensor:
     energies = model.energy(x).double()
     impossible = energies.isnan() | (energies == -math.inf)
-    if bool(impossible.any()):
+    if looks_at(energies) and bool(impossible.any()):
         state = x[impossible][0].flatten().tolist()
         raise ValueError(
             f"the energy of {type(model).__name__} must be a number or inf (probability 0), got "
@@ -150,6 +155,7 @@ def _energies(model: EnergyModel, x: Tensor) -> Tensor:
 
 
 def _values(model: EnergyModel) -> tuple[float, ...]:
+    check_is_model(model, "enumeration")
     if model.values is None:
         raise ValueError(
             f"{type(model).__name__} is continuous, its states cannot be counted; use "

@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Generator, Tensor
 
-from ebmkit._checks import batch_shape, check_event, check_values
+from ebmkit._checks import as_tensor, batch_shape, check_event, check_values, floating_tensor
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
 __all__ = ["Info", "Kernel", "ModelKernel", "State", "StepInfo", "initial_state"]
@@ -64,7 +65,9 @@ def initial_state(model: EnergyModel, position: Tensor) -> State:
     Raises `ValueError` for a wrong shape, an empty batch, a coordinate outside `model.values`, and an energy
     that is not finite; `TypeError` for whole numbers where x is continuous.
     """
+    check_is_model(model, "a kernel")
     name, event = type(model).__name__, tuple(model.event_shape)
+    position = as_tensor(position, floating_tensor(model), "position")
     check_event(position, event, name="position")
     if 0 in batch_shape(position, event):
         raise ValueError(f"position holds no chain, its shape is {tuple(position.shape)}; give at least one")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ebmkit import enumeration
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel, Estimate
 
 __all__ = ["log_partition"]
@@ -42,6 +43,8 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
     """
     if method not in _METHODS:
         raise ValueError(f"unknown method {method!r} for log_partition; choose from {', '.join(_METHODS)}")
+    if not hasattr(model, "annealed"):  # a path of its own is all that annealing asks for
+        check_is_model(model, "log_partition")
     module, name = _METHODS[method]
     compute: Callable[..., Tensor | Estimate] = getattr(import_module(module), name)
     result = compute(model, **options)

@@ -11,6 +11,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from ebmkit._checks import as_tensor, check_finite, floating_tensor
+from ebmkit._models import check_is_model
 from ebmkit.chance import bernoulli, normal
 from ebmkit.energy import EnergyModel
 
@@ -50,6 +52,7 @@ def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, genera
     """
     if not sigma > 0:
         raise ValueError(f"sigma is the noise's standard deviation and must be positive, got {sigma}")
+    x = as_tensor(x, floating_tensor(model))
     noise = normal(x, generator)
     noisy = _differentiable(model, x + sigma * noise)
     error = _score(model, noisy) + noise / sigma
@@ -95,6 +98,8 @@ def noise_contrastive_estimation(
     `noise (m, *event_shape)` drawn from `noise_log_prob`, a normalized density with support wherever data can be.
     Raises `ValueError` where it is not finite on the data. Source: Gutmann & Hyvärinen (2012).
     """
+    check_is_model(model, "noise-contrastive estimation")
+    data, noise = (as_tensor(x, floating_tensor(model)) for x in (data, noise))
     for name, x in (("data", data), ("noise", noise)):
         if len(x) == 0:
             raise ValueError(f"{name} must hold at least one example, got shape {tuple(x.shape)}")
@@ -102,6 +107,10 @@ def noise_contrastive_estimation(
 
     def log_odds(x: Tensor) -> Tensor:
         density = noise_log_prob(x)
+        if density.shape != x.shape[:1]:
+            raise ValueError(
+                f"noise_log_prob must be one number for each x, {tuple(x.shape[:1])}, got {tuple(density.shape)}"
+            )
         if not bool(density.isfinite().all()):
             raise ValueError(
                 f"noise_log_prob must be finite on data and noise, got {density[~density.isfinite()][0].item()};"
@@ -113,7 +122,9 @@ def noise_contrastive_estimation(
 
 
 def _differentiable(model: EnergyModel, x: Tensor) -> Tensor:
+    check_is_model(model, "score matching")
     name = type(model).__name__
+    x = as_tensor(x, floating_tensor(model))
     if model.values is not None:
         raise TypeError(f"{name} is discrete, x takes values {model.values}; it has no score")
     if not x.is_floating_point():
@@ -123,6 +134,7 @@ def _differentiable(model: EnergyModel, x: Tensor) -> Tensor:
             f"x must have shape (n, {', '.join(map(str, model.event_shape))}) with n at least 1,"
             f" got {tuple(x.shape)}"
         )
+    check_finite(x)
     return x.detach().requires_grad_(True)
 
 

@@ -37,7 +37,9 @@ def bridge_sampling(
     check_ladder(len(schedule), n_chains, n_steps, burn_in)
     value, influence = path.base_log_partition(), torch.zeros((), dtype=torch.float64)
     upward: Tensor | None = None
-    for k, states in enumerate(ladder(path, schedule, n_chains, n_steps, burn_in, generator, transition)):
+    for k, states in enumerate(
+        ladder(path, schedule, n_chains, n_steps, burn_in, generator, transition, walls=True)
+    ):
         neighbours = [path.annealed(schedule[j]) if 0 <= j < len(schedule) else None for j in (k - 1, k + 1)]
         down, up = _energy_changes(states, neighbours)
         if upward is not None:
@@ -70,11 +72,11 @@ def _bennett(upward: Tensor, across: Tensor) -> tuple[Tensor, Tensor]:
 
 def _solve_bennett(upward: Tensor, across: Tensor) -> Tensor:
     """The root c of Σ_{x ~ p_0} σ(-ΔE - c) = Σ_{x ~ p_1} σ(ΔE + c), by bisection: left falls, right rises."""
-    both = torch.cat([upward, across])
-    if not bool(both.isfinite().all()):
-        raise ValueError(
-            f"energies along the path must be finite, got a difference of {both[~both.isfinite()][0].item()}"
-        )
+    # +∞ up and -∞ across: a draw that the other energy forbids, or came from where this one forbids. Both weigh 0.
+    both = torch.cat([upward[upward != math.inf], across[across != -math.inf]])
+    if both.numel() == 0 or not bool(both.isfinite().all()):
+        wrong = both[~both.isfinite()][0].item() if both.numel() else "inf in all"
+        raise ValueError(f"energies along the path must be finite, or inf where x is impossible, got {wrong}")
     low, high = -both.max() - 50.0, -both.min() + 50.0
     for _ in range(80):
         middle = 0.5 * (low + high)

@@ -1,8 +1,11 @@
 """Chains that walk along a path of energies, whatever is then made of them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from numbers import Integral
 
+import torch
 from torch import Generator, Tensor
 
 from ebmkit._checks import check_count
@@ -23,10 +26,10 @@ def default_transition(energy: EnergyModel) -> ModelKernel:
 
 def as_schedule(betas: int | Sequence[float] | Tensor) -> list[float]:
     """Inverse temperatures from 0 to 1; an int asks for so many equal steps."""
-    if isinstance(betas, int):
-        check_count("betas", betas, 1)
-        return [k / betas for k in range(betas + 1)]
-    schedule = [float(beta) for beta in betas]
+    if isinstance(betas, Integral):
+        steps = check_count("betas", int(betas), 1)
+        return [k / steps for k in range(steps + 1)]
+    schedule = [float(beta) for beta in betas]  # type: ignore[union-attr]
     if len(schedule) < 2 or schedule[0] != 0 or schedule[-1] != 1:
         raise ValueError(f"betas must run from 0 to 1, got {schedule[:1]} to {schedule[-1:]}")
     if not all(later > earlier for earlier, later in pairwise(schedule)):
@@ -49,13 +52,19 @@ def ladder(
     burn_in: int,
     generator: Generator,
     transition: Transition | None,
+    walls: bool = False,
 ) -> Iterator[Iterator[State]]:
-    """At every temperature in turn, the states of `n_steps` steps; each iterator must be used up in order."""
+    """At every temperature in turn, the states of `n_steps` steps; each iterator must be used up in order.
+
+    With `walls`, chains that stand where the next energy is infinite start over from some that do not.
+    """
     make_kernel = transition or default_transition
     position = path.sample_base(n_chains, generator)
 
     def steps(kernel: ModelKernel) -> Iterator[State]:
         nonlocal position
+        if walls:
+            position = _inside(kernel.model, position)
         state = kernel.init(position)
         for index in range(burn_in + n_steps):
             state, _ = kernel.step(state, generator)
@@ -65,3 +74,15 @@ def ladder(
 
     for beta in betas:
         yield steps(make_kernel(path.annealed(beta)))
+
+
+def _inside(model: EnergyModel, position: Tensor) -> Tensor:
+    """The positions, those that are impossible replaced by possible ones in turn, if there are any."""
+    impossible = model.energy(position) == math.inf
+    inside = (~impossible).nonzero()[:, 0]
+    if len(inside) in (0, len(position)):
+        return position
+    outside = impossible.nonzero()[:, 0]
+    position = position.clone()
+    position[outside] = position[inside[torch.arange(len(outside), device=inside.device) % len(inside)]]
+    return position

@@ -8,9 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import (
-    floating_tensor,
-)
+from ebmkit._checks import floating_tensor, sum_over_event
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
 
@@ -104,7 +103,7 @@ class GaussianBase(EnergyModel):
     def energy(self, x: Tensor) -> Tensor:
         """½ Σ ((x - mean) / scale)², `(...)`."""
         standard = (x - self.mean) / self.scale
-        return 0.5 * (standard**2).reshape(*x.shape[: x.dim() - len(self.event_shape)], -1).sum(-1)
+        return 0.5 * sum_over_event(standard**2, self.event_shape)
 
     def score(self, x: Tensor) -> Tensor:
         """-(x - mean) / scale², the shape of x."""
@@ -173,6 +172,8 @@ class GeometricPath:
 
 
 def resolve_path(model: EnergyModel | AnnealingPath, base: EnergyModel | None) -> AnnealingPath:
+    if not hasattr(model, "annealed"):
+        check_is_model(model, "annealing")
     if isinstance(model, EnergyModel) and (base is not None or not hasattr(model, "annealed")):
         return GeometricPath(_default_base(model) if base is None else base, model)
     if base is not None:

@@ -34,6 +34,7 @@ def thermodynamic_integration(
     check_ladder(n_nodes, n_chains, n_steps, burn_in)
     nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
     betas = [float(beta) for beta in (nodes + 1) / 2]
+    _refuse_walls(path, betas[0], n_chains, generator)
     integral = torch.zeros((), dtype=torch.float64)
     for beta, weight, states in zip(
         betas, weights / 2, ladder(path, betas, n_chains, n_steps, burn_in, generator, transition)
@@ -49,3 +50,16 @@ def _slope(path: AnnealingPath, beta: float, state: State) -> Tensor:
     h: float = min(torch.finfo(state.energy.dtype).eps ** (1 / 3), beta, 1 - beta)
     above, below = path.annealed(beta + h), path.annealed(beta - h)
     return (above.energy(state.position) - below.energy(state.position)).double() / (2 * h)
+
+
+def _refuse_walls(path: AnnealingPath, beta: float, n_chains: int, generator: Generator) -> None:
+    """Raise `ValueError` where the base draws what the model forbids: the mass that is lost has no slope."""
+    state = torch.Generator(generator.device) if isinstance(generator, Generator) else generator
+    if isinstance(generator, Generator):
+        state.set_state(generator.get_state())
+    energy = path.annealed(beta).energy(path.sample_base(n_chains, state))
+    if bool((energy == math.inf).any()):
+        raise ValueError(
+            f"{int((energy == math.inf).sum())} of {n_chains} draws of the base have infinite energy in the model: "
+            "thermodynamic integration needs finite energies; use method='ais' or 'bridge'"
+        )

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import check_event, check_kind
+from ebmkit._checks import check_event, check_kind, looks_at
 from ebmkit.applications._shared import check_labels, minimize
 from ebmkit.energy import EnergyModel
 
@@ -47,8 +48,8 @@ class LinearChain(EnergyModel):
         self.event_shape = (length,)
         self.values = tuple(float(k) for k in range(n_labels))
         self.register_buffer("unary", unary)
-        shared = pairwise.expand(steps) if pairwise.dim() == 2 else pairwise
-        self.register_buffer("pairwise", shared)
+        self.register_buffer("pairwise", pairwise)
+        self.batch_shape = np.broadcast_shapes(unary.shape[:-2], pairwise.shape[:-3])
 
     def energy(self, x: Tensor) -> Tensor:
         """E(y) of labels, `(..., T)` to `(...)`. Raises `ValueError` where one is not in 0 … K-1."""
@@ -85,7 +86,7 @@ class LinearChain(EnergyModel):
         """The labels of lowest energy, int64 `(..., T)`; the first of equals."""
         best, choices = self.unary[..., 0, :], []
         for t in range(self.event_shape[0] - 1):
-            value, choice = (best.unsqueeze(-1) + self.pairwise[..., t, :, :]).max(-2)
+            value, choice = (best.unsqueeze(-1) + self._pairwise_at(t)).max(-2)
             best = value + self.unary[..., t + 1, :]
             choices.append(choice)
         _require_possible(best)
@@ -100,17 +101,21 @@ class LinearChain(EnergyModel):
         messages = self._forward().expand(n_samples, *self.unary.shape)
         labels = [chance.categorical(messages[..., -1, :].softmax(-1), generator)]
         for t in range(self.event_shape[0] - 2, -1, -1):
-            pairwise = self.pairwise[..., t, :, :].expand(*messages.shape[:-2], -1, -1)
+            pairwise = self._pairwise_at(t).expand(*messages.shape[:-2], -1, -1)
             index = labels[-1][..., None, None].expand(*messages.shape[:-2], messages.shape[-1], 1)
             logits = messages[..., t, :] + pairwise.gather(-1, index).squeeze(-1)
             labels.append(chance.categorical(logits.softmax(-1), generator))
         return torch.stack(labels[::-1], -1)
 
+    def _pairwise_at(self, t: int) -> Tensor:
+        """v of the step from t to t + 1, `(..., K, K)`."""
+        return self.pairwise if self.pairwise.dim() == 2 else self.pairwise[..., t, :, :]
+
     def _forward(self) -> Tensor:
         """log Σ over y_1 … y_{t-1} of exp of all terms up to t, as a function of y_t; `(..., T, K)`."""
         messages = [self.unary[..., 0, :]]
         for t in range(self.event_shape[0] - 1):
-            arriving = (messages[-1].unsqueeze(-1) + self.pairwise[..., t, :, :]).logsumexp(-2)
+            arriving = (messages[-1].unsqueeze(-1) + self._pairwise_at(t)).logsumexp(-2)
             messages.append(arriving + self.unary[..., t + 1, :])
         _require_possible(messages[-1])
         return torch.stack(messages, -2)
@@ -120,14 +125,14 @@ class LinearChain(EnergyModel):
         messages = [torch.zeros_like(self.unary[..., 0, :])]
         for t in range(self.event_shape[0] - 2, -1, -1):
             ahead = (messages[-1] + self.unary[..., t + 1, :]).unsqueeze(-2)
-            messages.append((ahead + self.pairwise[..., t, :, :]).logsumexp(-1))
+            messages.append((ahead + self._pairwise_at(t)).logsumexp(-1))
         return torch.stack(messages[::-1], -2)
 
 
 def _require_possible(message: Tensor) -> None:
     """Raise `ValueError` unless the last message of every chain, `(..., K)`, leaves a label possible."""
     impossible = (message == -math.inf).all(-1)
-    if bool(impossible.any()):
+    if looks_at(message) and bool(impossible.any()):
         raise ValueError(
             f"{int(impossible.sum())} of {impossible.numel()} chains forbid every labelling, log Z = -inf; give "
             "finite potentials to at least one"

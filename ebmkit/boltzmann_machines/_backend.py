@@ -28,7 +28,7 @@ class Machine(Protocol):
 
     def hidden_probability(self, v: Tensor) -> Tensor: ...
 
-    def sample_visible(self, h: Tensor, generator: Generator) -> Tensor: ...
+    def _draw_visible(self, h: Tensor, generator: Generator) -> Tensor: ...
 
     def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor: ...
 
@@ -51,7 +51,7 @@ class RBMBackend:
     def cd(self, data: Tensor, k: int, generator: Generator) -> dict[str, Tensor]:
         """The gradient with chains k Gibbs steps from the data."""
         p_data = self.model.hidden_probability(data)
-        v = self.model.sample_visible(bits(p_data, generator), generator)
+        v = self.model._draw_visible(bits(p_data, generator), generator)
         for _ in range(k - 1):
             v = self.model.gibbs_step(v, generator)
         p = torch.cat([p_data, self.model.hidden_probability(v)])
@@ -65,7 +65,7 @@ class RBMBackend:
         both = torch.cat([data, chains])
         share = row_shares(len(data), len(chains), both.dtype, both.device)
         p, h, total = self._hidden_layer(both, share, len(data), generator)
-        v = self.model.sample_visible(h, generator)
+        v = self.model._draw_visible(h, generator)
         for _ in range(k - 1):
             v = self.model.gibbs_step(v, generator)
         return self._products(both, p, share, total), v

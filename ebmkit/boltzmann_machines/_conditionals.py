@@ -5,46 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from ebmkit._checks import as_tensor, check_count, check_known, floating_tensor
 from ebmkit.boltzmann_machines._dbm import DBM
 from ebmkit.boltzmann_machines._gaussian_rbm import GaussianRBM
 from ebmkit.boltzmann_machines._rbm import RBM
-from ebmkit.energy import EnergyModel
-
-
-class Clamped(EnergyModel):
-    """A Boltzmann machine with some units held fast: p(x) conditioned on x = `values` wherever `known`.
-
-    `values` and the bool tensor `known` have the shape of one x or broadcast with a batch of them.
-    Its `gibbs_step` keeps the known units and leaves the conditional distribution of the others invariant.
-    Raises `ValueError` for units of a DBM's odd layers: those are drawn first, only even ones can be held.
-    """
-
-    fixed: Tensor
-    known: Tensor
-
-    def __init__(self, model: RBM | GaussianRBM | DBM, values: Tensor, known: Tensor) -> None:
-        super().__init__()
-        if known.dtype != torch.bool:
-            raise TypeError(f"known must be a bool tensor, got {known.dtype}; use known.bool()")
-        if isinstance(model, DBM) and any(part.any() for part in model.split(known)[1::2]):
-            raise ValueError(
-                "known holds units of an odd layer; only even layers, 0 is the visible one, can be held"
-            )
-        self.model, self.event_shape, self.values = model, model.event_shape, model.values
-        self.register_buffer("fixed", values)
-        self.register_buffer("known", known)
-
-    def energy(self, x: Tensor) -> Tensor:
-        """The machine's energy with the known units put in place; `(..., *event_shape)` to `(...)`."""
-        return self.model.energy(self.hold(x))
-
-    def hold(self, x: Tensor) -> Tensor:
-        """x with the known units put in place."""
-        return torch.where(self.known, self.fixed.to(x), x)
-
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
-        """One block Gibbs step of the unknown units given the known ones; the shape of x."""
-        return self.hold(self.model.gibbs_step(self.hold(x), generator))
 
 
 def inpaint(
@@ -55,16 +19,14 @@ def inpaint(
     `v (..., n_visible)`, with any start where `known` (bool, broadcastable to v) is False; returns v's shape.
     Raises `ValueError` where `n_steps` is negative.
     """
-    if n_steps < 0:
-        raise ValueError(f"n_steps must be at least 0, got {n_steps}")
-    if not isinstance(model, DBM):
-        clamped, x = Clamped(model, v, known), v
-    else:
-        x = model.complete(v)
-        hidden = torch.zeros(*v.shape[:-1], x.shape[-1] - v.shape[-1], dtype=torch.bool, device=v.device)
-        clamped = Clamped(model, x, torch.cat([known.expand(v.shape), hidden], -1))
+    check_count("n_steps", n_steps, 0)
+    v = as_tensor(v, floating_tensor(model), "v")
+    known = check_known(known).expand(v.shape)
+    x = model.complete(v) if isinstance(model, DBM) else v
+    hidden = torch.zeros(*v.shape[:-1], x.shape[-1] - v.shape[-1], dtype=torch.bool, device=v.device)
+    held = torch.cat([known, hidden], -1)
     for _ in range(n_steps):
-        x = clamped.gibbs_step(x, generator)
+        x = model.gibbs_step_given(x, held, generator)
     return x[..., : v.shape[-1]]
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
+from ebmkit._checks import check_shares, takes_arrays
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, log_odds_of_mean, normal_weights
 from ebmkit.boltzmann_machines._rbm import RBM
 from ebmkit.boltzmann_machines._sums import bipartite_log_partition, bit_states, softplus
@@ -55,6 +56,7 @@ class DBM(EnergyModel):
         """The shape of one example of the data: the visible layer alone."""
         return self.sizes[:1]
 
+    @takes_arrays
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """The layers of x, `(..., sum(sizes))` to one `(..., sizes[l])` for each layer."""
         if x.shape[-1:] != self.event_shape:
@@ -73,6 +75,7 @@ class DBM(EnergyModel):
 
         It is linear in each layer, so at the means of independent units it is the expected energy.
         """
+        check_shares(x)
         layers = self.split(x)
         check_layer(layers[0], self.weights[0], 0, "x")
         energy: Tensor = -(layers[0] @ self.biases[0])
@@ -89,6 +92,7 @@ class DBM(EnergyModel):
             field = field + layers[l + 1] @ self.weights[l].T
         return field.sigmoid()
 
+    @takes_arrays
     @torch.no_grad()
     def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
         """Draws all odd layers given the even ones, then all even given the odd; leaves p(x) invariant."""
@@ -97,6 +101,15 @@ class DBM(EnergyModel):
             layers[l] = bits(self.conditional(layers, l), generator)
         return self.join(layers)
 
+    @torch.no_grad()
+    def gibbs_step_given(self, x: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        """A `gibbs_step` of the units that are not `known` (bool, broadcast to x), given those that are."""
+        layers, held = list(self.split(x)), self.split(known.expand(x.shape))
+        for l in _odd_then_even(len(layers)):
+            layers[l] = torch.where(held[l], layers[l], bits(self.conditional(layers, l), generator))
+        return self.join(layers)
+
+    @takes_arrays
     @torch.no_grad()
     def mean_field(self, v: Tensor, n_steps: int = 100, tolerance: float = 1e-6) -> Tensor:
         """The hidden units' means μ under the factorised q nearest to p(h | v), as an x with v in front.
@@ -117,20 +130,24 @@ class DBM(EnergyModel):
                 break
         return self.join(layers)
 
+    @takes_arrays
     def complete(self, v: Tensor) -> Tensor:
         """The x that stands for data v while learning: its hidden units at their mean-field means."""
         return self.mean_field(v, n_steps=25, tolerance=1e-4)
 
+    @takes_arrays
     def mean_field_free_energy(self, v: Tensor) -> Tensor:
         """E_q[E(v, h)] - H(q) at the mean-field q, an upper bound on the free energy F(v); `(...)`."""
         x = self.mean_field(v)
         means = x[..., self.sizes[0] :]
         return self.energy(x) + (torch.xlogy(means, means) + torch.xlogy(1 - means, 1 - means)).sum(-1)
 
+    @takes_arrays
     def variational_bound(self, v: Tensor, log_partition: Tensor | float) -> Tensor:
         """A lower bound on log p(v): -E_q[E(v, h)] + H(q) - log Z; `(..., sizes[0])` to `(...)`."""
         return -self.mean_field_free_energy(v) - log_partition
 
+    @takes_arrays
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = -log Σ_h exp(-E(v, h)), exact; `(..., sizes[0])` to `(...)`, differentiable.
 
@@ -193,6 +210,7 @@ class DBM(EnergyModel):
         rbm.base_b[: self.sizes[0]] = self.base_a
         return rbm
 
+    @takes_arrays
     @torch.no_grad()
     def set_base_rates(self, data: Tensor) -> None:
         """Sets `base_a` to the log-odds of each pixel in `data (n, sizes[0])`, as an RBM does."""

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from ebmkit._checks import check_finite, takes_arrays
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, declare_layers
 from ebmkit.boltzmann_machines._sums import MOST_SUMMED_UNITS, log_sum_over_bits, softplus
 from ebmkit.chance import bits, normal
@@ -43,6 +44,7 @@ class GaussianRBM(EnergyModel):
         declare_layers(self, n_visible, n_hidden, scale, generator, dtype, device)
         self.log_sigma = nn.Parameter(torch.zeros_like(self.a.data))
 
+    @takes_arrays
     def hidden_field(self, v: Tensor) -> Tensor:
         """b + (v/σ) W; `(..., n_visible)` to `(..., n_hidden)`."""
         check_layer(v, self.W, 0, "v")
@@ -52,34 +54,45 @@ class GaussianRBM(EnergyModel):
         """F(v) = Σ_i (v_i - a_i)²/(2σ_i²) - Σ_j softplus(b_j + ((v/σ) W)_j); shape `(...)`."""
         return self._quadratic(v, self.a) - softplus(self.hidden_field(v)).sum(-1)
 
+    @takes_arrays
     def joint_energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h) as above; `(..., n_visible)` and `(..., n_hidden)` to `(...)`."""
         check_layer(h, self.W, 1, "h")
         return self._quadratic(v, self.a) - (self.hidden_field(v) * h).sum(-1)
 
+    @takes_arrays
     def hidden_probability(self, v: Tensor) -> Tensor:
         """p(h_j = 1 | v); `(..., n_visible)` to `(..., n_hidden)`."""
         return self.hidden_field(v).sigmoid()
 
+    @takes_arrays
     def visible_mean(self, h: Tensor) -> Tensor:
         """E[v | h] = a + σ (W h); the variance is σ² whatever h; `(..., n_hidden)` to `(..., n_visible)`."""
         check_layer(h, self.W, 1, "h")
         return self.a + self.log_sigma.exp() * (h @ self.W.T)
 
+    @takes_arrays
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
-        """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`."""
-        return bits(self.hidden_probability(v), generator)
+        """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`. `ValueError` where v is not finite."""
+        check_finite(v, "v")
+        return self._draw_hidden(v, generator)
 
+    @takes_arrays
     @torch.no_grad()
     def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
         """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`."""
         mean = self.visible_mean(h)
         return mean + self.log_sigma.exp() * normal(mean, generator)
 
+    @takes_arrays
     def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
         """One block Gibbs step v → h → v'; leaves p(v) invariant; the shape of v."""
-        return self.sample_visible(self.sample_hidden(v, generator), generator)
+        return self.sample_visible(self._draw_hidden(v, generator), generator)
+
+    def gibbs_step_given(self, v: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are."""
+        return torch.where(known, v, self.gibbs_step(v, generator))
 
     def exact_log_partition(self) -> Tensor:
         """log Z = Σ_i log(σ_i √2π) + log Σ_h exp(b·h + (a/σ)·W h + |W h|²/2), a float64 scalar.
@@ -100,6 +113,7 @@ class GaussianRBM(EnergyModel):
         parameters = [p.double() for p in (self.a, self.W, self.b, self.log_sigma)]
         return self._log_volume() + log_sum_over_bits(term, n, *parameters)
 
+    @takes_arrays
     @torch.no_grad()
     def set_base_rates(self, data: Tensor) -> None:
         """Sets `base_a` to the mean of `data (n, n_visible)`, so that annealing starts where the data lie.
@@ -107,8 +121,9 @@ class GaussianRBM(EnergyModel):
         Raises `ValueError` where there are no data, or some are not finite.
         """
         check_layer(data, self.W, 0, "data")
-        if data.numel() == 0 or not bool(data.isfinite().all()):
-            raise ValueError(f"data must be finite and at least one row, got shape {tuple(data.shape)}")
+        if data.numel() == 0:
+            raise ValueError(f"data must hold at least one row, got shape {tuple(data.shape)}")
+        check_finite(data, "data")
         self.base_a.copy_(data.reshape(-1, data.shape[-1]).mean(0))
 
     def base_log_partition(self) -> Tensor:
@@ -138,6 +153,10 @@ class GaussianRBM(EnergyModel):
         input_ = self._input(v)
         log_weight = self._log_annealed(v, input_, after) - self._log_annealed(v, input_, before)
         return self._annealed_step(input_, after, generator), log_weight
+
+    @torch.no_grad()
+    def _draw_hidden(self, v: Tensor, generator: Generator) -> Tensor:
+        return bits(self.hidden_probability(v), generator)
 
     def _quadratic(self, v: Tensor, mean: Tensor) -> Tensor:
         check_layer(v, self.W, 0, "v")

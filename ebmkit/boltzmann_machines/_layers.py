@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import check_kind
+from ebmkit._checks import check_kind, check_shares
 from ebmkit.chance import normal
 from ebmkit.energy import EnergyModel
 
@@ -51,6 +51,9 @@ class Annealed(EnergyModel):
 
 def log_odds_of_mean(data: Tensor) -> Tensor:
     """log (ones + 1) / (zeros + 1) for each unit: finite where a unit never changes."""
+    if data.numel() == 0:
+        raise ValueError(f"data must hold at least one row, got shape {tuple(data.shape)}")
+    check_shares(data, "data")
     rows = data.reshape(-1, data.shape[-1])
     ones = rows.sum(0)
     return ((ones + 1) / (len(rows) - ones + 1)).log()

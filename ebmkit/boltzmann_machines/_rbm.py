@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from ebmkit._checks import check_finite, check_shares, takes_arrays
 from ebmkit.boltzmann_machines._backend import RBMBackend
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, declare_layers, log_odds_of_mean
 from ebmkit.boltzmann_machines._sums import bipartite_log_partition, bit_states, product_of_bits, softplus
@@ -16,6 +17,8 @@ _LEARNED_BY = (
     "hidden_probability",
     "sample_hidden",
     "sample_visible",
+    "_draw_hidden",
+    "_draw_visible",
     "gibbs_step",
     "_input",
 )
@@ -53,47 +56,73 @@ class RBM(EnergyModel):
         self.event_shape = (n_visible,)
         declare_layers(self, n_visible, n_hidden, scale, generator, dtype, device)
 
+    @takes_arrays
     def hidden_field(self, v: Tensor) -> Tensor:
         """b + v W, the log-odds of the hidden units; `(..., n_visible)` to `(..., n_hidden)`."""
         check_layer(v, self.W, 0, "v")
         return functional.linear(v, self.W.T, self.b)
 
+    @takes_arrays
     def visible_field(self, h: Tensor) -> Tensor:
         """a + W h, the log-odds of the visible units; `(..., n_hidden)` to `(..., n_visible)`."""
         check_layer(h, self.W, 1, "h")
         return functional.linear(h, self.W, self.a)
 
     def energy(self, v: Tensor) -> Tensor:
-        """The free energy F(v) = -a·v - Σ_j softplus(b_j + (v W)_j); `(..., n_visible)` to `(...)`."""
+        """The free energy F(v) = -a·v - Σ_j softplus(b_j + (v W)_j); `(..., n_visible)` to `(...)`.
+
+        Raises `ValueError` where v leaves [0, 1] or is nan.
+        """
+        check_shares(v, "v")
         return -softplus(self.hidden_field(v)).sum(-1) - v @ self.a
 
+    @takes_arrays
     def joint_energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h) = -a·v - b·h - v·W h; `(..., n_visible)` and `(..., n_hidden)` to `(...)`."""
         check_layer(h, self.W, 1, "h")
         return -(self.hidden_field(v) * h).sum(-1) - v @ self.a
 
+    @takes_arrays
     def hidden_probability(self, v: Tensor) -> Tensor:
         """p(h_j = 1 | v) for every j; `(..., n_visible)` to `(..., n_hidden)`."""
         return self.hidden_field(v).sigmoid_()
 
+    @takes_arrays
     def visible_probability(self, h: Tensor) -> Tensor:
         """p(v_i = 1 | h) for every i; `(..., n_hidden)` to `(..., n_visible)`."""
         return self.visible_field(h).sigmoid_()
 
+    @takes_arrays
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
-        """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`."""
+        """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`. `ValueError` where v is not finite."""
+        check_finite(v, "v")
+        return self._draw_hidden(v, generator)
+
+    @takes_arrays
+    @torch.no_grad()
+    def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
+        """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`. `ValueError` where h is not finite."""
+        check_finite(h, "h")
+        return self._draw_visible(h, generator)
+
+    @torch.no_grad()
+    def _draw_hidden(self, v: Tensor, generator: Generator) -> Tensor:
         return logistic_bits(self._input(v), self.b, generator)
 
     @torch.no_grad()
-    def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
-        """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`."""
+    def _draw_visible(self, h: Tensor, generator: Generator) -> Tensor:
         check_layer(h, self.W, 1, "h")
         return logistic_bits(h @ self.W.T, self.a, generator)
 
+    @takes_arrays
     def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
         """One block Gibbs step v → h → v'; leaves p(v) invariant and is reversible; the shape of v."""
-        return self.sample_visible(self.sample_hidden(v, generator), generator)
+        return self._draw_visible(self._draw_hidden(v, generator), generator)
+
+    def gibbs_step_given(self, v: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are."""
+        return torch.where(known, v, self.gibbs_step(v, generator))
 
     def transition_matrix(self) -> Tensor:
         """P[v, v'] = Σ_h p(h | v) p(v' | h) of `gibbs_step` over `bit_states(n_visible)`, float64.
@@ -117,11 +146,13 @@ class RBM(EnergyModel):
         """
         return bipartite_log_partition(self.a, self.W, self.b)
 
+    @takes_arrays
     @torch.no_grad()
     def set_base_rates(self, data: Tensor) -> None:
         """Sets `base_a` to the log-odds of each pixel in `data (n, n_visible)`, plus one on and one off.
 
-        Annealing then starts from the best model without hidden units. Source: Salakhutdinov & Murray (2008).
+        Annealing then starts from the best model without hidden units. Raises `ValueError` where there are no data
+        or some leave [0, 1]. Source: Salakhutdinov & Murray (2008).
         """
         check_layer(data, self.W, 0, "data")
         self.base_a.copy_(log_odds_of_mean(data))

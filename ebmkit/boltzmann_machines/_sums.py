@@ -1,5 +1,6 @@
 """Sums over all states of some bits: exact log Z in constant memory, with its gradient."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ MOST_SUMMED_UNITS = 25
 _STATES_AT_ONCE = 2**12
 
 _WORTH_COMPILING = 2**24
+_FEW_ELEMENTS = 2**16
 
 
 def bit_states(n: int, device: torch.device | None = None) -> Tensor:
@@ -63,6 +65,8 @@ def _log_sum_by_products(a: Tensor, W: Tensor, b: Tensor) -> float | None:
     threads = torch.get_num_threads()
     try:
         return log_sum(*(p.detach().numpy() for p in (a, W, b)))
+    except RuntimeError:  # inside torch.func, whose tensors have no memory of their own
+        return None
     finally:
         torch.set_num_threads(threads)  # numba's OpenMP has just set its own number for the whole process
 
@@ -71,37 +75,42 @@ def log_sum_over_bits(
     term: Callable[..., Tensor], n: int, *parameters: Tensor, value: float | None = None
 ) -> Tensor:
     """log Σ_h exp(term(h, *parameters)) over all h of n bits, in constant memory; `value` if known."""
+    if (
+        value is None and parameters[0].numel() << n <= _FEW_ELEMENTS
+    ):  # a plain sum, for any kind of derivative
+        return torch.logsumexp(
+            term(_bits(torch.arange(2**n, device=parameters[0].device), n), *parameters), 0
+        )
     return torch.as_tensor(_LogSumOverBits.apply(term, n, value, *parameters))  # type: ignore[no-untyped-call]
 
 
 class _LogSumOverBits(torch.autograd.Function):
-    """Its gradient is the mean of the term's gradient under p(h) ∝ exp(term), streamed as the sum is."""
+    """Its gradient is the mean of the term's gradient under p(h) ∝ exp(term), streamed as the sum is.
+
+    The gradient can be differentiated again, which keeps the graph of every block.
+    """
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        ctx: Any, term: Callable[..., Tensor], n: int, value: float | None, *parameters: Tensor
-    ) -> Tensor:
-        if value is None:
-            sums = [torch.logsumexp(term(h, *parameters), 0) for h in _bit_blocks(n, parameters[0].device)]
-            total = torch.logsumexp(torch.stack(sums), 0)
-        else:
-            total = parameters[0].new_tensor(value)
-        ctx.term, ctx.n = term, n
-        ctx.save_for_backward(total, *parameters)
-        return total
+    def forward(term: Callable[..., Tensor], n: int, value: float | None, *parameters: Tensor) -> Tensor:
+        if value is not None:
+            return parameters[0].new_tensor(value)
+        sums = [torch.logsumexp(term(h, *parameters), 0) for h in _bit_blocks(n, parameters[0].device)]
+        return torch.logsumexp(torch.stack(sums), 0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.term, ctx.n, _, *parameters = inputs
+        ctx.save_for_backward(output, *parameters)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         total, *parameters = ctx.saved_tensors
-        leaves = [p.detach().requires_grad_(True) for p in parameters]
         gradients = [torch.zeros_like(p) for p in parameters]
         for h in _bit_blocks(ctx.n, total.device):
-            with torch.enable_grad():
-                terms = ctx.term(h, *leaves)
-                share = (terms.detach() - total).exp()
-                parts = torch.autograd.grad((share * terms).sum(), leaves)
-            for gradient, part in zip(gradients, parts):
-                gradient += part
+            terms, pull = torch.func.vjp(functools.partial(ctx.term, h), *parameters)[:2]
+            gradients = [g + part for g, part in zip(gradients, pull((terms - total).exp()))]
         return (None, None, None, *(gradient * upstream[0] for gradient in gradients))
 
 

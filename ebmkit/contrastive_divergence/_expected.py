@@ -27,7 +27,7 @@ def expected_cd_gradient(
     tends to the gradient of the likelihood as |λ_2|^k. Source: Carreira-Perpiñán & Hinton (2005).
     """
     check_steps(k)
-    check_data(data, model, tuple(model.event_shape))
+    data = check_data(data, model, lambda model: tuple(model.event_shape))
     if transition is None:
         own: Callable[[], Tensor] | None = getattr(model, "transition_matrix", None)
         if own is None:

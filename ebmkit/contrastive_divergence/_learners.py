@@ -11,6 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import enumeration
+from ebmkit._checks import as_tensor, floating_tensor
+from ebmkit._models import check_is_model
 from ebmkit.chance import bernoulli, normal, uniform
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Kernel
@@ -86,7 +88,7 @@ def maximum_likelihood(
     `data (n, *event_shape)` (visible units alone for a DBM); nothing random is drawn. Raises `ValueError` where
     the model is too large to sum. Source: lecture 11, "Likelihood-based learning".
     """
-    check_data(data, model, _visible_shape(model))
+    data = check_data(data, model, _visible_shape)
     free_energy = getattr(model, "free_energy", model.energy)
     exact = getattr(model, "exact_log_partition", None)
     log_z = enumeration.log_partition(model) if exact is None else exact()
@@ -112,7 +114,7 @@ def cd(
     without a trainable parameter; `TypeError` for one without `gibbs_step` or kernel. Source: Hinton (2002).
     """
     check_steps(k)
-    check_data(data, model, _visible_shape(model))
+    data = check_data(data, model, _visible_shape)
     backend = backend_of(model)
     if backend is not None and kernel is None:
         return Gradient(_trained(model, backend.cd(data, k, generator)), {})
@@ -138,7 +140,7 @@ def pcd(
     many as the batch has by default. Raises as `cd`. Source: Tieleman (2008).
     """
     check_steps(k)
-    check_data(data, model, _visible_shape(model))
+    data = check_data(data, model, _visible_shape)
     positive = _complete(model, data)
     chains = _chains(positive, state, n_chains, generator)
     backend = backend_of(model)
@@ -169,7 +171,7 @@ def fast_pcd(
     [0, 1). Source: Tieleman & Hinton, "Using fast weights to improve persistent CD" (2009).
     """
     check_steps(k)
-    check_data(data, model, _visible_shape(model))
+    data = check_data(data, model, _visible_shape)
     if not 0 <= decay < 1:
         raise ValueError(f"decay must lie in [0, 1), got {decay}; the paper uses 0.95")
     positive = _complete(model, data)
@@ -208,7 +210,7 @@ def replay(
     Source: Du & Mordatch (2019); Nijkamp et al. (2020).
     """
     check_steps(k)
-    check_data(data, model, tuple(model.event_shape))
+    data = check_data(data, model, _event_shape)
     if buffer_size < len(data):
         raise ValueError(f"buffer_size must be at least the batch size {len(data)}, got {buffer_size}")
     buffer = (state or {}).get("buffer")
@@ -237,7 +239,7 @@ def by_loss(loss: Callable[[Any, Tensor, Any], Tensor]) -> Learner:
     def learner(
         model: Any, data: Tensor, *, state: LearnerState | None = None, generator: Generator | None = None
     ) -> Gradient:
-        check_data(data, model, data.shape[1:])  # the loss knows what an example is
+        data = check_data(data, model)  # the loss knows what an example is
         return Gradient(gradients_of(model, loss(model, data, generator)), {})
 
     return learner
@@ -351,6 +353,10 @@ def _visible_shape(model: EnergyModel) -> tuple[int, ...]:
     return tuple(getattr(model, "visible_shape", model.event_shape))
 
 
+def _event_shape(model: EnergyModel) -> tuple[int, ...]:
+    return tuple(model.event_shape)
+
+
 def _check_trainable(model: EnergyModel, parameters: Mapping[str, Tensor]) -> None:
     if not parameters:
         raise ValueError(
@@ -359,11 +365,16 @@ def _check_trainable(model: EnergyModel, parameters: Mapping[str, Tensor]) -> No
         )
 
 
-def check_data(data: Tensor, model: EnergyModel, event: tuple[int, ...]) -> None:
-    """The checks of a learner: shapes always, numbers where `fit` has not looked at them."""
-    check_batch(data, event)
+def check_data(
+    data: Tensor, model: EnergyModel, shape: Callable[[EnergyModel], tuple[int, ...]] | None = None
+) -> Tensor:
+    """The data as a tensor, after the checks of a learner: numbers only where `fit` has not looked at them."""
+    check_is_model(model, "a learner")
+    data = as_tensor(data, floating_tensor(model), "data")
+    check_batch(data, data.shape[1:] if shape is None else shape(model))
     if not _looked_at.get():
         check_numbers(data, model)
+    return data
 
 
 def check_numbers(data: Tensor, model: EnergyModel) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from ebmkit._checks import as_tensor, floating_tensor
+from ebmkit._models import check_is_model
 from ebmkit.chance import uniform
 from ebmkit.contrastive_divergence._checkpoints import Progress, load_run, marks, save_run
 from ebmkit.contrastive_divergence._learners import (
@@ -55,6 +57,8 @@ def fit(
     the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that is damaged or that
     another run wrote: with another learner, optimizer, model shape, batch size or data.
     """
+    check_is_model(model, "fit")
+    data = as_tensor(data, floating_tensor(model), "data")
     check_batch(data, data.shape[1:])  # a transform may make examples of another shape
     if transform is None:
         check_numbers(data, model)
@@ -62,6 +66,8 @@ def fit(
         finite_range(data)
     if optimizer is None and learning_rate is None:
         learning_rate = 0.01
+    if optimizer is not None:
+        _check_optimizer(optimizer, model)
     progress, size = Progress(), len(data) if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
@@ -117,7 +123,7 @@ def _epoch(
                     check_numbers(batch, model)
             gradient = learner(model, batch, state=progress.learner_state, generator=generator)
             norms.append(_finite_norm(gradient.parameters, "the gradient of "))
-            wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
+            wanted = _rate(learning_rate, progress.step)
             rate = _descend(parameters, gradient.parameters, optimizer, wanted)
             progress.learner_state, progress.step = gradient.state, progress.step + 1
             del gradient  # its memory is warm: the next gradient shall have it
@@ -158,9 +164,9 @@ def _in_place(
         return norms, rate
     with descent as update:
         while len(norms) < len(batches):
-            wanted = learning_rate(progress.step) if callable(learning_rate) else learning_rate
+            wanted = _rate(learning_rate, progress.step)
             assert wanted is not None  # fit has set the default
-            rate = float(wanted)
+            rate = wanted
             square = update(rate)
             norms.append(
                 math.sqrt(square)
@@ -170,6 +176,27 @@ def _in_place(
             progress.step += 1
     progress.learner_state = {"chains": update.chains()}
     return norms, rate
+
+
+def _rate(learning_rate: float | Callable[[int], float] | None, step: int) -> float | None:
+    """The learning rate of this update; raises `ValueError` where it would climb or is no number."""
+    wanted = learning_rate(step) if callable(learning_rate) else learning_rate
+    if wanted is None:
+        return None
+    rate = float(wanted)
+    if not 0 <= rate < math.inf:
+        raise ValueError(f"the learning rate must be finite and not negative, got {rate} at step {step}")
+    return rate
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, model: EnergyModel) -> None:
+    ours = {id(p) for p in model.parameters()}
+    theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not ours & theirs:
+        raise ValueError(
+            f"the optimizer holds none of the parameters of this {type(model).__name__}; make it of "
+            "model.parameters()"
+        )
 
 
 @torch.no_grad()

@@ -1,15 +1,40 @@
 """What all exponential families share: moments, Fisher information, divergences and fits follow from A."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import (
-    check_event,
-)
+from ebmkit._checks import as_tensor, check_event, looks_at
 from ebmkit.energy import EnergyModel
+
+_DOORS = {
+    "energy_model",
+    "fisher_information",
+    "kl_divergence",
+    "log_prob",
+    "maximum_likelihood",
+    "mean_parameters",
+    "natural",
+    "natural_parameters",
+    "sample",
+    "standard",
+}
+
+
+def _takes_arrays(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, for arrays, lists and numbers as well as tensors; tuples are shapes."""
+
+    @functools.wraps(method)
+    def taking(self: Any, *given: Any, **options: Any) -> Any:
+        tensors = (as_tensor(g) if isinstance(g, np.ndarray | list | float | int) else g for g in given)
+        return method(self, *tensors, **options)
+
+    return taking
 
 
 class ExponentialFamily:
@@ -38,6 +63,12 @@ class ExponentialFamily:
     mean_domain = "μ must be real"
     support = "x must be real"
     _inside = 0.0  # A point of the support, put in place of points outside it before -∞ is.
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Sees to it that every family takes arrays, lists and numbers where it takes tensors."""
+        super().__init_subclass__(**options)
+        for name in _DOORS & cls.__dict__.keys():
+            setattr(cls, name, _takes_arrays(cls.__dict__[name]))
 
     def sufficient_statistics(self, x: Tensor) -> Tensor:
         """t(x), `(..., *event_shape)` to `(..., K)`."""
@@ -103,7 +134,7 @@ class ExponentialFamily:
         """
         self._check_natural(theta)
         self._check_event(x)
-        return self._log_density(x, theta) - self.log_partition(theta)
+        return self._log_prob(x, theta)
 
     def kl_divergence(self, theta: Tensor, other: Tensor) -> Tensor:
         """KL(p_θ ‖ p_θ') = A(θ') - A(θ) - ∇A(θ)·(θ' - θ), the Bregman divergence of A; `(...)`.
@@ -112,8 +143,7 @@ class ExponentialFamily:
         """
         self._check_natural(theta)
         self._check_natural(other)
-        slope = (self._gradient(theta) * (other - theta)).sum(-1)
-        return self.log_partition(other) - self.log_partition(theta) - slope
+        return self._divergence(theta, other)
 
     def maximum_likelihood(self, x: Tensor) -> Tensor:
         """The θ that makes the data likeliest, by matching moments: ∇A(θ) = (1/n) Σ t(x_i).
@@ -129,17 +159,30 @@ class ExponentialFamily:
             raise ValueError(
                 f"{type(self).__name__}: {self.support}, got {x[~inside].flatten()[:4].tolist()}"
             )
-        return self.natural_parameters(self.sufficient_statistics(x).mean(0))
+        return self._fit(x)
 
     def energy_model(self, theta: Tensor) -> "FamilyEnergy":
         """The member with parameter θ, `(K,)`, as an energy E(x) = -θ·t(x) - log h(x), with log Z = A(θ)."""
         self._check_natural(theta)
         return FamilyEnergy(self, theta)
 
+    def _log_prob(self, x: Tensor, theta: Tensor) -> Tensor:
+        """`log_prob` of what has been checked; a family whose terms cancel says it another way."""
+        return self._log_density(x, theta) - self.log_partition(theta)
+
+    def _divergence(self, theta: Tensor, other: Tensor) -> Tensor:
+        """`kl_divergence` of what has been checked; a family whose terms cancel says it another way."""
+        slope = (self._gradient(theta) * (other - theta)).sum(-1)
+        return self.log_partition(other) - self.log_partition(theta) - slope
+
+    def _fit(self, x: Tensor) -> Tensor:
+        """`maximum_likelihood` of what has been checked; a family whose terms cancel says it another way."""
+        return self.natural_parameters(self.sufficient_statistics(x).mean(0))
+
     def _log_density(self, x: Tensor, theta: Tensor) -> Tensor:
         """log h(x) + θ·t(x), -∞ outside the support."""
         inside = self.in_support(x)
-        event = inside.reshape(*inside.shape, *[1] * len(self.event_shape))
+        event = inside.reshape(inside.shape + (1,) * len(self.event_shape))
         safe = torch.where(event, x, torch.full_like(x, self._inside))
         value = (theta * self.sufficient_statistics(safe)).sum(-1) + self.log_base_measure(safe)
         return torch.where(inside, value, torch.full_like(value, -math.inf))
@@ -205,7 +248,7 @@ class ExponentialFamily:
 
     def _check_event(self, x: Tensor) -> None:
         check_event(x, self.event_shape)
-        if bool(x.isnan().any()):
+        if looks_at(x) and bool(x.isnan().any()):
             raise ValueError(f"{type(self).__name__}: {self.support}, got nan")
 
     def _check_natural(self, theta: Tensor) -> None:
@@ -221,9 +264,15 @@ class ExponentialFamily:
                 f"{name}: {what} must be floating point of shape (..., {self.n_parameters}), "
                 f"got {value.dtype} of shape {tuple(value.shape)}"
             )
+        if not looks_at(value):
+            return
         good = inside(value.detach())
         if not bool(good.all()):
             raise ValueError(f"{name}: {domain}, got {value.detach()[~good][0].tolist()}")
+
+
+for _name in _DOORS & ExponentialFamily.__dict__.keys():
+    setattr(ExponentialFamily, _name, _takes_arrays(ExponentialFamily.__dict__[_name]))
 
 
 class FamilyEnergy(EnergyModel):
@@ -235,6 +284,7 @@ class FamilyEnergy(EnergyModel):
             raise ValueError(f"one θ of shape ({family.n_parameters},) is needed, got {tuple(theta.shape)}")
         self.family = family
         self.event_shape, self.values = family.event_shape, family.values
+        self.discrete = family.discrete  # also where the values have no end
         self.theta = nn.Parameter(theta.detach().clone())
 
     def energy(self, x: Tensor) -> Tensor:

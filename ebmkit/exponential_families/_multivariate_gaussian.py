@@ -61,6 +61,38 @@ class MultivariateGaussian(ExponentialFamily):
         self._check_mean(mean)
         return self.natural(mean[..., : self.dimension], self._covariance(mean))
 
+    def _log_prob(self, x: Tensor, theta: Tensor) -> Tensor:
+        """-½ |Lᵀ(x - m)|² + log det L - ½ D log 2π with Λ = L Lᵀ: θ·t(x) and A(θ) would cancel far from 0."""
+        _, precision = self._unpack(theta)
+        mean, _ = self.standard(theta)
+        factor: Tensor = torch.linalg.cholesky(precision)
+        inside = self.in_support(x)
+        distance = torch.where(inside.unsqueeze(-1), real(x), torch.zeros_like(real(x))) - mean
+        square = ((factor.mT @ distance.unsqueeze(-1)).squeeze(-1) ** 2).sum(-1)
+        value = _half_log_det(factor) - 0.5 * (square + self.dimension * math.log(2 * math.pi))
+        return torch.where(inside, value, -math.inf)
+
+    def _divergence(self, theta: Tensor, other: Tensor) -> Tensor:
+        """½ (tr Λ'Σ - D - log det Λ'Σ + (m - m')ᵀ Λ' (m - m'))."""
+        (mean, covariance), (mean_, _) = self.standard(theta), self.standard(other)
+        factor_: Tensor = torch.linalg.cholesky(self._unpack(other)[1])
+        factor: Tensor = torch.linalg.cholesky(covariance)
+        spread = ((factor_.mT @ factor) ** 2).sum((-1, -2)) - self.dimension
+        shift = ((factor_.mT @ (mean - mean_).unsqueeze(-1)).squeeze(-1) ** 2).sum(-1)
+        return 0.5 * (spread + shift) - _half_log_det(factor) - _half_log_det(factor_)
+
+    def _fit(self, x: Tensor) -> Tensor:
+        """Mean and covariance in two passes: E[xxᵀ] - E[x]E[x]ᵀ would cancel."""
+        x = real(x)
+        mean = x.mean(0)
+        centred = x - mean
+        covariance = (centred.unsqueeze(-1) * centred.unsqueeze(-2)).mean(0)
+        smallest: Tensor = torch.linalg.eigvalsh(covariance)[..., 0]
+        size = covariance.diagonal(dim1=-2, dim2=-1).sum(-1) + torch.finfo(x.dtype).eps * (mean**2).sum(-1)
+        if not bool((smallest > 4 * torch.finfo(x.dtype).eps * size).all()):
+            raise ValueError(f"{type(self).__name__}: {self.mean_domain}, got {covariance.tolist()}")
+        return self.natural(mean, covariance)
+
     def in_natural_domain(self, theta: Tensor) -> Tensor:
         return theta.isfinite().all(-1) & is_definite(self._unpack(theta)[1])
 
@@ -102,3 +134,7 @@ class MultivariateGaussian(ExponentialFamily):
     def _covariance(self, mean: Tensor) -> Tensor:
         m = mean[..., : self.dimension]
         return self._symmetric(mean) - m.unsqueeze(-1) * m.unsqueeze(-2)
+
+
+def _half_log_det(factor: Tensor) -> Tensor:
+    return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -8,6 +8,8 @@ from torch import Generator, Tensor
 from ebmkit import chance
 from ebmkit.exponential_families._family import ExponentialFamily, expanded, real
 
+_LARGE_RATE = 1e12
+
 
 class Bernoulli(ExponentialFamily):
     """A coin: x in {0, 1}, t(x) = x, A(θ) = log(1 + e^θ), μ = σ(θ)."""
@@ -50,6 +52,7 @@ class Poisson(ExponentialFamily):
     """Counts: x = 0, 1, 2, …, t(x) = x, h(x) = 1/x!, A(θ) = e^θ, μ = e^θ."""
 
     discrete = True
+    natural_domain = "θ = log rate must be real, and the rate finite"
     mean_domain = "the mean must be positive"
     support = "x must be a whole number from 0"
 
@@ -77,13 +80,28 @@ class Poisson(ExponentialFamily):
     def in_mean_domain(self, mean: Tensor) -> Tensor:
         return ((mean > 0) & mean.isfinite()).squeeze(-1)
 
+    def in_natural_domain(self, theta: Tensor) -> Tensor:
+        return (theta.isfinite() & theta.exp().isfinite()).squeeze(-1)
+
     def in_support(self, x: Tensor) -> Tensor:
         return (x >= 0) & (x == x.round()) & x.isfinite()
 
     def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Inverts P(X ≤ k) = Q(k + 1, λ), the regularized incomplete gamma function, by bisection over k."""
+        """Inverts P(X ≤ k) = Q(k + 1, λ), the regularized incomplete gamma function, by bisection over k.
+
+        From a rate of 10^12 on by the normal distribution with its first correction for skewness, z²/6: what that
+        leaves out, 1/√λ of a count, is far below one.
+        """
         rate = self.standard(expanded(self, theta, sample_shape)).double()
         u = chance.uniform(rate, generator)
+        large = rate >= _LARGE_RATE
+        z: Tensor = torch.special.ndtri(u.clamp(min=2.0**-54))
+        normal = (rate + rate.sqrt() * z + (z**2 - 1) / 6).round()
+        counts = self._by_bisection(torch.where(large, 1.0, rate), u)
+        return torch.where(large, normal, counts).to(theta.dtype)
+
+    @staticmethod
+    def _by_bisection(rate: Tensor, u: Tensor) -> Tensor:
         # Bernstein: P(X > λ + 10 √λ + 60) < 2^-53, below the resolution of u.
         below, above = torch.full_like(rate, -1.0), (rate + 10 * rate.sqrt() + 60).ceil()
         while bool((above - below > 1).any()):
@@ -91,7 +109,7 @@ class Poisson(ExponentialFamily):
             reached = torch.special.gammaincc((middle + 1).clamp(min=1), rate) > u
             above = torch.where(reached & (above - below > 1), middle, above)
             below = torch.where(~reached & (above - below > 1), middle, below)
-        return above.to(theta.dtype)
+        return above
 
 
 class Exponential(ExponentialFamily):

@@ -190,6 +190,30 @@ class Gaussian(ExponentialFamily):
         self._check_mean(mean)
         return self.natural(mean[..., 0], mean[..., 1] - mean[..., 0] ** 2)
 
+    def _log_prob(self, x: Tensor, theta: Tensor) -> Tensor:
+        """-(x - m)² / 2v - ½ log 2πv: θ·t(x) and A(θ) would cancel where |m| is far above √v."""
+        mean, variance = self.standard(theta)
+        inside = self.in_support(x)
+        distance = torch.where(inside, real(x), torch.zeros_like(real(x))) - mean
+        value = -0.5 * distance**2 / variance - 0.5 * (2 * math.pi * variance).log()
+        return torch.where(inside, value, -math.inf)
+
+    def _divergence(self, theta: Tensor, other: Tensor) -> Tensor:
+        """½ (r - log(1 + r) + (m - m')² / v') with v = (1 + r) v'."""
+        (mean, variance), (mean_, variance_) = self.standard(theta), self.standard(other)
+        r = (variance - variance_) / variance_
+        return 0.5 * (r - torch.log1p(r) + (mean - mean_) ** 2 / variance_)
+
+    def _fit(self, x: Tensor) -> Tensor:
+        """Mean and variance in two passes: E[x²] - E[x]² would cancel."""
+        x = real(x)
+        mean = x.mean(0)
+        variance = ((x - mean) ** 2).mean(0)
+        resolution = (4 * torch.finfo(x.dtype).eps * mean.abs()) ** 2
+        if not bool((variance > resolution).all()):
+            self._check_mean(torch.stack([mean, mean**2], -1))  # raises, naming what is wrong
+        return self.natural(mean, variance)
+
     def in_natural_domain(self, theta: Tensor) -> Tensor:
         return theta.isfinite().all(-1) & (theta[..., 1] < 0)
 

@@ -17,7 +17,7 @@ def swendsen_wang(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
     probability σ(-2 Σ_{i∈C} h_i s_i), which is ½ without field. Reversible, for couplings of any sign, though
     frustration slows it. `spins` `(..., n, m)`; returns a new tensor. Source: Swendsen & Wang 1987.
     """
-    check_spins(model, spins)
+    spins = check_spins(model, spins)
     frozen = chance.bernoulli(_freezing_probability(model, spins), generator)
     root = _cluster_roots(frozen[..., 0, :, :], frozen[..., 1, :, :])
     pull = (model.field * spins).flatten(-2)
@@ -69,7 +69,7 @@ def wolff(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
 
 def _wolff(model: Ising, spins: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """The update, and the probability `(...)` with which its flip was accepted."""
-    check_spins(model, spins)
+    spins = check_spins(model, spins)
     cluster = _grow_cluster(_freezing_probability(model, spins), generator)
     pull = (model.field * spins * cluster).sum((-2, -1))
     acceptance = torch.exp(-2 * pull.clamp(min=0))

@@ -29,6 +29,8 @@ _BLOCK = 4
 _LINEAR_RANGE = 300.0
 # Stands for log 0 in a logarithmic front: far below any weight, yet finite, so that gradients are.
 _LOG_ZERO = -1e30
+# A front whose inside may be remembered: a row of it is some kilobytes.
+_SMALL_FRONT = 2**10
 
 
 class _Row(NamedTuple):
@@ -87,7 +89,10 @@ def _remember_little(
     absorb: Callable[..., tuple[Tensor, Tensor]], front: Tensor, row: _Row, periodic: bool
 ) -> tuple[Tensor, Tensor]:
     """`absorb`, recomputing a row's inside in the backward pass: memory for a front a row, not a site."""
-    if not (torch.is_grad_enabled() and any(part.requires_grad for part in (front, *row))):
+    differentiated = torch.is_grad_enabled() and any(part.requires_grad for part in (front, *row))
+    if (
+        not differentiated or front.numel() <= _SMALL_FRONT
+    ):  # where torch.func, too, has no use for checkpoints
         return absorb(front, row, periodic)
     result: tuple[Tensor, Tensor] = checkpoint(absorb, front, row, periodic, use_reentrant=False)
     return result
@@ -327,5 +332,5 @@ def _complementary_modulus(coupling: NDArray[np.float64]) -> NDArray[np.float64]
 
 def yang_magnetization(coupling: NDArray[np.float64]) -> NDArray[np.float64]:
     """(1 - sinh⁻⁴ 2J)^{1/8} above the critical coupling, 0 up to it."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(np.clip(1 - np.sinh(2 * coupling.clip(0, 50)) ** -4.0, 0, None) ** 0.125)

@@ -23,7 +23,7 @@ def metropolis_sweep(model: Ising, spins: Tensor, generator: Generator, propose:
 
 def _metropolis(model: Ising, spins: Tensor, generator: Generator, propose: float) -> tuple[Tensor, Tensor]:
     """The sweep, and the mean probability `(...)` of accepting a proposed flip."""
-    check_spins(model, spins)
+    spins = check_spins(model, spins)
     if not 0 < propose < 1:
         raise ValueError(
             f"propose must lie strictly between 0 and 1, got {propose}; at 1 the sweep can cycle"

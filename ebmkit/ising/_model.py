@@ -1,12 +1,14 @@
 """The Ising model on a grid, its heat bath and its exact log Z."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._checks import as_tensor, check_count, check_finite, looks_at
 from ebmkit.energy import EnergyModel
 from ebmkit.ising import _exact
 
@@ -70,8 +72,7 @@ class Ising(EnergyModel):
 
     def local_field(self, spins: Tensor) -> Tensor:
         """Σ_j J_ij s_j + h_i, what pulls on each spin; the shape of `spins`, `(..., n, m)`."""
-        check_spins(self, spins)
-        return local_field(self, spins)
+        return local_field(self, check_spins(self, spins))
 
     def conditional(self, spins: Tensor) -> Tensor:
         """p(s_i = +1 | all other spins) = σ(2 · local field); the shape of `spins`."""
@@ -81,13 +82,21 @@ class Ising(EnergyModel):
         """One checkerboard sweep, see `gibbs_sweep`."""
         return gibbs_sweep(self, x, generator)
 
+    def gibbs_step_given(self, x: Tensor, known: Tensor, generator: Generator) -> Tensor:
+        """A `gibbs_step` of the spins that are not `known` (bool, `(n, m)`), given those that are."""
+        x = check_spins(self, x)
+        for sites in colour_classes(self):
+            free = sites[~known.flatten()[sites.to(known.device)].to(sites.device)]
+            if len(free):
+                x = gibbs_update(self, x, free, generator)
+        return x
+
     def exact_log_partition(self) -> Tensor:
         """log Z, by Kaufman's formula where it holds, else by the transfer matrix; shape `()`.
 
         Raises `ValueError` where the grid is too wide for either, saying what to use instead.
         """
-        needs_graph = self.horizontal.requires_grad or self.vertical.requires_grad or self.field.requires_grad
-        if not needs_graph and not math.isnan(_kaufman_coupling(self)):
+        if not _in_a_graph(self) and not math.isnan(_kaufman_coupling(self)):
             return kaufman_log_partition(self)
         return transfer_matrix_log_partition(self)
 
@@ -112,17 +121,16 @@ class Ising(EnergyModel):
 
 
 def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"shape must be (rows, columns), both at least 1, got {tuple(shape)}")
-    return int(shape[0]), int(shape[1])
+    if not isinstance(shape, Sequence) or len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape must be (rows, columns), both at least 1, got {shape}")
+    return check_count("rows", shape[0], 1), check_count("columns", shape[1], 1)
 
 
 def _expanded(name: str, value: float | Tensor, shape: tuple[int, int]) -> Tensor:
-    tensor = torch.as_tensor(value, dtype=torch.float64)
+    tensor = as_tensor(value, name=name).double()
     if tensor.ndim != 0 and tuple(tensor.shape) != shape:
         raise ValueError(f"{name} must be one number or have shape {shape}, got shape {tuple(tensor.shape)}")
-    if not tensor.isfinite().all():
-        raise ValueError(f"{name} must be finite, got {tensor[~tensor.isfinite()][0].item()}")
+    check_finite(tensor, name)
     return tensor.expand(shape)
 
 
@@ -130,14 +138,17 @@ def bond_grid(name: str, value: float | Tensor, shape: tuple[int, int], axis: in
     """The bonds along `axis` as a tensor of the grid's shape, 0 where the grid ends."""
     missing = 0 if periodic and shape[axis] > 1 else 1
     rows, columns = (missing, 0) if axis == 0 else (0, missing)
-    given = torch.as_tensor(value, dtype=torch.float64)
+    given = as_tensor(value, name=name).double()
     if periodic and missing and tuple(given.shape) == shape:
         given = given.narrow(axis, 0, 0)  # on a side of length 1 a site would be its own neighbour
     inside = _expanded(name, given, (shape[0] - rows, shape[1] - columns))
     return torch.nn.functional.pad(inside, (0, columns, 0, rows))
 
 
-def check_spins(model: Ising, spins: Tensor) -> None:
+def check_spins(model: Ising, spins: Tensor) -> Tensor:
+    """The spins as a tensor; `ValueError` unless they are -1 or +1, `(..., n, m)`, in a dtype that holds both."""
+    _require_ising(model, TypeError)
+    spins = as_tensor(spins, model.field, "spins")
     if tuple(spins.shape[-2:]) != model.event_shape:
         raise ValueError(
             f"spins must have shape (..., {model.event_shape[0]}, {model.event_shape[1]}), "
@@ -145,9 +156,12 @@ def check_spins(model: Ising, spins: Tensor) -> None:
         )
     if spins.dtype == torch.bool:
         raise ValueError("spins must be -1 or +1, got values False or True; use 2.0 * x - 1")
-    if not (spins.abs() == 1).all():
+    if not (spins.is_floating_point() or torch.iinfo(spins.dtype).min < 0):
+        raise ValueError(f"spins are {spins.dtype}, which cannot hold -1; use spins.to(torch.int8)")
+    if looks_at(spins) and not (spins.abs() == 1).all():
         found = ", ".join(f"{v:g}" for v in torch.unique(spins.detach())[:6].tolist())
         raise ValueError(f"spins must be -1 or +1, got values {{{found}}}; use 2 * x - 1 for labels 0 and 1")
+    return spins
 
 
 def local_field(model: Ising, spins: Tensor) -> Tensor:
@@ -178,7 +192,8 @@ def _scaled(model: Ising, factor: float) -> Ising:
 
 def to_spins(labels: Tensor) -> Tensor:
     """Spins 2y - 1 of labels y in {0, 1}, any shape; float64 unless `labels` is floating point."""
-    if not ((labels == 0) | (labels == 1)).all():
+    labels = as_tensor(labels, name="labels")
+    if looks_at(labels) and not ((labels == 0) | (labels == 1)).all():
         found = ", ".join(f"{v:g}" for v in torch.unique(labels)[:6].tolist())
         raise ValueError(f"labels must be 0 or 1, got values {{{found}}}")
     return 2 * (labels if labels.is_floating_point() else labels.double()) - 1
@@ -223,7 +238,7 @@ def gibbs_sweep(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
     and dtype. The sweep leaves p invariant; each colour's update is reversible, their product is not.
     Source: Geman & Geman 1984.
     """
-    check_spins(model, spins)
+    spins = check_spins(model, spins)
     for sites in colour_classes(model):
         spins = gibbs_update(model, spins, sites, generator)
     return spins
@@ -255,7 +270,7 @@ def transfer_matrix_log_partition(model: Ising) -> Tensor:
     The work is n·m·2^w on free boundary and n·m·4^w on a torus, w the shorter side. Raises `ValueError` where
     the front would exceed `MAX_FRONT` entries. Source: Kramers & Wannier 1941.
     """
-    _require_ising(model, "transfer_matrix")
+    _require_ising(model, ValueError, "transfer_matrix")
     width = min(model.event_shape)
     front = 4**width if model.periodic else 2**width
     if front > MAX_FRONT:
@@ -275,7 +290,12 @@ def kaufman_log_partition(model: Ising) -> Tensor:
     with cosh γ_l = cosh²2J / sinh 2J - cos(πl/n); at J = 0, Z = 2^{nm}. Where no side is an odd ring, turning over
     every second spin shows Z(-J) = Z(J). Raises `ValueError` elsewhere. Source: Kaufman 1949, eq. 75.
     """
-    _require_ising(model, "kaufman")
+    _require_ising(model, ValueError, "kaufman")
+    if _in_a_graph(model):
+        raise ValueError(
+            "Kaufman's formula gives log Z as a number, and this model's couplings or fields require a gradient; "
+            "use method='transfer_matrix', or detach them"
+        )
     coupling = _kaufman_coupling(model)
     if math.isnan(coupling):
         raise ValueError(
@@ -298,9 +318,14 @@ def _kaufman_coupling(model: Ising) -> float:
     return abs(coupling)
 
 
-def _require_ising(model: EnergyModel, method: str) -> None:
+def _require_ising(model: EnergyModel, error: type[Exception], method: str = "") -> None:
     if not isinstance(model, Ising):
-        raise ValueError(f"method={method!r} is for ebmkit.ising.Ising models, got {type(model).__name__}")
+        what = f"method={method!r}" if method else "this"
+        raise error(f"{what} is for ebmkit.ising.Ising models, got {type(model).__name__}")
+
+
+def _in_a_graph(model: Ising) -> bool:
+    return any(part.requires_grad for part in (model.horizontal, model.vertical, model.field))
 
 
 def _power(width: int, model: Ising) -> str:

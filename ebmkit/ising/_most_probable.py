@@ -19,7 +19,7 @@ def icm(model: Ising, spins: Tensor) -> Tensor:
     state that no single flip improves; which one depends on where it began. `spins` `(..., n, m)`; returns a
     new tensor. Source: Besag 1986.
     """
-    check_spins(model, spins)
+    spins = check_spins(model, spins)
     while True:
         before = spins
         for sites in colour_classes(model):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ebmkit._checks import as_tensor
 from ebmkit.ising._model import Ising, to_spins
 
 
@@ -25,6 +26,7 @@ def denoising_model(
             f"flip_probability must lie strictly between 0 and 1, got {flip_probability}; noise that never "
             "flips leaves nothing to restore"
         )
+    noisy = as_tensor(noisy, name="noisy")
     if noisy.ndim != 2:
         raise ValueError(f"noisy must be one picture (rows, columns), got shape {tuple(noisy.shape)}")
     strength = 0.5 * math.log((1 - flip_probability) / flip_probability)
@@ -51,6 +53,7 @@ def from_potentials(
     one table an edge: `(n, m-1, 2, 2)` and `(n-1, m, 2, 2)`, on a torus both `(n, m, 2, 2)`.
     Source: lecture 11, "Ising models".
     """
+    unary, horizontal, vertical = (as_tensor(part) for part in (unary, horizontal, vertical))
     if unary.ndim != 3 or unary.shape[-1] != 2:
         raise ValueError(f"unary must have shape (n, m, 2), got {tuple(unary.shape)}")
     n, m = unary.shape[:2]

@@ -49,10 +49,12 @@ def simulate(
     `(n_chains, n, m)`; without it every spin starts as a fair coin. Raises `ValueError` for counts that
     make no sense and a start that does not fit. Source: Creutz, Jacobs & Rebbi 1979.
     """
-    _check_counts(n_sweeps, n_chains, record_every)
+    n_sweeps = check_count("n_sweeps", n_sweeps, 0)
+    n_chains = check_count("n_chains", n_chains, 1)
+    record_every = check_count("record_every", record_every, 0)
     engine = _engine(model, n_chains, generator)
     if start is not None:
-        check_spins(model, start)
+        start = check_spins(model, start)
         if start.shape != (n_chains, *model.event_shape):
             raise ValueError(
                 f"start must have shape {(n_chains, *model.event_shape)}, got {tuple(start.shape)}"
@@ -65,12 +67,6 @@ def simulate(
     engine.sweep(n_sweeps - len(records) * record_every)
     energy, magnetization = torch.from_numpy(records).unbind(1)
     return Simulation(torch.from_numpy(engine.get_spins()), energy, magnetization)
-
-
-def _check_counts(n_sweeps: int, n_chains: int, record_every: int) -> None:
-    check_count("n_sweeps", n_sweeps, 0)
-    check_count("n_chains", n_chains, 1)
-    check_count("record_every", record_every, 0)
 
 
 def _engine(model: Ising, n_chains: int, generator: Generator) -> MultiSpin | ByteLattice:

@@ -9,8 +9,11 @@ Every function takes what `ebmkit.mcmc.sample` returns: steps first, then chains
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ebmkit._checks import as_tensor
 
 
 def r_hat(draws: Tensor) -> Tensor:
@@ -30,7 +33,7 @@ def r_hat(draws: Tensor) -> Tensor:
 def ess_bulk(draws: Tensor) -> Tensor:
     """Effective sample size of the rank-normalized draws: how well the centre is known.
 
-    `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. All draws where none differs.
+    `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. `nan` where none differs from another.
     Raises `ValueError` for fewer than four steps or draws that are not finite. Source: section 4.3.
     """
     return _event(_effective_sample_size(_normal_scores(_split(_variables_first(draws)))), draws)
@@ -39,12 +42,12 @@ def ess_bulk(draws: Tensor) -> Tensor:
 def ess_tail(draws: Tensor) -> Tensor:
     """Effective sample size of the tails: the smaller of those of x ≤ q at the 5% and the 95% quantile.
 
-    `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. All draws where none differs.
+    `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. `nan` where none differs from another.
     Raises `ValueError` for fewer than four steps or draws that are not finite. Source: section 4.3.
     """
     x = _variables_first(draws)
     low, high = (_effective_sample_size(_split((x <= _quantile(x, q)).double())) for q in (0.05, 0.95))
-    return _event(torch.minimum(low, high), draws)
+    return _event(torch.fmin(low, high), draws)  # of two values, one of the two quantiles cuts nothing off
 
 
 def autocorrelation_time(draws: Tensor) -> Tensor:
@@ -66,7 +69,7 @@ def autocorrelation(draws: Tensor) -> Tensor:
     Source: equation 10.
     """
     rho, _ = _pooled_autocorrelation(_variables_first(draws))
-    return rho.transpose(0, 1).reshape(draws.shape[0], *draws.shape[2:])
+    return rho.transpose(0, 1).reshape(rho.shape[1], *np.shape(draws)[2:])
 
 
 # --- shapes ----------------------------------------------------------------------------------------------
@@ -74,6 +77,7 @@ def autocorrelation(draws: Tensor) -> Tensor:
 
 def _variables_first(draws: Tensor) -> Tensor:
     """Check the draws and lay them out as `(n_variables, n_chains, n_steps)`, float64."""
+    draws = as_tensor(draws, name="draws")
     if draws.dim() == 0 or draws.shape[0] < 4:
         raise ValueError(f"diagnostics need at least 4 steps along the first axis, got {tuple(draws.shape)}")
     if draws.numel() == 0:
@@ -86,7 +90,7 @@ def _variables_first(draws: Tensor) -> Tensor:
 
 
 def _event(values: Tensor, draws: Tensor) -> Tensor:
-    return values.reshape(draws.shape[2:])
+    return values.reshape(np.shape(draws)[2:])
 
 
 def _split(x: Tensor) -> Tensor:
@@ -164,4 +168,4 @@ def _effective_sample_size(x: Tensor) -> Tensor:
     final = torch.where((even > 0) | (pairs > 0), even, 0.0).gather(-1, last)[:, 0]
     tau = -1 + 2 * kept + final
     ess = size / tau.clamp(min=1 / math.log10(size))
-    return torch.where(pooled > 0, ess, float(size))
+    return torch.where(pooled > 0, ess, math.nan)  # draws that never move say nothing of how far they would

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State, initial_state
 from ebmkit.mcmc._moves import flat_events, moved, require_values, values_like
@@ -25,6 +26,7 @@ class Gibbs:
     model: EnergyModel
 
     def __post_init__(self) -> None:
+        check_is_model(self.model, "Gibbs")
         if not hasattr(self.model, "gibbs_step"):
             require_values(self.model, "Gibbs without model.gibbs_step")
 

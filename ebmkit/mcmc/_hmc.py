@@ -17,6 +17,9 @@ from ebmkit.kernel import Info, State, initial_state
 from ebmkit.mcmc._langevin import MALA
 from ebmkit.mcmc._moves import flat_events, metropolis, require_gradient
 
+_TOO_FAR = math.log(1e8)
+"""So many times the first step size, in logarithms, the warm-up follows an acceptance that does not fall."""
+
 DIVERGENCE_THRESHOLD = 1000.0
 """Energy error of a trajectory, in nats, from which HMC reports a divergence (the value Stan uses)."""
 
@@ -25,7 +28,7 @@ def leapfrog(
     model: EnergyModel,
     position: Tensor,
     momentum: Tensor,
-    step_size: float,
+    step_size: float | Tensor,
     n_steps: int,
     inverse_mass: float | Tensor = 1.0,
 ) -> tuple[Tensor, Tensor]:
@@ -47,20 +50,33 @@ class HMC:
     """Hamiltonian Monte Carlo: draw a momentum, follow the leapfrog, accept by the energy error.
 
     p ~ N(0, M), accept with probability min(1, exp(H(x, p) - H(x', p'))). `inverse_mass` is the diagonal of
-    M⁻¹, a number or a tensor that broadcasts against x. Reversible. Best near an acceptance of 0.65 to 0.8.
-    Source: Duane et al. (1987); Neal (2011).
+    M⁻¹, a number or a tensor that broadcasts against x. Each chain's step size is multiplied by a uniform draw from
+    1 - `jitter` to 1 + `jitter`: trajectories of one length would bring a Gaussian back to where it was, or to its
+    mirror image, whenever that length is half a period. Reversible. Best near an acceptance of 0.65 to 0.8.
+    Source: Duane et al. (1987); Neal (2011), section 3.2 on jitter.
+
+    >>> import torch
+    >>> from ebmkit.annealing import GaussianBase
+    >>> from ebmkit.mcmc import sample
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = sample(HMC(GaussianBase((2,)), 0.5), torch.zeros(100, 2, dtype=torch.float64), 50, generator)
+    >>> draws.shape
+    torch.Size([50, 100, 2])
     """
 
     model: EnergyModel
     step_size: float
     n_leapfrog: int = 10
     inverse_mass: float | Tensor = 1.0
+    jitter: float = 0.2
 
     def __post_init__(self) -> None:
         require_gradient(self.model, "HMC")
         check_positive("step_size", self.step_size)
         check_count("n_leapfrog", self.n_leapfrog, 1)
         check_positive("inverse_mass", self.inverse_mass)
+        if not 0 <= self.jitter < 1:
+            raise ValueError(f"jitter must lie in [0, 1), got {self.jitter}")
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""
@@ -69,17 +85,29 @@ class HMC:
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
         """One trajectory of `n_leapfrog` steps for every chain."""
-        momentum = chance.normal(state.position, generator) / self.inverse_mass**0.5
+        mass = self.inverse_mass
+        if isinstance(mass, Tensor):  # in the chains' own precision, or it would widen them
+            mass = mass.to(state.position)
+        momentum = chance.normal(state.position, generator) / mass**0.5
         proposal, end = leapfrog(
-            self.model, state.position, momentum, self.step_size, self.n_leapfrog, self.inverse_mass
+            self.model, state.position, momentum, self._steps(state, generator), self.n_leapfrog, mass
         )
-        log_correction = self._kinetic(momentum) - self._kinetic(end)
+        log_correction = self._kinetic(momentum, mass) - self._kinetic(end, mass)
         return metropolis(
             self.model, state, proposal, log_correction, generator, tolerance=DIVERGENCE_THRESHOLD
         )
 
-    def _kinetic(self, momentum: Tensor) -> Tensor:
-        return 0.5 * flat_events(self.inverse_mass * momentum**2, self.model).sum(-1)
+    def _steps(self, state: State, generator: Generator) -> float | Tensor:
+        """A step size for each chain, `(..., 1, …)`."""
+        if self.jitter == 0:
+            return self.step_size
+        batch = state.position.shape[: state.position.dim() - len(self.model.event_shape)]
+        u = chance.uniform(state.position.new_empty(batch), generator)
+        steps = self.step_size * (1 + self.jitter * (2 * u - 1))
+        return steps.reshape(batch + (1,) * len(self.model.event_shape))
+
+    def _kinetic(self, momentum: Tensor, inverse_mass: float | Tensor) -> Tensor:
+        return 0.5 * flat_events(inverse_mass * momentum**2, self.model).sum(-1)
 
 
 TunableKernel = TypeVar("TunableKernel", HMC, MALA)
@@ -102,8 +130,9 @@ def adapt_step_size(
     check_count("n_steps", n_steps, 1)
     current = state if isinstance(state, State) else kernel.init(state)
     shrinkage, offset, forgetting = 0.05, 10.0, 0.75
-    anchor = math.log(10 * kernel.step_size)
-    log_step, log_average, mean_error = math.log(kernel.step_size), 0.0, 0.0
+    start = math.log(kernel.step_size)
+    anchor = start + math.log(10)
+    log_step, log_average, mean_error = start, 0.0, 0.0
     for t in range(1, n_steps + 1):
         current, info = replace(kernel, step_size=math.exp(log_step)).step(current, generator)
         error = target_acceptance - float(info.acceptance.mean())
@@ -111,4 +140,10 @@ def adapt_step_size(
         log_step = anchor - math.sqrt(t) / shrinkage * mean_error
         weight = t**-forgetting
         log_average = weight * log_step + (1 - weight) * log_average
+        if log_step - start > _TOO_FAR:
+            raise ValueError(
+                f"no step is too large for {type(kernel.model).__name__}: {math.exp(log_step):.3g} was accepted "
+                f"with probability {float(info.acceptance.mean()):.3g}; its energy is flat or its density not "
+                "normalizable, so give the kernel a step size of your own"
+            )
     return replace(kernel, step_size=math.exp(log_average)), current

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from ebmkit import chance
 from ebmkit._checks import check_positive
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State, initial_state
 from ebmkit.mcmc._moves import flat_events, metropolis, require_values, values_like
@@ -68,6 +69,9 @@ class MetropolisHastings:
 
     model: EnergyModel
     proposal: Proposal
+
+    def __post_init__(self) -> None:
+        check_is_model(self.model, "MetropolisHastings")
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State
 
@@ -49,6 +50,7 @@ def moved(accepted: Tensor, proposal: Tensor, energy: Tensor, state: State) -> S
 
 
 def require_gradient(model: EnergyModel, kernel: str) -> None:
+    check_is_model(model, kernel)
     if model.values is not None:
         raise TypeError(
             f"{kernel} needs a gradient and {type(model).__name__} is discrete, x takes values "
@@ -57,6 +59,7 @@ def require_gradient(model: EnergyModel, kernel: str) -> None:
 
 
 def require_values(model: EnergyModel, what: str) -> None:
+    check_is_model(model, what)
     if model.values is None or len(model.values) < 2:
         raise TypeError(
             f"{what} needs a discrete model with at least two values, "

@@ -57,6 +57,10 @@ _GAUSS = (
 )
 
 _CELLS_AT_FIRST = 8
+_FARTHEST = 2.0**-330
+"""A cell at infinity as narrow as this begins at |x| = 10^99: a tail that still counts there is too heavy."""
+_GENTLE = 30.0
+"""Energies within a cell that differ by less than this, in nats, are left to the adaptive rule."""
 
 
 def quadrature(
@@ -73,8 +77,10 @@ def quadrature(
     """∫ f(x) dx over an interval or a rectangle, by adaptive Gauss-Kronrod rules, with an error estimate.
 
     Cells in which the 15-point Kronrod and the 7-point Gauss rule disagree are split until the sum of the
-    disagreements is below max(atol, rtol |∫ f|). An infinite side is mapped to a finite one,
-    x = t / (1 - t²) or x = a ± t / (1 - t). The value is differentiable in whatever f depends on.
+    disagreements is below max(atol, rtol |∫ f|). An infinite side is mapped to a finite one, x = 1/t from a
+    distance of 1 on, so that infinity lies at t = 0, where floating-point numbers are dense. A cell that reaches it
+    is not believed at all: its error is its whole value. So tails as heavy as |x|^-1.1 are integrated, and
+    heavier ones refused. The value is differentiable in whatever f depends on.
     A spike narrower than the first grid (8 cells a side) can be missed: give bounds that bracket it. Where f
     was 0 everywhere it was looked at, the error is given as infinite: the value 0 then says nothing.
 
@@ -91,7 +97,12 @@ def quadrature(
     Source: Piessens et al., QUADPACK (1983).
     """
     domain = _Domain.of(lower, upper, dtype, device)
-    cells = domain.cells(_CELLS_AT_FIRST)
+    return _over_cells(f, domain, domain.cells(_CELLS_AT_FIRST), rtol, atol, max_evaluations)
+
+
+def _over_cells(
+    f: Function, domain: "_Domain", cells: Tensor, rtol: float, atol: float, max_evaluations: int
+) -> Integral:
     with torch.no_grad():
         cells = _refine(f, domain, cells, rtol, atol, max_evaluations)
         rule = _integrate(f, domain, cells)
@@ -107,8 +118,9 @@ def log_quadrature(
 ) -> Integral:
     """log Z = log ∫ exp(-E(x)) dx of a continuous model in one or two dimensions, with an error estimate.
 
-    The lowest energy on the first grid is taken out of the exponential, so energies in the thousands do not
-    underflow. `lower`, `upper` and the options are those of `quadrature`. Event shapes: `()`, `(1,)`, `(2,)`.
+    Cells are first split around the lowest energy that is found, and it is taken out of the exponential: energies
+    in the thousands do not underflow, and a narrow or distant well is not missed. `lower`, `upper` and the options
+    are those of `quadrature`. Event shapes: `()`, `(1,)`, `(2,)`.
     Raises `ValueError` where x is discrete or has more than two dimensions, else as `quadrature`.
     """
     if model.values is not None or model.event_shape not in ((), (1,), (2,)):
@@ -120,11 +132,35 @@ def log_quadrature(
     like = floating_tensor(model)
     options.setdefault("dtype", like.dtype)
     options.setdefault("device", like.device)
-    lowest = _lowest_energy(model, _Domain.of(lower, upper, options["dtype"], options["device"]))
-    value, error = quadrature(lambda x: (lowest - model.energy(x)).exp(), lower, upper, **options)
+    domain = _Domain.of(lower, upper, options.pop("dtype"), options.pop("device"))
+    lowest, cells = _around_the_lowest_energy(model, domain)
+    weight = _Weight(model, lowest)
+    settings = {"rtol": 1e-9, "atol": 0.0, "max_evaluations": 4_000_000} | options
+    value, error = _over_cells(weight, domain, cells, **settings)
     if not bool(value > 0):
         raise ValueError(f"exp(-energy) integrates to {value.item()} here; give bounds that hold its mass")
-    return Integral(value.log() - lowest, error / value.detach())
+    return Integral(value.log() - weight.lowest, error / value.detach())
+
+
+class _Weight:
+    """x to exp(lowest - E(x)), where `lowest` follows what is found, so that no weight overflows."""
+
+    def __init__(self, model: EnergyModel, lowest: float) -> None:
+        self.model, self.lowest, self._factor = model, lowest, 1.0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        energy = self.model.energy(x)
+        finite = energy.detach()[energy.isfinite()]
+        found = float(finite.min()) if finite.numel() else self.lowest
+        if found < self.lowest - 30:
+            self._factor *= math.exp(max(found - self.lowest, -700.0))
+            self.lowest = found
+        return (self.lowest - energy).exp()
+
+    def take_factor(self) -> float:
+        """By how much earlier weights have become too large since this was last asked."""
+        factor, self._factor = self._factor, 1.0
+        return factor
 
 
 class _Domain(NamedTuple):
@@ -152,38 +188,61 @@ class _Domain(NamedTuple):
         return _Domain(low, high, scalar, torch.empty(0, dtype=dtype, device=device))
 
     def cells(self, n: int) -> Tensor:
-        """A grid of n cells a side over all t, `(n^d, d, 2)`: lower corner and width."""
-        sides = [self._t_range(a, b) for a, b in zip(self.lower, self.upper)]
-        axes = [torch.arange(n).to(self.like) * ((high - low) / n) + low for low, high in sides]
-        corners = torch.stack([g.reshape(-1) for g in torch.meshgrid(*axes, indexing="ij")], -1)
-        widths = torch.tensor([(high - low) / n for low, high in sides], dtype=torch.float64).to(self.like)
-        return torch.stack([corners, widths.expand_as(corners)], -1)
+        """A grid of n cells a side, `(n^d, d, 3)`: for each axis the lower corner, the width, and the chart.
+
+        In chart 0, x lies at distance t from the finite bound, or from 0 where there is none. In chart 1, beyond a
+        distance of 1, it lies at 1/t, so that infinity is at t = 0, where floating-point numbers are dense.
+        """
+        axes = [self._axis(a, b, n).to(self.like) for a, b in zip(self.lower, self.upper)]
+        index = torch.meshgrid(*[torch.arange(n, device=self.like.device)] * len(axes), indexing="ij")
+        return torch.stack([axis[i.reshape(-1)] for axis, i in zip(axes, index)], 1)
 
     @staticmethod
-    def _t_range(low: float, high: float) -> tuple[float, float]:
-        if math.isinf(low) or math.isinf(high):
-            return (-1.0, 1.0) if math.isinf(low) and math.isinf(high) else (0.0, 1.0)
-        return low, high
+    def _axis(low: float, high: float, n: int) -> Tensor:
+        """The cells of one axis, `(n, 3)`, float64; infinite axes have half of them in each chart."""
+        if math.isinf(low) and math.isinf(high):
+            spans = [(-1.0, 1.0, 0.0, n // 2), (-1.0, 0.0, 1.0, n // 4), (0.0, 1.0, 1.0, n // 4)]
+        elif math.isinf(low) or math.isinf(high):
+            spans = [(0.0, 1.0, 0.0, n // 2), (0.0, 1.0, 1.0, n // 2)]
+        else:
+            spans = [(low, high, 0.0, n)]
+        rows = [
+            (begin + (end - begin) / count * k, (end - begin) / count, chart)
+            for begin, end, chart, count in spans
+            for k in range(count)
+        ]
+        return torch.tensor(rows, dtype=torch.float64)
 
-    def to_x(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """x and dx/dt at t, both `(..., d)` and `(...)`."""
-        columns, jacobian = [], torch.ones_like(t[..., 0])
+    def to_x(self, cells: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """x at the nodes of each cell, and the volume |dx/dt| dt of the cell there; `(n, k, d)` and `(n, k)`."""
+        corner, width, chart = (part[:, None] for part in cells.unbind(-1))
+        t = corner + nodes * width
+        far = chart == 1
+        safe = torch.where(far, t, 1.0)
+        away = torch.where(far, 1 / safe, t)
+        sides = torch.where(
+            far, width / safe.abs() / safe.abs(), width
+        )  # in this order: t² alone would underflow
+        columns = []
         for i, (low, high) in enumerate(zip(self.lower, self.upper)):
-            column, slope = _from_unit(t[..., i], low, high)
-            columns.append(column)
-            jacobian = jacobian * slope
-        return torch.stack(columns, -1), jacobian
+            if math.isinf(low) == math.isinf(high):  # both ends finite, or none
+                columns.append(away[..., i])
+            else:
+                columns.append(low + away[..., i] if math.isinf(high) else high - away[..., i])
+        return torch.stack(columns, -1), sides.prod(-1)
 
 
-def _from_unit(t: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
-    """x(t) and dx/dt for one axis."""
-    if math.isinf(low) and math.isinf(high):
-        return t / (1 - t * t), (1 + t * t) / (1 - t * t) ** 2
-    if math.isinf(high):
-        return low + t / (1 - t), 1 / (1 - t) ** 2
-    if math.isinf(low):
-        return high - t / (1 - t), 1 / (1 - t) ** 2
-    return t, torch.ones_like(t)
+def _reaches_infinity(cells: Tensor) -> Tensor:
+    """Whether a cell has an end at infinity; `(n,)`."""
+    corner, width, chart = cells.unbind(-1)
+    return ((chart == 1) & ((corner == 0) | (corner + width == 0))).any(-1)
+
+
+def _too_narrow(cells: Tensor, narrowest: Tensor) -> bool:
+    """Whether splitting has gone as far as it may: to |x| = 10^99, or to what floating-point numbers resolve."""
+    corner, width, chart = cells.unbind(-1)
+    far = (corner.abs() * 2.0**-45).clamp(min=_FARTHEST)
+    return bool((width < torch.where(chart == 1, far, narrowest)).any())
 
 
 class _Rule(NamedTuple):
@@ -207,8 +266,7 @@ def _rule_on_unit_cell(d: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _integrate(f: Function, domain: _Domain, cells: Tensor) -> _Rule:
     nodes, kronrod, gauss = _rule_on_unit_cell(cells.shape[1], domain.like)
-    corner, width = cells[..., 0], cells[..., 1]
-    x, jacobian = domain.to_x(corner[:, None] + nodes * width[:, None])
+    x, volume = domain.to_x(cells, nodes)
     flat = x.reshape(-1) if domain.scalar else x.flatten(0, 1)
     y = f(flat)
     if y.shape != flat.shape[:1]:
@@ -218,9 +276,10 @@ def _integrate(f: Function, domain: _Domain, cells: Tensor) -> _Rule:
     if not bool(y.isfinite().all()):
         where = flat[~y.isfinite()][0].tolist()
         raise ValueError(f"f is not finite at x = {where}; split the domain there or change the bounds")
-    y = y.reshape(jacobian.shape) * jacobian * width.prod(-1, keepdim=True)
-    value = y @ kronrod
-    return _Rule(value, (value - y @ gauss).abs(), y.abs() @ kronrod)
+    y = y.reshape(volume.shape) * volume
+    value, absolute = y @ kronrod, y.abs() @ kronrod
+    error = (value - y @ gauss).abs() + torch.where(_reaches_infinity(cells), absolute, 0.0)
+    return _Rule(value, error, absolute)
 
 
 def _refine(
@@ -229,7 +288,9 @@ def _refine(
     """Split the cells that hold more than their share of the error until the sum is within tolerance."""
     value, error, absolute = _integrate(f, domain, cells)
     evaluations = cells.shape[0] * 15 ** cells.shape[1]
-    narrowest = cells[0, :, 1] * 2.0**-100  # Only a singularity that cannot be integrated gets this far.
+    narrowest = (
+        cells[..., 1].amin(0) * 2.0**-100
+    )  # Only a singularity that cannot be integrated gets this far.
     while True:
         # Below this the two rules differ by rounding alone and splitting cannot help.
         rounding = 50 * torch.finfo(value.dtype).eps * float(absolute.sum())
@@ -240,7 +301,7 @@ def _refine(
         coarse = error > tolerance / len(cells)
         children = _split(cells[coarse])
         evaluations += children.shape[0] * 15 ** cells.shape[1]
-        exhausted = evaluations > max_evaluations or bool((children[..., 1] < narrowest).any())
+        exhausted = evaluations > max_evaluations or _too_narrow(children, narrowest)
         if exhausted or not finite or not bool(coarse.any()):
             raise RuntimeError(
                 f"quadrature stopped at {value.sum().item():.6g} ± {error.sum().item():.2g}, tolerance "
@@ -248,32 +309,55 @@ def _refine(
                 "max_evaluations"
             )
         new = _integrate(f, domain, children)
+        factor = f.take_factor() if isinstance(f, _Weight) else 1.0
         value, error, absolute = (
-            torch.cat([old[~coarse], n]) for old, n in zip((value, error, absolute), new)
+            torch.cat([factor * old[~coarse], n]) for old, n in zip((value, error, absolute), new)
         )
         cells = torch.cat([cells[~coarse], children])
 
 
 def _split(cells: Tensor) -> Tensor:
-    """Halve each cell along each axis: `(n, d, 2)` to `(2^d n, d, 2)`."""
-    half = cells[..., 1] / 2
-    d = cells.shape[1]
+    """Halve each cell along each axis: `(n, d, 3)` to `(2^d n, d, 3)`."""
+    corner, width, chart = cells.unbind(-1)
+    half, d = width / 2, cells.shape[1]
     steps = torch.cartesian_prod(*[torch.tensor([0.0, 1.0]).to(cells)] * d).reshape(-1, 1, d)
-    return torch.stack([cells[..., 0] + steps * half, half.expand(len(steps), -1, -1)], -1).flatten(0, 1)
+    parts = (corner + steps * half, half.expand(len(steps), -1, -1), chart.expand(len(steps), -1, -1))
+    return torch.stack(parts, -1).flatten(0, 1)
 
 
-def _lowest_energy(model: EnergyModel, domain: _Domain) -> Tensor:
-    nodes, _, _ = _rule_on_unit_cell(len(domain.lower), domain.like)
+@torch.no_grad()
+def _around_the_lowest_energy(model: EnergyModel, domain: _Domain) -> tuple[float, Tensor]:
+    """The lowest energy found, and a grid split around it until a cell sees no steep walls."""
     cells = domain.cells(_CELLS_AT_FIRST)
-    x, _ = domain.to_x(cells[..., 0][:, None] + nodes * cells[..., 1][:, None])
-    with torch.no_grad():
-        energy = model.energy(x.reshape(-1) if domain.scalar else x.flatten(0, 1))
-    finite = energy[energy.isfinite()]
-    if finite.numel() == 0:
-        raise ValueError(
-            "the energy is not finite anywhere on the first grid; give bounds that hold its mass"
+    lowest, spread = _energies_in_cells(model, domain, cells)
+    for _ in range(200):
+        if not bool(lowest.isfinite().any()):
+            raise ValueError(
+                "the energy is not finite anywhere on the first grid; give bounds that hold its mass"
+            )
+        best = lowest.argmin()
+        if bool(spread[best] < _GENTLE):
+            break
+        chosen = torch.zeros_like(lowest, dtype=torch.bool)
+        chosen[lowest.argsort()[: 2 * cells.shape[1] + 1]] = (
+            True  # the well may lie beside the cell that sees it
         )
-    return finite.min()
+        children = _split(cells[chosen])
+        cells = torch.cat([cells[~chosen], children])
+        lowest, spread = (
+            torch.cat([old[~chosen], new])
+            for old, new in zip((lowest, spread), _energies_in_cells(model, domain, children))
+        )
+    return float(lowest.min()), cells
+
+
+def _energies_in_cells(model: EnergyModel, domain: _Domain, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest energy at the nodes of each cell, and how far the highest is above it; both `(n,)`."""
+    nodes, _, _ = _rule_on_unit_cell(cells.shape[1], domain.like)
+    x, _ = domain.to_x(cells, nodes)
+    energy = model.energy(x.reshape(-1) if domain.scalar else x.flatten(0, 1))
+    energy = torch.where(energy.isfinite(), energy, math.inf).reshape(len(cells), -1)
+    return energy.amin(1), energy.amax(1) - energy.amin(1)
 
 
 def _bounds_like(bound: float | Sequence[float], event_shape: tuple[int, ...]) -> float | Sequence[float]:

@@ -52,5 +52,7 @@ def log_sum_exp(x: Tensor, dim: int | tuple[int, ...] = -1, keepdim: bool = Fals
         raise ValueError(f"log_sum_exp needs at least one term along dim {dim}, got shape {tuple(x.shape)}")
     largest = x.detach().amax(dims, keepdim=True)
     largest = torch.where(largest.isfinite(), largest, torch.zeros_like(largest))
-    total = (x - largest).exp().sum(dims, keepdim=True).log() + largest
+    total = (x - largest).exp().sum(dims, keepdim=True)
+    nothing = total == 0  # whose logarithm has an infinite slope, although no term can change it
+    total = torch.where(nothing, -math.inf, torch.where(nothing, 1.0, total).log() + largest)
     return total if keepdim else torch.squeeze(total, dims)

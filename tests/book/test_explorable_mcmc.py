@@ -64,7 +64,7 @@ KERNELS: dict[str, Callable[[EnergyModel, float], kernel.Kernel]] = {
     "metropolis": lambda model, step: mcmc.MetropolisHastings(model, mcmc.GaussianRandomWalk(step)),
     "langevin": lambda model, step: mcmc.Langevin(model, step),
     "mala": lambda model, step: mcmc.MALA(model, step),
-    "hmc": lambda model, step: mcmc.HMC(model, step, n_leapfrog=10),
+    "hmc": lambda model, step: mcmc.HMC(model, step, n_leapfrog=10, jitter=0.0),
 }
 
 

@@ -1,4 +1,4 @@
-"""Makes `enumerate_chance` importable (importlib mode adds no folder to the path) and offers fixtures."""
+"""Makes what tests share importable (importlib mode adds no folder to the path) and offers fixtures."""
 
 import sys
 from collections.abc import Callable
@@ -7,23 +7,21 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from ebmkit import chance
+from ebmkit import chance, testing
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import enumerate_chance
-
 
 @pytest.fixture
-def transition_matrix() -> Callable[[enumerate_chance.Step, Tensor], Tensor]:
+def transition_matrix() -> Callable[..., Tensor]:
     """`transition_matrix(step, states)`: the exact matrix of `step(x, generator) -> x` over `states`."""
-    return enumerate_chance.transition_matrix
+    return testing.transition_matrix
 
 
 @pytest.fixture
-def outcome_probabilities() -> Callable[[enumerate_chance.Step, Tensor, Tensor], Tensor]:
+def outcome_probabilities() -> Callable[..., Tensor]:
     """`outcome_probabilities(step, start, outcomes)`: the exact law of where one step from `start` ends."""
-    return enumerate_chance.outcome_probabilities
+    return testing.outcome_probabilities
 
 
 @pytest.fixture(params=["numba", "torch"])

@@ -59,6 +59,10 @@ class GivenNoise:
     def normal(self, like):
         return self.noise
 
+    def uniform(self, like):
+        """The same for every chain: whatever it is, what follows leaves p invariant."""
+        return torch.full_like(like, 0.3)
+
     def bernoulli(self, probability):
         return torch.ones_like(probability, dtype=torch.bool)
 

@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 from annealing_cases import SPINS, ScaledSpins, Still, exact, exact_samples, seeded
-from enumerate_chance import branches
 from toy_models import Boltzmann, Table, correlated_gaussian
 
 from ebmkit import enumeration
@@ -20,6 +19,7 @@ from ebmkit.annealing import (
     thermodynamic_integration,
 )
 from ebmkit.mcmc import MALA, CoordinateFlip, Gibbs, MetropolisHastings, Tempered
+from ebmkit.testing import branches
 
 
 class SharedWork(ScaledSpins):

@@ -36,7 +36,7 @@ def test_energy_of_a_chain_is_the_sum_of_its_potentials():
     chain = CHAINS["T=6, K=2, v for each t"]
     y = [0, 1, 1, 0, 1, 0]
     total = sum(chain.unary[t, y[t]] for t in range(6)) + sum(
-        chain.pairwise[t, y[t], y[t + 1]] for t in range(5)
+        chain.pairwise.expand(5, -1, -1)[t, y[t], y[t + 1]] for t in range(5)
     )
     assert chain.energy(torch.tensor(y)).item() == pytest.approx(-total.item(), abs=1e-12)
 

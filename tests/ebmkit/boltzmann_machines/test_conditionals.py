@@ -2,42 +2,13 @@
 
 import pytest
 import torch
-from machine_cases import EXACT, boltzmann, dbm, gaussian_rbm, rbm
+from machine_cases import EXACT, dbm, gaussian_rbm, rbm
 
 from ebmkit.boltzmann_machines import (
-    Clamped,
     bit_states,
     classify,
     inpaint,
 )
-
-
-@pytest.mark.parametrize(
-    ("make", "free"), [(lambda: rbm(4, 3), (1, 3)), (lambda: dbm((4, 2, 1)), (1, 3, 4, 5, 6))]
-)
-def test_clamped_gibbs_leaves_the_conditional_distribution_invariant(transition_matrix, make, free):
-    model = make()
-    size = model.event_shape[0]
-    known = torch.ones(size, dtype=torch.bool)
-    known[list(free)] = False
-    values = torch.ones(size, dtype=torch.float64)
-    states = values.repeat(2 ** len(free), 1)
-    states[:, list(free)] = bit_states(len(free))
-    clamped = Clamped(model, values, known)
-    p = boltzmann(model.energy(states))
-    torch.testing.assert_close(p @ transition_matrix(clamped.gibbs_step, states), p, **EXACT)
-    torch.testing.assert_close(
-        clamped.energy(torch.zeros_like(states) + (~known) * states), model.energy(states)
-    )
-
-
-def test_an_odd_layer_cannot_be_clamped():
-    model, known = dbm((3, 2, 2)), torch.zeros(7, dtype=torch.bool)
-    known[3] = True
-    with pytest.raises(ValueError, match="odd layer"):
-        Clamped(model, torch.zeros(7), known)
-    with pytest.raises(TypeError, match="known must be a bool tensor, got"):
-        Clamped(model, torch.zeros(7), torch.zeros(7))
 
 
 @pytest.mark.parametrize("make", [lambda: rbm(4, 3), lambda: dbm((4, 3, 2)), lambda: gaussian_rbm(4, 3)])

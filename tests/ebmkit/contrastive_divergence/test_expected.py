@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from enumerate_chance import branches
 from learner_cases import BITS, EXACT, dbm, log_likelihood, rbm
 
 from ebmkit import enumeration
@@ -11,6 +10,7 @@ from ebmkit.contrastive_divergence import (
     expected_cd_gradient,
     maximum_likelihood,
 )
+from ebmkit.testing import branches
 
 
 @pytest.mark.parametrize("k", [1, 2])

@@ -6,7 +6,6 @@ hundreds of bounded values that are averaged.
 """
 
 import itertools
-import sys
 import tracemalloc
 
 import numpy as np
@@ -26,14 +25,6 @@ def standard_errors_off(model, n_chains, n_sweeps=400):
     run = ising.simulate(model, n_sweeps, generator(), n_chains, record_every=10)
     chain_means = run.energy[len(run.energy) // 2 :].mean(0)
     return float((chain_means.mean() - exact_energy(model)) / (chain_means.std() / n_chains**0.5))
-
-
-@pytest.fixture
-def without_numba(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "ebmkit.ising._kernels", raising=False)
-    monkeypatch.delattr("ebmkit.ising._kernels", raising=False)
-    assert engines.compiled() is None
 
 
 @pytest.mark.parametrize("bits_together", [0, 2, 6])

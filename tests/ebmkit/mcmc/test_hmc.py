@@ -1,5 +1,6 @@
 """Hamiltonian dynamics: reversible, volume preserving, and a step size that is found."""
 
+import math
 from itertools import islice
 
 import pytest
@@ -13,6 +14,7 @@ from ebmkit.mcmc import (
     adapt_step_size,
     iterate,
     leapfrog,
+    sample,
 )
 
 
@@ -62,3 +64,20 @@ def test_warm_up_finds_the_wanted_acceptance(kernel, target):
     rates = torch.stack([info.acceptance.mean() for _, info in islice(iterate(tuned, state, seeded(3)), 50)])
     assert abs(rates.mean().item() - target) < 0.05
     assert type(tuned) is type(kernel)
+
+
+def test_jitter_breaks_the_period_of_a_gaussian():
+    """Four steps of 0.5 are half a period of one direction, so that without jitter the chains mirror themselves.
+
+    The variance of 4,000 chains has a standard error of 2 √(2/4000); six of them are a false alarm of 2e-9.
+    """
+    model, start = correlated_gaussian(), torch.tensor([[1.0, -2.0]], dtype=torch.float64).expand(4000, 2)
+    mass = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    variance = {}
+    for jitter in (0.0, 0.2):
+        kernel = HMC(model, 0.5, 4, mass, jitter)
+        draws = sample(kernel, start, 1, seeded(1), burn_in=49)[0]
+        variance[jitter] = float(draws[:, 1].var())
+    bound = 6 * 2 * math.sqrt(2 / 4000)
+    assert abs(variance[0.2] - 2) < bound
+    assert abs(variance[0.0] - 2) > bound

@@ -75,7 +75,13 @@ def test_quadrature_is_differentiable_in_the_parameters():
     ("f", "lower", "upper", "error", "message"),
     [
         (lambda x: 1 / x, 0, 1, RuntimeError, "does the integral diverge"),
-        (torch.ones_like, -INF, INF, RuntimeError, "inf ± nan.*does the integral diverge.*finite bounds"),
+        (
+            torch.ones_like,
+            -INF,
+            INF,
+            RuntimeError,
+            "quadrature stopped at .*does the integral diverge.*finite bounds",
+        ),
         (torch.ones_like, 0, INF, RuntimeError, "does the integral diverge"),
         (
             lambda x: torch.ones_like(x[:, 0]),

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from enumerate_chance import branches
 
 from ebmkit import chance
+from ebmkit.testing import branches
 
 STATES = torch.tensor([[0.0], [1.0], [2.0]])
 

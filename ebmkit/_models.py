@@ -1,0 +1,27 @@
+"""Whether something is an energy model, and if not, what makes it one."""
+
+from typing import Any
+
+from torch import nn
+
+from ebmkit.energy import EnergyModel
+
+
+def check_is_model(model: Any, who: str) -> None:
+    """Raise `TypeError`, with the way out, unless `model` is an `EnergyModel` with an event shape."""
+    if isinstance(model, EnergyModel):
+        if getattr(model, "event_shape", None) is None:
+            raise TypeError(
+                f"{type(model).__name__} has no event_shape; set self.event_shape, the shape of one x"
+            )
+        return
+    if isinstance(model, type) and issubclass(model, EnergyModel):
+        way_out = f"make one: {model.__name__}(...)"
+    elif isinstance(model, nn.Module):
+        way_out = "a module with one output becomes one by ebmkit.from_module(module, event_shape)"
+    elif callable(model):
+        way_out = "a function f(x) becomes one by ebmkit.normalization.from_exp(lambda x: -f(x), event_shape)"
+    else:
+        way_out = "subclass ebmkit.EnergyModel: set event_shape and define energy(x)"
+    got = model.__name__ if isinstance(model, type) else type(model).__name__
+    raise TypeError(f"{who} needs an EnergyModel and got {got}, which is none; {way_out}")

@@ -1,0 +1,362 @@
+"""What people give: arrays and numbers are taken, nonsense is refused by an error that names the way out."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import ebmkit
+from ebmkit import EnergyModel, annealing, enumeration, ising, mcmc, score_matching
+from ebmkit.boltzmann_machines import DBM, RBM, GaussianRBM, inpaint
+from ebmkit.contrastive_divergence import cd, fit, pcd
+from ebmkit.exponential_families import Gamma, Gaussian, Poisson
+from ebmkit.ising import Ising
+from ebmkit.normalization import from_exp, log_quadrature, log_sum_exp
+
+F64 = torch.float64
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def rbm():
+    return RBM(3, 2, dtype=F64)
+
+
+class Bowl(EnergyModel):
+    """E(x) = |x|²/2 in two dimensions, with a mistake of the given kind."""
+
+    event_shape = (2,)
+
+    def __init__(self, kind=""):
+        super().__init__()
+        self.kind = kind
+
+    def energy(self, x):
+        e = (x**2).sum(-1) / 2
+        return {
+            "last axis": lambda: e.unsqueeze(-1),
+            "sum": lambda: e.sum(),
+            "complex": lambda: e + 0j,
+            "float": lambda: 1.0,
+            "no sum": lambda: x**2,
+        }.get(self.kind, lambda: e)()
+
+
+class Shapeless(EnergyModel):
+    def energy(self, x):
+        return x
+
+
+# --- what is taken ---------------------------------------------------------------------------------------
+
+SPINS = [[1.0, -1.0], [1.0, 1.0]]
+TAKEN = {
+    "energies": lambda as_: Bowl().energy(as_([[3.0, 4.0], [0.0, 1.0]])),
+    "scores": lambda as_: Bowl().score(as_([3.0, 4.0])),
+    "ratios": lambda as_: Bowl().log_ratio(as_([3.0, 4.0]), as_([0.0, 0.0])),
+    "energies of an RBM": lambda as_: rbm().energy(as_([1.0, 0.0, 1.0])),
+    "hidden units": lambda as_: rbm().hidden_probability(as_([1.0, 0.0, 1.0])),
+    "draws of hidden units": lambda as_: rbm().sample_hidden(as_([1.0, 0.0, 1.0]), generator()),
+    "steps of an RBM": lambda as_: rbm().gibbs_step(as_([1.0, 0.0, 1.0]), generator()),
+    "mean fields": lambda as_: DBM((3, 2, 2), dtype=F64).mean_field(as_([1.0, 0.0, 1.0])),
+    "energies of spins": lambda as_: Ising((2, 2), 0.4).energy(as_(SPINS)),
+    "sweeps": lambda as_: ising.gibbs_sweep(Ising((2, 2), 0.4), as_(SPINS), generator()),
+    "clusters": lambda as_: ising.swendsen_wang(Ising((2, 2), 0.4), as_(SPINS), generator()),
+    "couplings": lambda as_: Ising((2, 2), as_(0.4), as_([[0.1, 0.2], [0.3, 0.4]])).exact_log_partition(),
+    "modes": lambda as_: ising.icm(Ising((2, 2), 0.4), as_(SPINS)),
+    "noisy pictures": lambda as_: ising.denoising_model(as_([[0.0, 1.0]]), 0.1, 0.5).field,
+    "chains": lambda as_: mcmc.sample(mcmc.MALA(Bowl(), 0.1), as_([[0.0, 0.0]]), 3, generator()),
+    "diagnostics": lambda as_: mcmc.r_hat(as_([[0.0, 1.0], [2.0, 0.5], [1.0, 1.5], [0.0, 0.7]])),
+    "log densities": lambda as_: Gaussian().log_prob(as_([0.5, 1.0]), Gaussian().natural(as_(0.0), as_(2.0))),
+    "divergences": lambda as_: Gamma().kl_divergence(Gamma().natural(as_(2.0), as_(1.0)), as_([0.5, -1.0])),
+    "fits": lambda as_: Gaussian().maximum_likelihood(as_([1.0, 2.0, 4.0])),
+    "gradients": lambda as_: cd(rbm(), as_([[1.0, 0.0, 1.0]]), generator=generator()).parameters["a"],
+    "objectives": lambda as_: score_matching.explicit_score_matching(Bowl(), as_([[0.5, 1.0]])),
+    "pixels": lambda as_: inpaint(
+        rbm(), as_([1.0, 0.0, 0.0]), torch.tensor([True, False, False]), 2, generator()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_arrays_lists_and_numbers_are_taken_as_tensors_are(name):
+    wanted = torch.random.fork_rng(devices=[])
+    results = []
+    for as_ in (lambda x: torch.tensor(x, dtype=F64), np.array, lambda x: x):
+        with wanted:
+            torch.manual_seed(0)
+            results.append(torch.as_tensor(TAKEN[name](as_)))
+        wanted = torch.random.fork_rng(devices=[])
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0])
+
+
+def test_lists_take_the_dtype_of_the_model():
+    assert RBM(3, 2).energy([1.0, 0.0, 1.0]).dtype == torch.float32
+    assert RBM(3, 2).energy(np.ones(3)).dtype == torch.float32
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+REFUSED = {
+    "a module as a model": (lambda: mcmc.HMC(nn.Linear(2, 1), 0.1), TypeError, "ebmkit.from_module"),
+    "a function as a model": (lambda: mcmc.MALA(lambda x: x, 0.1), TypeError, "normalization.from_exp"),
+    "a class as a model": (lambda: mcmc.Gibbs(Ising), TypeError, r"make one: Ising\(\.\.\.\)"),
+    "a number as a model": (lambda: ebmkit.log_partition(3), TypeError, "subclass ebmkit.EnergyModel"),
+    "a module to enumerate": (lambda: enumeration.states(nn.Linear(2, 1)), TypeError, "from_module"),
+    "a module to train": (
+        lambda: fit(nn.Linear(2, 1), [[0.0]], generator=generator()),
+        TypeError,
+        "from_module",
+    ),
+    "a module to anneal": (
+        lambda: annealing.anneal(nn.Linear(2, 1), generator=generator()),
+        TypeError,
+        "from_module",
+    ),
+    "a function as a module": (lambda: ebmkit.from_module(len, (2,)), TypeError, "normalization.from_exp"),
+    "no event_shape": (lambda: Shapeless().energy([1.0]), TypeError, "set self.event_shape"),
+    "no event_shape in a kernel": (lambda: mcmc.HMC(Shapeless(), 0.1), TypeError, "set self.event_shape"),
+    "an energy with a last axis": (
+        lambda: Bowl("last axis").energy(torch.zeros(5, 2)),
+        ValueError,
+        r"shape \(5,\), got \(5, 1\); a last axis of length 1 is one too many: return energy.squeeze",
+    ),
+    "an energy summed over the batch": (
+        lambda: mcmc.HMC(Bowl("sum"), 0.1).init(torch.zeros(5, 2)),
+        ValueError,
+        r"one number for each x, shape \(5,\), got \(\)",
+    ),
+    "an energy not summed": (
+        lambda: Bowl("no sum").score(torch.zeros(5, 2)),
+        ValueError,
+        r"got \(5, 2\); sum over",
+    ),
+    "a complex energy": (
+        lambda: Bowl("complex").energy([1.0, 2.0]),
+        TypeError,
+        "must be real, got torch.complex",
+    ),
+    "a float for an energy": (
+        lambda: Bowl("float").energy([1.0, 2.0]),
+        TypeError,
+        "must return a tensor, got float",
+    ),
+    "an x of the wrong shape": (
+        lambda: Bowl().energy(torch.zeros(3)),
+        ValueError,
+        r"shape \(..., 2\), got \(3,\)",
+    ),
+    "a ragged list": (lambda: Bowl().energy([[1.0], [1.0, 2.0]]), TypeError, "make it rectangular"),
+    "words": (lambda: Bowl().energy("ab"), TypeError, "must hold numbers, got str"),
+    "complex draws": (lambda: mcmc.r_hat(torch.zeros(5, 2) + 1j), TypeError, "complex numbers have no order"),
+    "5 in an RBM": (
+        lambda: rbm().energy([5.0, 0.0, 0.0]),
+        ValueError,
+        r"in \[0, 1\], got values from 0 to 5",
+    ),
+    "nan in an RBM": (
+        lambda: rbm().energy([math.nan, 0.0, 0.0]),
+        ValueError,
+        r"in \[0, 1\], got values from nan",
+    ),
+    "nan for hidden units": (
+        lambda: rbm().sample_hidden([math.nan, 0.0, 0.0], generator()),
+        ValueError,
+        "v must be finite, got nan in 1 of 3 places",
+    ),
+    "nan for Gaussian hidden units": (
+        lambda: GaussianRBM(2, 2, dtype=F64).sample_hidden([math.nan, 0.0], generator()),
+        ValueError,
+        "v must be finite, got nan in 1 of 2 places",
+    ),
+    "base rates of nan": (
+        lambda: rbm().set_base_rates([[math.nan, 0.0, 0.0]]),
+        ValueError,
+        "data must hold bits",
+    ),
+    "base rates of grey levels": (
+        lambda: rbm().set_base_rates([[255.0, 0.0, 0.0]]),
+        ValueError,
+        "divide grey levels by 255",
+    ),
+    "base rates of a DBM": (
+        lambda: DBM((3, 2, 2), dtype=F64).set_base_rates([[0.0, -1.0, 0.0]]),
+        ValueError,
+        r"turn spins into \(x \+ 1\) / 2",
+    ),
+    "base rates of no data": (
+        lambda: rbm().set_base_rates(torch.zeros(0, 3, dtype=F64)),
+        ValueError,
+        "one row",
+    ),
+    "spins that cannot be negative": (
+        lambda: ising.gibbs_sweep(Ising((2, 2), 0.4), torch.ones(2, 2, dtype=torch.uint8), generator()),
+        ValueError,
+        "cannot hold -1; use spins.to",
+    ),
+    "a number as a shape": (lambda: Ising(3, 0.4), ValueError, r"\(rows, columns\), both at least 1, got 3"),
+    "half a row": (lambda: Ising((2.5, 2), 0.4), TypeError, "rows must be a whole number, got 2.5"),
+    "another model for spins": (
+        lambda: ising.gibbs_sweep(rbm(), SPINS, generator()),
+        TypeError,
+        "for ebmkit.ising.Ising models, got RBM",
+    ),
+    "half a sweep": (
+        lambda: ising.simulate(Ising((2, 2), 0.4), 2.5, generator()),
+        TypeError,
+        "n_sweeps .* got 2.5",
+    ),
+    "a gradient of Kaufman's": (
+        lambda: ebmkit.log_partition(
+            Ising((4, 4), torch.tensor(0.3, requires_grad=True), periodic=True), "kaufman"
+        ),
+        ValueError,
+        "method='transfer_matrix', or detach",
+    ),
+    "a learning rate that climbs": (
+        lambda: fit(rbm(), [[1.0, 0.0, 0.0]], generator=generator(), learning_rate=-1),
+        ValueError,
+        "learning rate must be finite and not negative, got -1.0",
+    ),
+    "a schedule that climbs": (
+        lambda: fit(rbm(), [[1.0, 0.0, 0.0]], cd, generator=generator(), learning_rate=lambda step: -0.1),
+        ValueError,
+        "got -0.1 at step 0",
+    ),
+    "an optimizer of another model": (
+        lambda: fit(
+            rbm(),
+            [[1.0, 0.0, 0.0]],
+            generator=generator(),
+            optimizer=torch.optim.SGD(rbm().parameters(), 0.1),
+        ),
+        ValueError,
+        r"none of the parameters of this RBM; make it of model.parameters\(\)",
+    ),
+    "nan to match scores at": (
+        lambda: score_matching.denoising_score_matching(Bowl(), [[math.nan, 0.0]], 0.1, generator()),
+        ValueError,
+        "x must be finite, got nan",
+    ),
+    "a noise density with a last axis": (
+        lambda: score_matching.noise_contrastive_estimation(
+            Bowl(), [[0.0, 1.0]] * 3, [[0.0, 1.0]] * 3, lambda x: x[:, :1]
+        ),
+        ValueError,
+        r"one number for each x, \(3,\), got \(3, 1\)",
+    ),
+    "a step without bounds": (
+        lambda: mcmc.HMC(Bowl(), math.inf),
+        ValueError,
+        "step_size must be positive and finite",
+    ),
+    "a jitter of everything": (
+        lambda: mcmc.HMC(Bowl(), 0.1, jitter=1.0),
+        ValueError,
+        r"jitter must lie in \[0, 1\)",
+    ),
+    "a flat energy to adapt to": (
+        lambda: mcmc.adapt_step_size(
+            mcmc.HMC(from_exp(lambda x: 0 * x), 0.1, 2), torch.zeros(4, dtype=F64), 500, generator()
+        ),
+        ValueError,
+        "its energy is flat or its density not normalizable",
+    ),
+    "hard walls to integrate over temperatures": (
+        lambda: annealing.thermodynamic_integration(
+            from_exp(lambda x: torch.where(x > 0, -x, -math.inf)), generator=generator(), n_steps=3
+        ),
+        ValueError,
+        "use method='ais' or 'bridge'",
+    ),
+    "an infinite rate": (lambda: Poisson().energy_model([800.0]), ValueError, "the rate finite, got"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nonsense_is_refused_with_the_way_out(name):
+    call, error, message = REFUSED[name]
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_what_was_refused_has_changed_nothing():
+    model = rbm()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for bad in ([[math.nan, 0.0, 0.0]], [[255.0, 0.0, 0.0]]):
+        with pytest.raises(ValueError, match="data must"):
+            model.set_base_rates(bad)
+        with pytest.raises(ValueError, match="data"):
+            fit(model, bad, pcd, generator=generator())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+# --- what once went wrong --------------------------------------------------------------------------------
+
+
+def test_a_whole_number_of_numpy_is_a_number_of_temperatures():
+    grid = Ising((2, 2), 0.3)
+    run = annealing.anneal(grid, generator=generator(), betas=np.int64(10), n_chains=3)
+    again = annealing.anneal(grid, generator=generator(), betas=10, n_chains=3)
+    assert torch.equal(run.log_weights, again.log_weights)
+
+
+def test_a_mass_in_double_precision_leaves_chains_in_single_precision():
+    kernel = mcmc.HMC(Bowl(), 0.1, 3, torch.ones(2, dtype=F64))
+    assert mcmc.sample(kernel, torch.zeros(4, 2), 2, generator()).dtype == torch.float32
+
+
+def test_a_step_above_the_largest_float32_is_a_step():
+    assert mcmc.HMC(Bowl(), 1e39).step_size == 1e39
+
+
+def test_a_sum_without_terms_that_count_has_no_slope():
+    x = torch.full((2, 3), -math.inf, dtype=F64, requires_grad=True)
+    total = log_sum_exp(x)
+    (gradient,) = torch.autograd.grad(total.sum(), x)
+    assert (total == -math.inf).all()
+    assert torch.equal(gradient, torch.zeros(2, 3, dtype=F64))
+
+
+def test_no_warning_at_weak_couplings():
+    with np.errstate(all="raise"):
+        assert float(ising.yang_magnetization(1e-200)) == 0
+
+
+def test_bridges_cross_hard_walls():
+    half = from_exp(lambda x: torch.where(x > 0, -(x**2) / 2, -math.inf))
+    transition = lambda energy: mcmc.MetropolisHastings(energy, mcmc.GaussianRandomWalk(1.0))  # noqa: E731
+    found = annealing.bridge_sampling(
+        half, generator=generator(), n_chains=64, n_steps=60, burn_in=10, betas=4, transition=transition
+    )
+    exact = 0.5 * math.log(math.pi / 2)
+    # Six standard errors, a false alarm below 1e-8.
+    assert abs(float(found.value) - exact) < 6 * float(found.std_error)
+    assert float(found.std_error) < 0.1
+
+
+@pytest.mark.parametrize("place", [800.0, 0.3, -2e4])
+@pytest.mark.parametrize("width", [1.0, 1e-4])
+def test_a_well_is_found_wherever_it_lies_and_however_narrow_it_is(place, width):
+    model = from_exp(lambda x: -(((x - place) / width) ** 2) / 2)
+    value, error = log_quadrature(model)
+    exact = math.log(width) + 0.5 * math.log(2 * math.pi)
+    assert abs(float(value) - exact) <= max(float(error), 1e-9) <= 1e-6
+
+
+def test_validation_can_be_switched_off_and_comes_back():
+    grid = Ising((2, 2), 0.4)
+    with ebmkit.validation(False):
+        assert grid.energy(torch.zeros(2, 2)).shape == ()
+    with pytest.raises(ValueError, match="spins must be -1 or"):
+        grid.energy(torch.zeros(2, 2))
+    ebmkit.set_validation(False)
+    try:
+        assert grid.energy(torch.zeros(2, 2)).shape == ()
+    finally:
+        ebmkit.set_validation(True)
