@@ -119,7 +119,12 @@ def test_tests_lie_as_what_they_test() -> None:
     for path in tests.rglob("test_*.py"):
         place, subject = path.parent.relative_to(tests).as_posix(), path.stem.removeprefix("test_")
         if place == ".":
-            assert f"ebmkit.{subject}" in MODULES or subject in {"rooms", "every_model", "bad_input"}, path
+            assert f"ebmkit.{subject}" in MODULES or subject in {
+                "rooms",
+                "every_model",
+                "bad_input",
+                "examples",
+            }, path
         else:  # the tests of a folder: of one of its files, or of every thing of a kind that lies there
             assert f"ebmkit.{place}._{subject}" in MODULES or subject.startswith("every_"), path
     for module in INSIDE:
