@@ -4,13 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-CHAPTERS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"][
-    "course_chapters"
-]
+CHAPTERS = ("normalization", "exponential_families", "ising", "product_of_experts")
 GREEK = (
     "alpha beta gamma delta varepsilon epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi varphi "
     "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"
@@ -36,7 +33,7 @@ def symbols(text: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS[:4])
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_symbol_of_a_chapter_is_listed(chapter: str) -> None:
     page = (BOOK / f"{chapter}.md").read_text(encoding="utf-8")
     body, _, table = page.partition("} Notation of this chapter")
