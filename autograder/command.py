@@ -339,15 +339,16 @@ def selftest(
     assignment: Assignment,
     seeds: Annotated[int, typer.Option(min=1, help="How often each check is drawn.")] = 50,
 ) -> int:
-    """Check the checks: right code must pass, every named mistake must fail, and no attack may gain a point."""
+    """Check the checks: right code must pass, mistakes must fail, attacks gain and habits cost nothing."""
     import dataclasses
 
     from rich.console import Console
     from rich.progress import track
 
     from autograder.authoring.hostile import ATTACKS
-    from autograder.authoring.selftest import attacked
+    from autograder.authoring.selftest import attacked, endured
     from autograder.authoring.selftest import selftest as examine
+    from autograder.authoring.wild import WILD
     from autograder.exercises.catalogue import assignment_named
     from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
@@ -357,6 +358,8 @@ def selftest(
         with Sandbox("auto", chosen.provides, chosen.imports) as sandbox:
             attacks = track(ATTACKS, "hostile submissions", console=Console(stderr=True))
             table = dataclasses.replace(table, hostile=attacked(chosen, attacks, sandbox))
+            habits = track(WILD, "right notebooks as people write them", console=Console(stderr=True))
+            table = dataclasses.replace(table, wild=endured(chosen, habits, sandbox))
     except NoIsolation as error:
         table = dataclasses.replace(table, not_attacked=" ".join(str(error).split()))
     print(table)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from autograder.authoring import percent
 from autograder.authoring.hostile import LEAK, Attack
+from autograder.authoring.samples import solution_notebook
+from autograder.authoring.wild import Wild
 from autograder.exercises.attempt import Check, Function, LocalAttempt, Wrong
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
@@ -18,6 +20,7 @@ from autograder.judging.report import points
 from autograder.sandbox.sandbox import Limits, Sandbox
 
 REFERENCE, ALTERNATIVE, MISTAKE, HOSTILE = "reference", "alternative", "mistake", "hostile"
+WILD_ROW = "wild"
 
 NAMING_SEEDS = 5
 """On how many seeds the names told are counted; it is slow, since a failed check is replayed by every mistake."""
@@ -85,7 +88,8 @@ class Family:
 class Table:
     """The confusion table of one assignment, and what is missing from its exercises, in words.
 
-    `hostile` is empty unless attacks were run; `not_attacked` then says why not.
+    `hostile` is empty unless attacks were run; `not_attacked` then says why not. `wild` are the habits of right
+    notebooks that were tried: how many, the points that they lost, and those that lost some.
     """
 
     assignment: str
@@ -93,10 +97,12 @@ class Table:
     faults: tuple[str, ...]
     hostile: tuple[Family, ...] = ()
     not_attacked: str = ""
+    wild: tuple[Family, ...] = ()
 
     @property
     def holds(self) -> bool:
-        right = all(row.holds for row in self.rows) and all(family.holds for family in self.hostile)
+        families = (*self.hostile, *self.wild)
+        right = all(row.holds for row in self.rows) and all(family.holds for family in families)
         return right and not self.faults
 
     def wrong(self) -> list[Row]:
@@ -123,13 +129,19 @@ class Table:
     def _attack_lines(self) -> list[str]:
         if self.not_attacked:
             return ["", f"hostile submissions were not run: {self.not_attacked}"]
-        width = max((len(family.name) for family in self.hostile), default=0)
+        width = max((len(family.name) for family in (*self.hostile, *self.wild)), default=0)
         lines = [
             f"{' ' if f.holds else '✗'} {HOSTILE:<11}  {f.name:<{width}}  {f.attacks:>4} attacks  "
             f"{points(f.points):g} points gained  {f.verdict}"
             for f in self.hostile
         ]
-        return ["", "hostile submissions", *lines] if lines else []
+        habits = [
+            f"{' ' if f.holds else '✗'} {WILD_ROW:<11}  {f.name:<{width}}  {f.attacks:>4} habits   "
+            f"{points(f.points):g} points lost  {_cost(f)}"
+            for f in self.wild
+        ]
+        lines = ["", "hostile submissions", *lines] if lines else []
+        return [*lines, "", "right notebooks as the world writes them", *habits] if habits else lines
 
 
 def selftest(
@@ -164,6 +176,34 @@ def attacked(assignment: Assignment, attacks: Iterable[Attack], sandbox: Sandbox
             tuple(name for name, score, leaked in tried if score or leaked),
         )
         for family, tried in gained.items()
+    )
+
+
+def _cost(family: Family) -> str:
+    return "accepted" if family.holds else f"COSTS POINTS: {', '.join(family.succeeded)}"
+
+
+def endured(assignment: Assignment, habits: Iterable[Wild], sandbox: Sandbox) -> tuple[Family, ...]:
+    """Judge the solved notebook as the world would have written it: no habit may cost a point.
+
+    Without a solution there is nothing to try, which the table's faults say already.
+    """
+    try:
+        solved = solution_notebook(assignment.name)
+    except FileNotFoundError:
+        return ()
+    lost: dict[str, list[tuple[str, float]]] = {}
+    for habit in habits:
+        report = judge(habit.applied(solved), assignment, sandbox, b"selftest").report
+        lost.setdefault(habit.family, []).append((habit.name, report.max_score - report.score))
+    return tuple(
+        Family(
+            family,
+            len(tried),
+            sum(points for _, points in tried),
+            tuple(name for name, points in tried if points),
+        )
+        for family, tried in lost.items()
     )
 
 

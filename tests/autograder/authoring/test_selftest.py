@@ -7,7 +7,8 @@ import pytest
 
 from autograder.authoring import percent
 from autograder.authoring.hostile import ATTACKS, Attack
-from autograder.authoring.selftest import attacked, selftest
+from autograder.authoring.selftest import attacked, endured, selftest
+from autograder.authoring.wild import WILD, Wild
 from autograder.exercises.exercise import Assignment, Exercise
 
 SOLUTION = """# %% exercise="double"
@@ -150,6 +151,25 @@ def test_a_broken_check_is_not_taken_for_a_verdict(toy):
 
     with pytest.raises(ValueError, match="mismatch"):
         selftest(toy, range(1))
+
+
+@pytest.mark.sandbox
+@pytest.mark.slow
+@pytest.mark.xdist_group("sandbox")
+def test_habits_stand_in_the_table_and_one_that_costs_points_is_named(toy, sandbox, notebook, monkeypatch):
+    solved = notebook("import numpy as np", "def double(x):\n    return 2 * np.asarray(x)")
+    monkeypatch.setattr("autograder.authoring.selftest.solution_notebook", lambda name: solved)
+    harmless = [wild for wild in WILD if wild.family == "streams"]
+    table = dataclasses.replace(selftest(toy, range(1)), wild=endured(toy, harmless, sandbox))
+    assert table.holds
+    assert f"wild streams {len(harmless)} habits 0 points lost accepted" in words(table)
+
+    def emptied(tree):
+        tree["cells"].clear()
+
+    table = dataclasses.replace(table, wild=endured(toy, [Wild("cells", "nothing left", emptied)], sandbox))
+    assert not table.holds
+    assert "✗ wild cells 1 habits 100 points lost COSTS POINTS: nothing left" in words(table)
 
 
 def words(table):
