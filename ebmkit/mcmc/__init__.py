@@ -5,7 +5,16 @@
 Source: lecture 11, "Sampling from energy-based models"; Brooks et al., Handbook of MCMC (2011).
 """
 
-from ebmkit.mcmc._diagnostics import autocorrelation, autocorrelation_time, ess_bulk, ess_tail, r_hat
+from ebmkit.mcmc._diagnostics import (
+    Summary,
+    autocorrelation,
+    autocorrelation_time,
+    ess_bulk,
+    ess_tail,
+    r_hat,
+    summary,
+    to_arviz,
+)
 from ebmkit.mcmc._gibbs import Gibbs
 from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD, HMC, TunableKernel, adapt_step_size, leapfrog
 from ebmkit.mcmc._langevin import MALA, Langevin
@@ -24,6 +33,7 @@ __all__ = [
     "MetropolisHastings",
     "ParallelTempering",
     "Proposal",
+    "Summary",
     "Tempered",
     "TemperingInfo",
     "TunableKernel",
@@ -36,5 +46,7 @@ __all__ = [
     "leapfrog",
     "r_hat",
     "sample",
+    "summary",
     "tempered_kernels",
+    "to_arviz",
 ]

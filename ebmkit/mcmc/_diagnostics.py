@@ -8,6 +8,7 @@ Every function takes what `ebmkit.mcmc.sample` returns: steps first, then chains
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -70,6 +71,55 @@ def autocorrelation(draws: Tensor) -> Tensor:
     """
     rho, _ = _pooled_autocorrelation(_variables_first(draws))
     return rho.transpose(0, 1).reshape(rho.shape[1], *np.shape(draws)[2:])
+
+
+class Summary(NamedTuple):
+    """What draws say of each variable, and how far to trust it; every field has the shape of one x.
+
+    `mean_error` is the standard error of `mean`, std √(τ / S) with τ the integrated autocorrelation time.
+    """
+
+    mean: Tensor
+    std: Tensor
+    mean_error: Tensor
+    ess_bulk: Tensor
+    ess_tail: Tensor
+    r_hat: Tensor
+
+
+def summary(draws: Tensor) -> Summary:
+    """Mean, spread, standard error and the diagnostics of `draws` `(n_steps, n_chains, ...)`, for each variable.
+
+    Raises `ValueError` for fewer than four steps or draws that are not finite.
+
+    >>> import torch
+    >>> draws = torch.randn(500, 4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> summary(draws).mean.shape
+    torch.Size([2])
+    >>> bool((summary(draws).r_hat < 1.01).all())
+    True
+    """
+    flat = _variables_first(draws).flatten(1)
+    std = flat.std(-1)
+    tau = autocorrelation_time(draws).reshape(-1)
+    error = std * (tau / flat.shape[-1]).sqrt()
+    mean, std, error = (_event(part, draws) for part in (flat.mean(-1), std, error))
+    return Summary(mean, std, error, ess_bulk(draws), ess_tail(draws), r_hat(draws))
+
+
+def to_arviz(draws: Tensor, name: str = "x") -> Any:
+    """`draws` `(n_steps, n_chains, ...)` as ArviZ's `InferenceData`, chains first: for its plots and tables.
+
+    Trace and rank plots are then `arviz.plot_trace(data)` and `arviz.plot_rank(data)`. Raises `ImportError` without
+    ArviZ.
+    """
+    try:
+        import arviz
+    except ImportError as error:
+        raise ImportError("to_arviz needs ArviZ: pip install 'arviz<1'") from error
+    draws = as_tensor(draws, name="draws").detach().cpu()
+    chains = draws[:, None] if draws.dim() == 1 else draws
+    return arviz.from_dict(posterior={name: chains.transpose(0, 1).numpy()})
 
 
 # --- shapes ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ebmkit.mcmc import autocorrelation, autocorrelation_time, ess_bulk, ess_tail, r_hat
+from ebmkit.mcmc import autocorrelation, autocorrelation_time, ess_bulk, ess_tail, r_hat, summary, to_arviz
 
 ALL = [r_hat, ess_bulk, ess_tail, autocorrelation_time, autocorrelation]
 
@@ -150,3 +150,23 @@ def test_draws_that_never_move():
 def test_draws_that_cannot_be_judged_are_refused(diagnostic, draws, complaint):
     with pytest.raises(ValueError, match=complaint):
         diagnostic(draws)
+
+
+def test_a_summary_agrees_with_arviz():
+    draws = torch.stack([autoregression(0.7, 300, 4), 3 + 2 * autoregression(0.2, 300, 4, seed=1)], -1)
+    found, data = summary(draws), to_arviz(draws)
+    theirs = arviz.summary(data, round_to="none", stat_focus="mean")
+    for ours, column in (
+        (found.mean, "mean"),
+        (found.std, "sd"),
+        (found.mean_error, "mcse_mean"),
+        (found.ess_bulk, "ess_bulk"),
+        (found.ess_tail, "ess_tail"),
+        (found.r_hat, "r_hat"),
+    ):
+        assert ours.numpy() == pytest.approx(theirs[column].to_numpy(), rel=1e-9), column
+
+
+def test_arviz_sees_chains_first_and_one_axis_as_one_chain():
+    assert to_arviz(torch.zeros(7, 3, 2)).posterior["x"].shape == (3, 7, 2)
+    assert to_arviz(torch.zeros(7), "energy").posterior["energy"].shape == (1, 7)
