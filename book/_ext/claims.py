@@ -168,6 +168,7 @@ def held(path: Path, shift: int) -> dict[str, bool]:
     """Which claims hold when the page's code runs with every seed moved by `shift`."""
     import figures
     import matplotlib
+    import matplotlib.pyplot
 
     matplotlib.use("agg")
     outcome: dict[str, bool] = {}
@@ -185,7 +186,7 @@ def held(path: Path, shift: int) -> dict[str, bool]:
                 code = SEED.sub(lambda match: f"manual_seed({int(match[1]) + shift})", cell.source)
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(code, str(path), "exec"), space)
-                figures.plt.close("all")
+                matplotlib.pyplot.close("all")
     finally:
         vars(figures).update(before)
     return outcome

@@ -65,7 +65,7 @@ plt.rcParams.update(
         "svg.hashsalt": "course",
     }
 )
-set_matplotlib_formats("svg", metadata={"Date": None, "Creator": CREATOR})
+set_matplotlib_formats("svg", metadata={"Date": None, "Creator": CREATOR})  # type: ignore[no-untyped-call]
 
 
 def show_spins(ax: Any, spins: Any, title: str = "", cells: bool = False) -> None:

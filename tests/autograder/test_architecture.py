@@ -147,7 +147,7 @@ def test_a_notebook_walks_as_the_page_says(classroom: Classroom, tmp_path: Path)
     assert outcome.student == "alice"
     assert answer["score"] == 80
     assert block("text", "One notebook, from upload to feedback") == " → ".join(walk.rooms)
-    assert climbing(walk, "autograder") == {("exercises", "judging")}
+    assert climbing(walk, "autograder") == {("exercises", "judging"), ("sandbox/worker", "sandbox")}
 
 
 def climbing(walk: Walk, package: str) -> set[tuple[str, str]]:
