@@ -36,6 +36,7 @@ from sphinx.util.docutils import SphinxDirective
 
 HELPERS = ("explorable", "drawing", "tasks")
 PARTS = {  # of figures in several files
+    "landing": ("ising",),
     "ising_denoiser": ("ising_denoiser_model",),
     "product_of_experts": ("product_of_experts_model",),
     "contrastive_divergence": ("contrastive_divergence_model",),
