@@ -331,3 +331,26 @@ def test_nothing_is_loaded_before_somebody_asks_and_a_folder_says_how_to_be_serv
     told = browser.run("return document.querySelector('.live-exercise .live-status').textContent")
     assert f'python -m http.server -d "{live_site}"' in told
     assert "http://localhost:8000/book/exercises/ising.html" in told
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_landing_page_moves_unless_motion_is_unwelcome_and_shows_its_doors_on_the_first_screen(
+    new_browser: Callable[..., Any], site: Path
+) -> None:
+    sweeps = (
+        "return Number(document.querySelector('.explorable-readout').textContent.match(/After (\\d+)/)[1])"
+    )
+    for calm in (False, True):
+        browser = new_browser(calm=calm)
+        browser.open(f"{site.as_uri()}/book/index.html")
+        end = time.monotonic() + 30
+        while browser.run(sweeps) < 2 and time.monotonic() < (end if not calm else end - 29):
+            time.sleep(0.05)
+        assert (browser.run(sweeps) >= 2) != calm
+        doors = browser.run(
+            "return [...document.querySelectorAll('.sd-card')].map((c) => c.getBoundingClientRect().bottom)"
+        )
+        assert len(doors) == 3
+        assert max(doors) <= 1000
+        assert not [url for url in browser.requests() if "/live/vendor/" in url]

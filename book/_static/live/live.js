@@ -405,7 +405,7 @@
     async begin() {
       const place = make("div", {className: "live-editor"});
       this.section.querySelector("div[class*=highlight]").replaceWith(place);
-      this.editors.try = this.editor(place, {text: this.source, label: this.section.dataset.label});
+      this.editors.try = this.editor(place, {text: this.source, oneLine: true, label: this.section.dataset.label});
     }
 
     async run() {
