@@ -327,7 +327,7 @@ READ_THE_SECRET = _family(
         for path in glob.glob("/**/*checks*ising*.pyc", recursive=False) + glob.glob("/**/.git/HEAD"): leak(path)
         import os
         for base in ("/", "/home", "/work", "/root", "/tmp", "/opt", "/srv", "/mnt"):
-            for sub in (".git", "main/.git", "course"):
+            for sub in (".git", "main/.git"):
                 try: leak(os.listdir(os.path.join(base, sub)))
                 except OSError: pass
     """,
