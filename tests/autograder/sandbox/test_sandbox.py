@@ -83,7 +83,9 @@ for name in os.listdir("/proc"):
             open(f"/proc/{name}/environ", "rb").read()
             if os.readlink(f"/proc/{name}/ns/user") != os.readlink("/proc/self/ns/user"): found.append(name)
         except OSError: pass
-        try: open(f"/proc/{name}/mem", "rb") and int(name) in (1, 2) and found.append(name)
+        try:
+            open(f"/proc/{name}/mem", "rb")
+            if os.readlink(f"/proc/{name}/ns/pid") != os.readlink("/proc/self/ns/pid"): found.append(name)
         except OSError: pass
 print(found, os.getpid())
 """
