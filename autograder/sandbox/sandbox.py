@@ -649,7 +649,7 @@ class Session:
         except codec.Late:
             self.sandbox.end()
             raise Dead("late") from None
-        except codec.Closed:
+        except (codec.Closed, OSError):  # it hung up, or a limit ended it while nobody waited
             raise Dead(self._why()) from None
         except codec.ProtocolError:
             self.sandbox.end()
