@@ -440,7 +440,7 @@ class Sandbox:
             for name in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
                 user += ["--cap-add", name]
         else:
-            user = ["--unshare-user"]
+            user = ["--unshare-user", "--uid", "1000", "--gid", "1000"]
         arguments = [*user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         arguments += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
         arguments += view.mounts(
