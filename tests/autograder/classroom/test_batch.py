@@ -405,7 +405,9 @@ def test_without_isolation_nothing_is_graded_and_the_way_out_is_said(classroom, 
     patch = tmp_path / "patch"
     patch.mkdir()
     (patch / "sitecustomize.py").write_text(
-        "import autograder.sandbox.sandbox as s\ns.bubblewraps = lambda: ()\n"
+        "import autograder.sandbox.sandbox as s\n"
+        "s.bubblewraps = lambda: ()\n"
+        "s.LEVELS = ('namespaces', 'bubblewrap', 'none')\n"
     )
     done = subprocess.run(
         command("grade", "toy"),
@@ -423,6 +425,7 @@ def test_without_isolation_nothing_is_graded_and_the_way_out_is_said(classroom, 
 
 def test_a_lane_refuses_without_isolation(classroom, monkeypatch):
     monkeypatch.setattr("autograder.sandbox.sandbox.bubblewraps", lambda: ())
+    monkeypatch.setattr("autograder.sandbox.sandbox.LEVELS", ("namespaces", "bubblewrap", "none"))
     with pytest.raises(NoIsolation, match="bwrap"):
         Lane(classroom.course, "toy", "auto")
 
