@@ -172,7 +172,8 @@ def without_html(source: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "< ", source)
 
 
-SCHEMES = frozenset(["http", "https", "mailto"])
+SCHEMES = frozenset(["http", "https", "mailto", "attachment"])
+"""`attachment:` leads to a checked picture in the same cell, or nowhere: no browser knows it."""
 BETWEEN = r"[\\\s\x00-\x20]*"
 SCRIPT = re.compile(
     "|".join(BETWEEN.join(word) for word in ("javascript", "vbscript", "data")) + rf"(?={BETWEEN}(?::|%3a))",
