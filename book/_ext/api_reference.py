@@ -5,8 +5,8 @@
 
 writes one section for each public module: what the module says about itself, then every public function and
 class with its signature and docstring, in the order of the source. Docstrings are plain text: paragraphs,
-`code` in backticks, lists of lines that begin with "- ", and formulas in indented blocks, which are set as
-they stand.
+`code` in backticks, lists of lines that begin with "- ", and formulas in indented blocks and examples that
+begin with ">>> ", which are set as they stand.
 """
 
 import importlib
@@ -91,6 +91,8 @@ def described(docstring: str) -> list[nodes.Node]:
         elif all(line.startswith("    ") for line in block.splitlines()):
             text = textwrap.dedent(block)
             blocks.append(nodes.literal_block(text, text, language="text", classes=["formula"]))
+        elif block.startswith(">>> "):
+            blocks.append(nodes.literal_block(block, block, language="pycon"))
         elif block.startswith("- "):
             items = (" ".join(item.split()) for item in re.split(r"^- ", block, flags=re.MULTILINE)[1:])
             listed = (nodes.list_item("", nodes.paragraph("", "", *inline(item))) for item in items)

@@ -110,6 +110,12 @@ def test_an_indented_block_of_a_docstring_stands_as_it_is_written(api: ModuleTyp
     assert [block.tagname for block in blocks] == ["paragraph", "literal_block", "paragraph"]
 
 
+def test_an_example_in_a_docstring_stands_as_it_is_written(api: ModuleType) -> None:
+    _, example = api.described("One sentence.\n\n>>> x = 1\n>>> x + x\n2")
+    assert example.astext() == ">>> x = 1\n>>> x + x\n2"
+    assert example["language"] == "pycon"
+
+
 def test_a_list_in_a_docstring_is_a_list(api: ModuleType) -> None:
     (listed,) = api.described("- one `name`\n  over two lines\n- and two - with a dash")
     assert listed.tagname == "bullet_list"
