@@ -21,6 +21,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+
 import pictures
 
 Cell = dict[str, Any]
