@@ -175,26 +175,63 @@ def collect(
     assignment: Assignment,
     path: Annotated[str, typer.Argument(help="A folder or zip: STUDENT/NOTEBOOK, or a download.")],
     force: Annotated[bool, typer.Option("--force", help="Replace newer submissions too.")] = False,
+    roster: Annotated[
+        str, typer.Option(metavar="FILE", help="The class, as CSV of any LMS; it is kept for the next time.")
+    ] = "",
+    pattern: Annotated[
+        str,
+        typer.Option(
+            metavar="REGEX", help="Of paths, for other layouts: (?P<student_id>…), (?P<timestamp>…)."
+        ),
+    ] = "",
 ) -> int:
-    """Copy submissions in, from a folder, a zip, or a download of Gradescope or Canvas.
+    """Copy submissions in, from a folder, a zip, or the download of an LMS, and tell who handed in and who did not.
 
-    Notebooks are recognized by what is in them, whatever they are called. Exits with 3 if some were left out.
+    Read are Canvas, Moodle, Blackboard, Brightspace, Gradescope, Sakai, ILIAS, Google Classroom, clones of GitHub
+    Classroom and nbgrader's exchange. Notebooks are recognized by what is in them, whatever they are called. Exits
+    with 3 if some were left out.
     """
     from collections import Counter
     from pathlib import Path
 
-    from autograder.classroom.collect import REFUSED
-    from autograder.classroom.collect import collect as bring_in
     from autograder.classroom.progress import printable
+    from autograder.ways.collect import REFUSED
+    from autograder.ways.collect import collect as bring_in
+    from autograder.ways.standing import enroll, standing
 
+    course = _course()
+    if roster:
+        print(f"{enroll(course, Path(roster))} students on the roster")
     counts: Counter[str] = Counter()
-    for outcome in bring_in(_course(), assignment, Path(path), force):
+    outcomes = []
+    for outcome in bring_in(course, assignment, Path(path), force, pattern):
+        outcomes.append(outcome)
         counts[outcome.status] += 1
         why = f": {outcome.reason}" if outcome.reason else ""
         line = f"{outcome.student or '?'}: {outcome.status}{why} ({outcome.source})"
         print(printable(line), file=sys.stderr if outcome.status == REFUSED else sys.stdout)
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    for line in standing(course, assignment, outcomes).lines():
+        print(printable(line))
     return UNGRADED_CODE if counts[REFUSED] else 0
+
+
+@app.command()
+def due(
+    assignment: Assignment,
+    when: Annotated[
+        str, typer.Argument(help="2026-12-01T23:59, of this computer's zone; none takes the date away.")
+    ] = "",
+    student: Annotated[str, typer.Option(help="Only this student: an extension.")] = "",
+) -> None:
+    """Say when an assignment is due, or for one student; without a date, show it. Grade again to apply it."""
+    from autograder.ways.standing import due_dates, set_due
+
+    course = _course()
+    if when:
+        set_due(course, assignment, when, student)
+    for line in due_dates(course, assignment):
+        print(line)
 
 
 @app.command()

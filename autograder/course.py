@@ -5,6 +5,9 @@ course/release/ASSIGNMENT/        the students' notebooks, made by `release`
 course/submitted/STUDENT/ASSIGNMENT/   what came in; written to by `collect` alone
 course/autograded/, course/feedback/   made by `grade`
 course/gradebook.db               nbgrader's gradebook
+course/roster.csv                 the class, from any LMS; `collect --roster`
+course/extensions.json            due dates of single students; `due`
+course/arrivals/                  where submissions came from, so that feedback goes back there
 course/results/                   one JSON file for each verdict, named by what it depends on
 course/reports/                   pages on a class, made by `report` and `similarity`
 course/grading.key                the secret that seeds hidden inputs

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.classroom import inbox
+from autograder.classroom.deadlines import settle
 from autograder.classroom.floor import floor_of, require
 from autograder.classroom.gradebook import Book, GradebookError, Graded
 from autograder.classroom.lane_process import ATTEMPTS, Job, LaneProcess
@@ -59,6 +60,7 @@ class Row:
     notes: tuple[str, ...] = ()
     fresh: bool = True
     by_hand: float = 0.0  # further points, for free text
+    penalty: float = 0.0  # what late work costs
 
 
 class SharedSandbox:
@@ -233,10 +235,22 @@ def grade(
                 run.take(job, message)
         finally:
             run.settle()
-        penalties = book.penalize(name)  # known once all are graded
-        if late := sorted(penalties.keys() & {row.student for row in run.rows}):
-            _show(course, name, book, penalties, late)
+        _penalize(course, name, book, run, wanted)
     return sorted(run.rows, key=lambda row: row.student)
+
+
+def _penalize(course: Course, name: str, book: Book, run: "_Run", students: list[str]) -> None:
+    """What late work costs is known once all are graded; a page is written again where that is new or changed."""
+    before = book.penalties(name)
+    settle(course, book, name, students)
+    after = book.penalize(name)
+    fresh = {row.student for row in run.rows if row.fresh}
+    changed = {
+        student for student in before.keys() | after.keys() if before.get(student) != after.get(student)
+    }
+    if stale := sorted((changed | (fresh & after.keys())) & {row.student for row in run.rows}):
+        _show(course, name, book, after, stale)
+    run.rows = [dataclasses.replace(row, penalty=after.get(row.student, 0.0)) for row in run.rows]
 
 
 def _show(course: Course, name: str, book: Book, penalties: dict[str, float], students: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Where students' pages lie, and how they are written again when a human or a date changes what they say."""
 
+import hmac
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,33 @@ from autograder.judging.judge import with_notes
 from autograder.judging.submission import cells_of
 from autograder.pages import feedback
 
+SECRET = "submission_secret.txt"
+"""What nbgrader's `submit` makes: feedback goes back through the exchange under its hash."""
+
 
 def write(course: Course, student: str, assignment: str, html: str) -> Path:
-    """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`."""
+    """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`, and what nbgrader's `release_feedback` needs."""
     path = course.folder("feedback", student, assignment, f"{assignment}.html")
     write_atomically(path, html.encode("utf-8", "replace"), durable=False)
+    when = _beside(course, student, assignment, "timestamp.txt")
+    write_atomically(path.with_name("timestamp.txt"), when, durable=False)
+    secret = _beside(course, student, assignment, SECRET) or _nobodys_secret(course, student, assignment)
+    write_atomically(path.with_name(SECRET), secret, durable=False)
     return path
+
+
+def _nobodys_secret(course: Course, student: str, assignment: str) -> bytes:
+    """What did not come through nbgrader's exchange is released under a name that nobody can ask for."""
+    return hmac.new(course.key(), f"feedback {assignment} {student}".encode(), "sha256").hexdigest().encode()
+
+
+def _beside(course: Course, student: str, assignment: str, name: str) -> bytes:
+    """What lies beside the submission under a name, if it is a plain small file."""
+    path = course.folder("submitted", student, assignment, name)
+    if path.is_symlink() or not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(1000)
 
 
 def regenerate(

@@ -6,13 +6,14 @@ the automatic score, and it wins.
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import logging
 import os
 import sqlite3
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +34,7 @@ class Person:
     first_name: str = ""
     last_name: str = ""
     lms_user_id: str = ""
+    email: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,12 +212,63 @@ class Book:
         session.commit()
 
     def _submission(self, assignment: str, graded: Graded) -> Any:
-        when = _when(graded.timestamp)
+        when = when_of(graded.timestamp)
         with warnings.catch_warnings():  # nbgrader adds a submission in an order that SQLAlchemy remarks on
             warnings.simplefilter("ignore")
             return self._book.update_or_create_submission(
                 assignment, graded.student, **({"timestamp": when} if when else {})
             )
+
+    def due(self, assignment: str) -> datetime.datetime | None:
+        """When the assignment is due, in UTC; None if nobody said."""
+        with self._reported("read"):
+            due: datetime.datetime | None = self._found(assignment).duedate
+            return due
+
+    def set_due(self, assignment: str, when: datetime.datetime | None) -> None:
+        """Say when the assignment is due, in UTC."""
+        with self._reported("written"):
+            self._found(assignment).duedate = when
+            self._book.db.commit()
+
+    def _found(self, assignment: str) -> Any:
+        from nbgrader.api import MissingEntry
+
+        try:
+            return self._book.find_assignment(assignment)
+        except MissingEntry:
+            raise NotReleased(
+                f"{assignment} is not in the gradebook; run: autograder release {assignment}"
+            ) from None
+
+    def date(self, assignment: str, times: Mapping[str, str], own: Mapping[str, datetime.datetime]) -> None:
+        """When students handed in (nbgrader's timestamps, empty where nobody knows), and their own due dates.
+
+        An extension that formgrader or nbgrader gave stays where `own` says nothing.
+        """
+        with self._reported("written"):
+            due = self._found(assignment).duedate
+            for submission in self._book.assignment_submissions(assignment):
+                if submission.student_id in times:
+                    submission.timestamp = when_of(times[submission.student_id])
+                if submission.student_id in own and due is not None:
+                    submission.extension = own[submission.student_id] - due
+            self._book.db.commit()
+
+    def withdraw(self, assignment: str, student: str) -> None:
+        """Take a student's extension away, if something was handed in."""
+        from nbgrader.api import MissingEntry
+
+        with self._reported("written"), contextlib.suppress(MissingEntry):
+            self._book.find_submission(assignment, student).extension = None
+            self._book.db.commit()
+
+    def enroll(self, people: Iterable[Person]) -> None:
+        """Give students their names, addresses and ids, so that formgrader shows them."""
+        with self._reported("written"), self._one_transaction():
+            for person in people:
+                told = {name: value for name, value in vars(person).items() if value and name != "student"}
+                self._book.update_or_create_student(person.student, **told)
 
     def penalize(self, assignment: str) -> dict[str, float]:
         """Set everyone's penalty for late work, as nbgrader's `AssignLatePenalties` is configured to.
@@ -274,7 +327,7 @@ class Book:
         """Every student, by id."""
         with self._reported("read"):
             return {
-                s.id: Person(s.id, s.first_name or "", s.last_name or "", s.lms_user_id or "")
+                s.id: Person(s.id, s.first_name or "", s.last_name or "", s.lms_user_id or "", s.email or "")
                 for s in self._book.students
             }
 
@@ -307,11 +360,13 @@ def _silent(_record: logging.LogRecord) -> bool:
     return False
 
 
-def _when(timestamp: str) -> Any:
+def when_of(timestamp: str) -> datetime.datetime | None:
+    """nbgrader's timestamp as a time in UTC; None if there is none."""
     from nbgrader.utils import parse_utc
 
     try:
-        return parse_utc(timestamp) if timestamp else None
+        when: datetime.datetime | None = parse_utc(timestamp) if timestamp else None
+        return when
     except (ValueError, OverflowError):
         return None
 

@@ -1,1 +1,1 @@
-"""In and out of other systems: nbgrader's commands, Gradescope, exports."""
+"""In and out of other systems: downloads of an LMS, nbgrader's commands, Gradescope, exports."""

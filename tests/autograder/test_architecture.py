@@ -18,11 +18,11 @@ import torch
 from toy_course import RIGHT, Classroom
 
 from autograder.classroom.batch import Job
-from autograder.classroom.collect import collect
 from autograder.classroom.gradebook import Book, Graded
 from autograder.classroom.lane import Lane
 from autograder.judging.fingerprint import result_key
 from autograder.pages.graded_notebook import Entry
+from autograder.ways.collect import collect
 from ebmkit import mcmc
 from ebmkit.ising import Ising
 

@@ -9,17 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from downloads import handed_in, laid_out, zipped
 
 from autograder import command
-from autograder.classroom.collect import (
-    COLLECTED,
-    MAX_EXPANSION,
-    REFUSED,
-    UNCHANGED,
-    NothingCollected,
-    collect,
-)
 from autograder.judging.submission import MAX_BYTES
+from autograder.ways.collect import COLLECTED, REFUSED, UNCHANGED, NothingCollected, collect
+from autograder.ways.files import MAX_EXPANSION
 
 METADATA = """\
 ---
@@ -51,24 +46,6 @@ def answer(classroom):
     return lambda text="1": classroom.answered({"double": f"def double(x):\n    return {text}"})
 
 
-def zipped(path: Path, members: dict[str, bytes], **more: object) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            information = zipfile.ZipInfo(name, more.get("when", (2026, 10, 1, 12, 0, 0)))
-            information.compress_type = zipfile.ZIP_DEFLATED
-            information.external_attr = more.get("mode", 0o644) << 16
-            archive.writestr(information, data)
-    return path
-
-
-def laid_out(top: Path, members: dict[str, bytes]) -> Path:
-    for name, data in members.items():
-        path = top / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return top
-
-
 def take(classroom, path: Path, **options: bool) -> dict[str, str]:
     """What became of each file, and why."""
     return {
@@ -76,15 +53,9 @@ def take(classroom, path: Path, **options: bool) -> dict[str, str]:
     }
 
 
-def handed_in(classroom) -> dict[str, bytes]:
-    """Everything in the inbox, by its path."""
-    top = classroom.course.folder("submitted")
-    return {str(p.relative_to(top)): p.read_bytes() for p in top.rglob("*") if p.is_file()}
-
-
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 @pytest.mark.parametrize(
-    "layout", ["{}/toy.ipynb", "class/{}/toy.ipynb", "{}/toy/toy.ipynb", "{}/homework.ipynb"]
+    "layout", ["{}/toy.ipynb", "submitted/{}/toy.ipynb", "{}/toy/toy.ipynb", "{}/homework.ipynb"]
 )
 def test_our_own_layout_is_found_at_any_depth_under_any_name(classroom, answer, tmp_path, kind, layout):
     members = {layout.format("ada"): answer("1"), layout.format("bob"): answer("2"), "README.txt": b"x"}
@@ -168,9 +139,9 @@ def test_a_newer_submission_is_never_replaced_without_force(classroom, answer, t
 
 
 def test_a_timestamp_counts_more_than_the_files_date_and_goes_with_its_file(classroom, answer, tmp_path):
-    members = {"ada/toy.ipynb": answer("1"), "ada/timestamp.txt": b"2026-05-01 12:00:00 UTC"}
+    members = {"ada/toy/toy.ipynb": answer("1"), "ada/toy/timestamp.txt": b"2026-05-01 12:00:00 UTC"}
     take(classroom, zipped(tmp_path / "a.zip", members, when=(2020, 1, 1, 0, 0, 0)))
-    assert handed_in(classroom)["ada/toy/timestamp.txt"] == b"2026-05-01 12:00:00 UTC"
+    assert handed_in(classroom)["ada/toy/timestamp.txt"] == b"2026-05-01 12:00:00.000000 UTC"
     later = zipped(tmp_path / "b.zip", {"ada/toy.ipynb": answer("2")}, when=(2026, 4, 1, 0, 0, 0))
     assert REFUSED in take(classroom, later)["ada/toy.ipynb"]
     take(classroom, later, force=True)
@@ -237,7 +208,7 @@ def test_a_zip_bomb_costs_little_and_the_others_are_collected(classroom, answer,
 
 
 def test_an_archive_that_unpacks_to_far_more_than_its_size_is_given_up(classroom, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograder.classroom.collect.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("autograder.ways.files.FREE_BYTES", 1 << 20)
     big = b'{"nbformat": 4, "cells": []}' + b" " * (4 << 20)
     archive = zipped(tmp_path / "bomb.zip", {f"s{i}/toy.ipynb": big for i in range(20)})
     assert 20 * len(big) > (1 << 20) + MAX_EXPANSION * archive.stat().st_size
@@ -389,14 +360,14 @@ def test_members_of_an_odd_kind_are_refused_and_the_others_are_collected(
 
 
 def test_an_archive_that_lists_too_many_entries_is_refused(classroom, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograder.classroom.collect.MAX_ENTRIES", 10)
+    monkeypatch.setattr("autograder.ways.files.MAX_ENTRIES", 10)
     archive = zipped(tmp_path / "in.zip", {f"s{i}/toy.ipynb": b"" for i in range(11)})
     with pytest.raises(ValueError, match="has 11 entries; at most 10 are read"):
         take(classroom, archive)
 
 
 def test_an_archive_that_lists_one_file_many_times_is_cut_short(classroom, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograder.classroom.collect.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("autograder.ways.files.FREE_BYTES", 1 << 20)
     big = b'{"nbformat": 4, "cells": []}' + b" " * (4 << 20)
     archive = zipped(tmp_path / "in.zip", {"eve/toy.ipynb": big})
     listed = zipfile.ZipFile.infolist
