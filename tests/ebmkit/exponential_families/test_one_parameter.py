@@ -24,3 +24,15 @@ def test_the_rarest_poisson_draw_is_beyond_all_but_a_share_of_float64s_resolutio
 
     rarest = ef.Poisson().sample(t(math.log(rate)), Last(), (1,))
     assert stats.poisson(rate).sf(rarest.item()) < 2.0**-52
+
+
+@pytest.mark.parametrize("rate", [1e13, 1e16, 1e300])
+def test_poisson_draws_end_at_any_rate(rate):
+    # Here as the normal law that the counts follow to within 1/√rate, so far as float64 tells them apart. By the
+    # inequality of Dvoretzky, Kiefer and Wolfowitz a distance of 0.03 is a false alarm of 2 e^-36.
+    theta = t(math.log(rate))
+    mean = math.exp(theta.item())
+    samples = ef.Poisson().sample(theta, generator(2), (20_000,))
+    assert abs(samples - mean).max() <= 8 * math.sqrt(mean) + 4 * math.ulp(mean)
+    if math.ulp(mean) < 0.01 * math.sqrt(mean):
+        assert distance(samples, stats.norm(mean, math.sqrt(mean)).cdf) < 0.03

@@ -147,3 +147,19 @@ def test_log_quadrature_refuses_discrete_or_large_models():
         norm.log_quadrature(norm.from_exp(lambda x: x, values=(0.0, 1.0)))
     with pytest.raises(ValueError, match=r"event shape \(3,\)"):
         norm.log_quadrature(norm.from_exp(lambda x: x.sum(-1), (3,)))
+
+
+@pytest.mark.parametrize("a", [0.55, 0.56, 0.6, 0.7, 0.75, 0.76, 1.0, 2.0])
+def test_the_error_of_a_heavy_tail_is_no_smaller_than_what_is_wrong(a):
+    # ∫ (1 + x²)^-a dx = √π Γ(a - ½) / Γ(a) for a > ½: the nearer a comes, the more of it lies beyond any bound.
+    value, error = norm.log_quadrature(norm.from_exp(lambda x: -a * torch.log1p(x**2)))
+    exact = 0.5 * math.log(math.pi) + math.lgamma(a - 0.5) - math.lgamma(a)
+    assert abs(value.item() - exact) <= error.item() + 1e-14
+    assert error.item() <= 1e-9
+
+
+@pytest.mark.parametrize("a", [0.3, 0.5, 0.51, 0.54])
+def test_tails_too_heavy_to_sum_are_refused(a):
+    model = norm.from_exp(lambda x: -a * torch.log1p(x**2))
+    with pytest.raises(RuntimeError, match=r"stopped at \d.* ± \d.*does the integral diverge.*finite bounds"):
+        norm.log_quadrature(model)
