@@ -38,6 +38,7 @@ _MODULES = (
     "energy",
     "enumeration",
     "exponential_families",
+    "graphs",
     "ising",
     "kernel",
     "mcmc",

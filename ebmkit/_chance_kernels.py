@@ -25,7 +25,7 @@ _ONE, _ZERO, _GRID = _F32(1), _F32(0), _F32(2.0**-24)
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def draw(probability: Array, bits: Array, stream: Words) -> None:
     """Sets `bits (n,)` to 1 with `probability (n,)`, else 0; `stream` is `(STREAM,)`, uniform random words."""
-    _draw(probability, bits, _workspace(stream), _U32(0))
+    draw_some(probability, bits, workspace(stream), _U32(0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
@@ -43,7 +43,7 @@ def draw_layer(
     With `share (rows,)`, p is then multiplied by it, and its rows are summed into `total (n,)`; with
     `more (rows, n)`, the other half of a sum, p = σ(field + more + bias).
     """
-    work, count = _workspace(stream), _U32(0)
+    work, count = workspace(stream), _U32(0)
     first = len(field) - len(bits)
     if total is not None:
         total[:] = _ZERO
@@ -53,9 +53,9 @@ def draw_layer(
             for j in range(len(row)):
                 row[j] += more[i, j]
         for j in range(len(row)):
-            row[j] = _sigmoid(row[j] + bias[j])
+            row[j] = sigmoid(row[j] + bias[j])
         if i >= first:
-            count = _draw(row, bits[i - first], work, count)
+            count = draw_some(row, bits[i - first], work, count)
         if share is not None and total is not None:
             for j in range(len(row)):
                 row[j] *= share[i]
@@ -63,14 +63,14 @@ def draw_layer(
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
-def _workspace(stream: Words) -> Words:
+def workspace(stream: Words) -> Words:
     work = np.empty(STREAM + BLOCK, np.uint32)
     work[:STREAM] = stream
     return work
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _draw(probability: Array, bits: Array, work: Words, count: np.uint32) -> np.uint32:
+def draw_some(probability: Array, bits: Array, work: Words, count: np.uint32) -> np.uint32:
     for k in range(0, len(probability), BLOCK):
         for q in range(BLOCK):
             a, b, c = work[_A + q], work[_B + q], work[_C + q]
@@ -88,7 +88,7 @@ def _draw(probability: Array, bits: Array, work: Words, count: np.uint32) -> np.
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
-def _sigmoid(x: np.float32) -> np.float32:
+def sigmoid(x: np.float32) -> np.float32:
     """1 / (1 + 2^t), t = -x log2 e: whole powers by their exponent bits, the rest by Taylor's series."""
     t = _F32(min(max(x, _F32(-87.0)), _F32(87.0)) * _F32(-1.4426950408889634))
     shifted = _F32(t + _F32(1.5 * 2.0**23))  # rounds t to a whole number, which its last bits then are

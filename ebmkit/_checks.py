@@ -188,7 +188,8 @@ def check_values(x: Tensor, values: tuple[float, ...]) -> None:
     """Raise `ValueError` unless every coordinate of x is one of `values`."""
     if not looks_at(x):
         return
-    known = torch.isin(x, torch.tensor(values, dtype=x.dtype, device=x.device))
+    # One comparison after another: for the few values there are, several times quicker than torch.isin.
+    known = functools.reduce(torch.logical_or, (x == value for value in values))
     if not bool(known.all()):
         raise ValueError(f"every coordinate must be one of {values}, got {x[~known].flatten()[0].item()}")
 

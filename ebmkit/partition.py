@@ -23,6 +23,7 @@ _METHODS = {
     "enumeration": ("ebmkit.enumeration", "log_partition"),
     "transfer_matrix": ("ebmkit.ising", "transfer_matrix_log_partition"),
     "kaufman": ("ebmkit.ising", "kaufman_log_partition"),
+    "elimination": ("ebmkit.graphs", "elimination_log_partition"),
     "quadrature": ("ebmkit.partition", "_quadrature"),
     "ais": ("ebmkit.annealing", "annealed_importance_sampling"),
     "ais_bracket": ("ebmkit.partition", "_ais_bracket"),

@@ -22,6 +22,7 @@ from ebmkit.exponential_families import (
     MultivariateGaussian,
     Poisson,
 )
+from ebmkit.graphs import BoltzmannMachine, GraphIsing, GraphPotts, PairwiseModel
 from ebmkit.ising import Ising
 from ebmkit.mcmc import Tempered
 from ebmkit.normalization import AutoregressiveBernoulli, from_exp, from_softplus
@@ -83,6 +84,11 @@ def grid():
     return Ising((2, 3), (randn(2, 2), randn(1, 3)), randn(2, 3))
 
 
+def alike():
+    square = randn(3, 3, seed=2)
+    return square + square.T
+
+
 def bowl(x):
     return -(x**2) / 2 - x**4 / 8
 
@@ -106,9 +112,12 @@ MODELS = {
         MultivariateGaussian(2), randn(2), torch.eye(2, dtype=F64) + 0.3
     ),
     "FamilyEnergy, Poisson": lambda: family(Poisson(), 2.0),
+    "BoltzmannMachine": lambda: BoltzmannMachine(4, randn(6), randn(4)),
     "GaussianBase": lambda: GaussianBase((1,), 0.5, 2.0),
     "GaussianRBM": gaussian_rbm,
     "GaussianRBM, two": lambda: gaussian_rbm(2),
+    "GraphIsing": lambda: GraphIsing([(0, 1), (1, 2), (2, 0), (2, 3)], randn(4), randn(4)),
+    "GraphPotts": lambda: GraphPotts([(0, 1), (1, 2), (2, 0), (2, 3)], randn(4), randn(4, 3), n_values=3),
     "Interpolated": lambda: Interpolated(UniformBase((2, 3), (-1.0, 1.0)), grid(), 0.3),
     "Ising": grid,
     "Ising, torus": lambda: Ising((3, 2), randn(1)[0], 0.2, periodic=True),
@@ -117,6 +126,7 @@ MODELS = {
     "LinearChain, batch": lambda: LinearChain(randn(4, 1, 3, 2), randn(2, 2)),
     "Mixture": lambda: Mixture([AutoregressiveBernoulli(2, generator(k), 1.0) for k in (1, 2)], [0.3, 0.7]),
     "ModuleEnergy": lambda: ebmkit.from_module(network(), (2,), (0.0, 1.0)),
+    "PairwiseModel": lambda: PairwiseModel([(0, 1), (1, 2)], randn(2), randn(3, 3), alike=alike()),
     "PixelCNN": lambda: PixelCNN((2, 2), generator(), n_channels=3, n_blocks=1, dtype=F64),
     "ProductOfExperts": lambda: ProductOfExperts(
         [AutoregressiveBernoulli(2, generator(k), 1.0) for k in (1, 2)]
@@ -164,7 +174,7 @@ def test_every_public_model_has_an_example() -> None:
 def test_every_model_is_what_it_says(name):
     done = testing.check_model(MODELS[name](), points(name))
     assert len(done) >= 5
-    if name in {"RBM", "Ising", "DBM"}:
+    if name in {"RBM", "Ising", "DBM", "GraphIsing", "GraphPotts", "BoltzmannMachine", "PairwiseModel"}:
         assert "exact_log_partition is log Z" in done
         assert "gibbs_step_given leaves the conditional invariant" in done
         assert "annealing ends at the model" in done

@@ -23,6 +23,7 @@ FLOORS = [
         "boltzmann_machines",
         "data",
         "exponential_families",
+        "graphs",
         "mcmc",
         "normalization",
         "score_matching",

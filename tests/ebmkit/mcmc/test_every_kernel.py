@@ -9,7 +9,7 @@ from kernel_cases import SPINS, GivenNoise, flip, seeded
 from scipy import stats
 from toy_models import BlockGibbsPair, Boltzmann, Gaussian, Quartic, Table, correlated_gaussian
 
-from ebmkit import ising
+from ebmkit import graphs, ising
 from ebmkit.boltzmann_machines import RBM
 from ebmkit.energy import EnergyModel
 from ebmkit.mcmc import (
@@ -32,6 +32,8 @@ def _walk(model):
     return MetropolisHastings(model, GaussianRandomWalk(0.7))
 
 
+TRIANGLE = [(0, 1), (1, 2), (0, 2), (2, 3), (3, 4)]
+
 # name -> (kernel, the replicas that lead a position)
 KERNELS = {
     "coordinate flip": (flip(Boltzmann(4)), ()),
@@ -48,6 +50,9 @@ KERNELS = {
     "Ising Metropolis": (ising.Metropolis(ising.Ising((2, 4), 0.4, field=0.1)), ()),
     "Swendsen-Wang": (ising.SwendsenWang(ising.Ising((2, 4), 0.4)), ()),
     "Wolff": (ising.Wolff(ising.Ising((2, 4), 0.4)), ()),
+    "Gibbs on a graph": (Gibbs(graphs.GraphPotts(TRIANGLE, 0.4, n_values=3)), ()),
+    "Swendsen-Wang on a graph": (graphs.SwendsenWang(graphs.GraphPotts(TRIANGLE, 0.4, n_values=3)), ()),
+    "Wolff on a graph": (graphs.Wolff(graphs.GraphIsing(TRIANGLE, -0.4, 0.1)), ()),
     "RBM Gibbs": (Gibbs(RBM(3, 2, scale=0.3, dtype=torch.float64)), ()),
     "tempered Gibbs": (ParallelTempering(tempered_kernels(Boltzmann(4), (0.3, 0.6, 1.0), Gibbs)), (3,)),
     "tempered walk": (ParallelTempering(tempered_kernels(correlated_gaussian(), (0.5, 1), _walk)), (2,)),
