@@ -21,7 +21,7 @@ DENSE = torch.tensor([[0.0, 0.5, 0.0], [0.5, 0.0, -1.0], [0.0, -1.0, 0.0]], dtyp
         DENSE.to_sparse_csr(),
         sparse.csr_array(DENSE.numpy()),
     ],
-    ids=["tensor", "array", "list", "COO", "CSR", "SciPy"],
+    ids=["tensor", "array", "list", "sparse", "by rows", "SciPy"],
 )
 def test_a_matrix_of_any_kind_gives_its_edges(given):
     edges, coupling = edges_of(given)
