@@ -170,7 +170,7 @@ assert np.allclose(p_h, 1), f"where the field is 800.5 the unit is on for certai
 # Whole layers can be drawn at once. One step goes up and down: draw $h \sim p(h \mid v)$, then $v' \sim p(v' \mid
 # h)$. It leaves $p(v)$ as it is.
 #
-# - `v`: shape `(B, n)`. Leave this array as it is.
+# - `v`: shape `(B, n)`.
 # - `rng`: the only source of chance. `rng.random(shape)` gives uniform numbers; `rng.random(shape) < p` is true
 #   with probability `p`. Each row needs numbers of its own.
 # - Returns `(h, v_new)`: the hidden bits that you drew, shape `(B, m)`, and the new visible bits that you drew
@@ -353,8 +353,7 @@ assert np.allclose(found, -3.5), f"with two layers it is the RBM of exercise 1: 
 # always with the *newest* means of its neighbours. The top layer has no neighbour above: its last term is
 # missing. Each update raises a lower bound on $\log p(x_0)$.
 #
-# - `means`: a list of $L + 1$ arrays, `means[l]` of shape `(B, n_l)`; `means[0]` is the data. Leave the list and
-#   its arrays as they are.
+# - `means`: a list of $L + 1$ arrays, `means[l]` of shape `(B, n_l)`; `means[0]` is the data.
 # - `biases`, `weights`: as in exercise 5.
 # - Returns a list of $L$ arrays, the new means of the *hidden* layers $1, \dots, L$. Fields can be as large as
 #   1000.

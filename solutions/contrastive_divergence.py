@@ -166,7 +166,7 @@ assert all(np.allclose(g, 0) for g in found), (
 # In the statistics use probabilities $p(h \mid v)$ for the hidden units, with the data and with the ends of the
 # chains. That is the same in expectation as drawn bits, with less noise.
 #
-# - `data`: shape `(B, n)`, bits of any kind. Leave this array as it is.
+# - `data`: shape `(B, n)`, bits of any kind.
 # - `k`: the number of steps, at least 1.
 # - `rng`: the only source of chance. `rng.random(shape) < p` is true with probability `p`.
 # - Returns the tuple `(grad_a, grad_b, grad_W)`: the mean statistics of the data minus those of the ends.
@@ -419,7 +419,7 @@ plt.show()
 # through the chain that made them.
 #
 # - `energy(parameters, x)`: $E_\theta$ of each point, from a list of tensors and points `(n, d)` to `(n,)`.
-# - `parameters`: a list of tensors that do not ask for gradients yet. Leave them as they are: work on
+# - `parameters`: a list of tensors that do not ask for gradients, and still do not afterwards: work on
 #   `p.clone().requires_grad_()`.
 # - `data`: shape `(B, d)`. `negatives`: shape `(C, d)`. All are of one dtype, `float32` or `float64`.
 # - `alpha`: $\alpha \ge 0$.

@@ -185,7 +185,7 @@ assert np.isclose(found, 1.0), f"strongly coupled to four neighbours with label 
 # You sweep $B$ pictures at once. They share `noisy` and nothing else: each picture needs random numbers of
 # its own.
 #
-# - `labels`: shape `(B, n, m)`. Leave this array as it is, and return a new one of the same shape.
+# - `labels`: shape `(B, n, m)`. Return a new array of the same shape.
 # - `noisy`: shape `(n, m)`.
 # - `rng`: the only source of chance. `rng.random(shape)` gives uniform numbers; `rng.random(shape) < p` is
 #   true with probability `p`.
@@ -250,7 +250,7 @@ assert (abs(share - 0.5) < 0.25).all(), (
 # - Returns labels of shape `(n, m)`: a picture of which no single pixel can be changed to lower the energy,
 #   and whose energy is not above that of `noisy`.
 #
-# Another method that does as well or better is welcome. Leave `noisy` as it is.
+# Another method that does as well or better is welcome.
 #
 # *Example.* One wrong pixel in the middle of a white 3×3 picture: with $J = 1$, $h = 1$ four neighbours pull
 # with 4 and the pixel's own field with 1. It is repaired.

@@ -72,7 +72,7 @@ import torch
 # Otherwise the chain *stays*: the old $x$ counts once more. You advance $B$ chains at once. Each decides for
 # itself.
 #
-# - `x`: the chains, shape `(B, d)`. Leave this array as it is.
+# - `x`: the chains, shape `(B, d)`.
 # - `log_density(x)`: $\log f$ of each row, `(B, d)` to `(B,)`. It may be $-\infty$ at $x'$, never at $x$.
 # - `propose(x, rng)`: a proposal for each row, `(B, d)` to `(B, d)`. Call it once.
 # - `log_proposal(to, given)`: $\log q(\text{to} \mid \text{given})$ of each row, two arrays `(B, d)` to
@@ -232,7 +232,7 @@ assert np.allclose(P, np.eye(3)), f"there is no way back on a one-way ring: ever
 # A sweep draws coordinates $0, 1, \dots, d - 1$ in this order. Each sees the *new* values of those before it.
 # You sweep $B$ chains at once, each with its own chance.
 #
-# - `x`: shape `(B, d)`, floats. Leave this array as it is.
+# - `x`: shape `(B, d)`, floats.
 # - `mean`: shape `(d,)`. `precision`: shape `(d, d)`, symmetric and positive definite.
 # - `rng`: `rng.standard_normal(B)` gives $B$ draws of $\mathcal{N}(0, 1)$.
 # - Returns the new chains, shape `(B, d)`.
@@ -308,7 +308,7 @@ plt.show()
 #
 # The way back needs the gradient at $x'$.
 #
-# - `x`: a torch tensor of shape `(B, d)`, `float32` or `float64`. Leave it as it is.
+# - `x`: a torch tensor of shape `(B, d)`, `float32` or `float64`.
 # - `energy(x)`: a function of tensors, `(B, d)` to `(B,)`, made of torch operations. Row $b$ of the result
 #   depends on row $b$ of `x` alone. Get $\nabla E$ by autograd.
 # - `step_size` is $\varepsilon$. With `adjusted=False` take the ULA step, with `adjusted=True` the MALA step.

@@ -87,12 +87,19 @@ def nbgrader_notebook(name: str) -> "NotebookNode":
     return notebook
 
 
+RULE = (
+    "**Arguments.** A function leaves what it is given as it is: arrays, tensors, lists and what they hold.\n"
+    "Work on copies. Only a random generator moves on. Who breaks this rule loses the exercise's last hidden test."
+)
+"""What holds in every exercise, and `Exercise.run` demands."""
+
+
 def _state_limits(notebook: "NotebookNode", name: str) -> None:
-    """Say in the first cell, before its table of points, what grading allows: the numbers that it measures by."""
+    """Say in the first cell, before its table of points, what grading demands and the limits that it measures."""
     first = notebook.cells[0]
     before, table, after = first.source.partition("\n\n| ")
     if first.cell_type == "markdown" and table:
-        first.source = f"{before}\n\n{limits_in_words(name)}{table}{after}"
+        first.source = f"{before}\n\n{RULE}\n\n{limits_in_words(name)}{table}{after}"
 
 
 def limits_in_words(name: str) -> str:

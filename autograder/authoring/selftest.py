@@ -6,13 +6,14 @@ submission may gain a point; these run through the whole pipeline, in the sandbo
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 from autograder.authoring import percent
 from autograder.authoring.hostile import LEAK, Attack
 from autograder.authoring.samples import solution_notebook
 from autograder.authoring.wild import Wild
-from autograder.exercises.attempt import Check, Function, LocalAttempt, Wrong
+from autograder.exercises.attempt import Check, Function
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging.judge import judge, seed_for
@@ -38,8 +39,8 @@ ATTACK_LIMITS = Limits(cell_seconds=4.0, notebook_seconds=12.0)
 class Row:
     """One implementation: on how many of `seeds` each check passed, all of them passed, and it was named.
 
-    `named` counts the seeds, of `naming_seeds`, on which some failed check told a mistake its own name, and
-    `misnamed` the failed checks that told it another one.
+    `named` counts the seeds, of `naming_seeds`, on which a mistake was told its own name, and `misnamed` those on
+    which it was told another one.
     """
 
     exercise: str
@@ -217,29 +218,18 @@ def _row(
     passed = [0] * len(exercise.checks)
     accepted = named = misnamed = 0
     for seed in seeds:
-        failed: list[tuple[Check, LocalAttempt]] = []
-        for index, check in enumerate(exercise.checks):
-            attempt = LocalAttempt(exercise, function, _seed(seed, check))
-            try:
-                check.run(attempt)
-                passed[index] += 1
-            except Wrong:
-                failed.append((check, attempt))
-        accepted += not failed
+        tried = list(exercise.tried(function, functools.partial(_seed, seed)))
+        passed = [n + (not one.complaint) for n, one in zip(passed, tried)]
+        accepted += not any(one.complaint for one in tried)
         if seed in naming:
-            told = [_name_told(exercise, check, attempt, seed) for check, attempt in failed]
-            named += name in told
-            misnamed += sum(bool(other) and other != name for other in told)
+            match = matching_mistake(exercise, tried)
+            named += match is not None and match.mistake.name == name
+            misnamed += match is not None and match.mistake.name != name
     return Row(exercise.name, kind, name, len(seeds), tuple(passed), accepted, len(naming), named, misnamed)
 
 
 def _seed(seed: int, check: Check) -> int:
     return seed_for(b"selftest", str(seed).encode(), check.name)
-
-
-def _name_told(exercise: Exercise, check: Check, attempt: LocalAttempt, seed: int) -> str:
-    mistake = matching_mistake(exercise, check, attempt, _seed(seed, check))
-    return mistake.name if mistake else ""
 
 
 def _faults(exercise: Exercise) -> list[str]:

@@ -7,15 +7,16 @@ it sees are plain values either way.
 import abc
 import builtins
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from autograder.exercises.sequential import ALPHA, Count, Decision, sequential_test
-from autograder.exercises.values import alike, close, is_array, numpy_of, shape_complaint
+from autograder.exercises.values import alike, close, numpy_of, shape_complaint
 from autograder.sandbox.worker import codec
-from autograder.sandbox.worker.materialize import materialize
+from autograder.sandbox.worker.materialize import changed, materialize, seen
 from autograder.sandbox.worker.meaning import plain as meant
 
 Function = Callable[..., Any]
@@ -47,6 +48,9 @@ class Asked(Protocol):
     name: str
     reference: Function
 
+    def run(self, check: "Check", attempt: "Attempt") -> None:
+        """Try one check."""
+
 
 class Attempt(abc.ABC):
     """What a check sees: a way to call the function under test, and randomness drawn at grading time."""
@@ -56,10 +60,12 @@ class Attempt(abc.ABC):
         self.rng = np.random.default_rng(seed)
         self.values: list[Any] = []
         self.counts: tuple[Count, ...] = ()
+        self.changed: set[str] = set()  # names of arguments that a call has changed
+        self.cut = False  # whether an exchange did not come to its end
         self._latest: tuple[list[tuple[Any, ...]], list[Any]] = ([], [])
 
     @abc.abstractmethod
-    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+    def outcomes(self, calls: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Call the function with each of `calls`; stops at the first that raises."""
 
     def call(self, *args: Any) -> Any:
@@ -68,17 +74,18 @@ class Attempt(abc.ABC):
 
     def call_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The values for many inputs, in one exchange."""
-        values = [outcome["value"] for outcome in self._valid(list(calls), False)]
+        values = [outcome["value"] for outcome in self._valid(list(calls))]
         self._latest = list(calls), values
         return values
 
-    def call_and_arguments(self, *args: Any) -> tuple[Any, list[np.ndarray]]:
-        """The value, and the array arguments as they are after the call."""
-        (outcome,) = self._valid([args], True)
-        return outcome["value"], [numpy_of(a) for a in outcome["arguments"]]
-
-    def _valid(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
-        outcomes = self.outcomes(calls, arguments)
+    def _valid(self, calls: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        self.cut = True
+        outcomes = self.outcomes(calls)
+        self.cut = False
+        names = list(inspect.signature(self.exercise.reference).parameters)
+        for outcome in outcomes:
+            places = [p for p in outcome.get("changed", []) if 0 <= p < len(names)]
+            self.changed.update(names[p] for p in places)
         for outcome in outcomes:
             if "value" not in outcome:
                 raise explain(outcome, self.exercise.name)
@@ -162,13 +169,14 @@ class LocalAttempt(Attempt):
     def passes(cls, exercise: Asked, check: Check, function: Function, seed: int) -> "LocalAttempt":
         """Run `check` on `function`; raises `Wrong` if it fails, and whatever a broken check raises."""
         attempt = cls(exercise, function, seed)
-        check.run(attempt)
+        exercise.run(check, attempt)
         return attempt
 
-    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+    def outcomes(self, calls: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
         for args in calls:
             real = local(args)
+            before = [seen(value) for value in real]
             try:
                 with np.errstate(all="ignore"):
                     value = self.function(*real)
@@ -178,7 +186,7 @@ class LocalAttempt(Attempt):
                 )
                 break
             plain = codec.unpack(*_split(codec.pack(meant(value))))
-            results.append({"value": plain, "arguments": [a for a in real if is_array(a)]})
+            results.append({"value": plain, "changed": changed(list(real), before)})
         return results
 
 

@@ -1,9 +1,7 @@
-"""Comparisons that several chapters make: one of several returned values, and what must be left as it is."""
+"""A comparison that several chapters make: one of several values that are returned together."""
 
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from autograder.exercises.attempt import Attempt, Wrong, local
 from autograder.exercises.values import close, shape_complaint
@@ -30,9 +28,3 @@ def compare_part(
         wrong += not close(value[part], expected[part], rtol, atol)
     if wrong:
         raise Wrong(f"{names[part]} differs from the definition for {wrong} of {len(calls)} inputs")
-
-
-def unchanged(attempt: Attempt, before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> None:
-    """The arrays that the function was given must be as they were."""
-    same = len(after) >= len(before) and all(np.array_equal(a, b) for a, b in zip(before, after))
-    attempt.expect(same, "the array that the function was given has changed")

@@ -9,6 +9,9 @@
     @energy.mistake(hint="Each edge joins two pixels: count it once.")
     def counts_every_edge_twice(labels, noisy, coupling, field): ...
 
+One rule holds for all: a function leaves what it is given as it is, arrays, tensors and lists with what they hold;
+only a random generator moves on. Every call is watched, and an exercise's last check costs whoever breaks the rule.
+
 A check sees a student's function only through `attempt`, which returns plain values. The same check runs
 against a mistake or an alternative, called in this process because they are our own code: so a failed
 submission is compared with every named mistake on the very inputs it failed on, and the grader grades itself.
@@ -18,9 +21,9 @@ import dataclasses
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from autograder.exercises.attempt import Attempt, Check, CheckFunction, Function
+from autograder.exercises.attempt import Attempt, Check, CheckFunction, Function, LocalAttempt, Wrong
 from autograder.exercises.pictures import Picture
 
 
@@ -31,6 +34,19 @@ class Mistake:
     name: str
     hint: str
     function: Function
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """A check that was tried: on which seed, what it saw, and what it complained of."""
+
+    check: Check
+    seed: int
+    attempt: Attempt
+    complaint: str
+
+
+LEAVE = "work on a copy, the caller still needs it as it was"
 
 
 class Exercise:
@@ -59,6 +75,27 @@ class Exercise:
             return run
 
         return register
+
+    def run(self, check: Check, attempt: Attempt) -> None:
+        """Try one check; the last one demands, too, that no call has changed what the function was given."""
+        check.run(attempt)
+        if check is self.checks[-1] and attempt.changed:
+            names = " and ".join(f"`{name}`" for name in sorted(attempt.changed))
+            raise Wrong(f"your function has changed its argument {names}: {LEAVE}")
+
+    def tried(self, function: Function, seed_of: Callable[[Check], int]) -> Iterator[Tried]:
+        """Every check in turn, tried on code of our own in this process."""
+        changed: set[str] = set()
+        for check in self.checks:
+            attempt = LocalAttempt(self, function, seed_of(check))
+            attempt.changed |= changed
+            complaint = ""
+            try:
+                self.run(check, attempt)
+            except Wrong as wrong:
+                complaint = str(wrong)
+            changed |= attempt.changed
+            yield Tried(check, seed_of(check), attempt, complaint)
 
     def mistake(self, hint: str) -> Callable[[Function], Function]:
         """Register a named mistake; its name is the function's, with spaces."""

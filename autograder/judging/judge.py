@@ -15,7 +15,7 @@ from typing import Any
 
 from autograder.exercises import pictures
 from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Unsolved, Wrong
-from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.exercise import Assignment, Exercise, Tried
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging import causes
 from autograder.judging import submission as reading
@@ -284,16 +284,12 @@ class SandboxAttempt(Attempt):
         super().__init__(exercise, seed)
         self.line = line
 
-    def outcomes(self, calls: list[tuple[Any, ...]], arguments: bool) -> list[dict[str, Any]]:
+    def outcomes(self, calls: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         try:
-            answer: list[dict[str, Any]] = self.line.call(
-                self.exercise.name, [(args, {}) for args in calls], arguments
-            )
+            answer: list[dict[str, Any]] = self.line.call(self.exercise.name, [(args, {}) for args in calls])
         except codec.ProtocolError:
             raise Wrong("your function's process sent an answer that makes no sense") from None
         if not answer or not all(isinstance(outcome, dict) for outcome in answer):
-            raise Wrong("your function's process sent an answer that makes no sense")
-        if arguments and not all(isinstance(o.get("arguments", []), list) for o in answer):
             raise Wrong("your function's process sent an answer that makes no sense")
         return answer
 
@@ -306,7 +302,7 @@ def _grade_exercise(exercise: Exercise, run: _Run, key: bytes, data: bytes) -> E
         if grading.unsolved:
             return _all_failed(exercise, result.message)
         results.append(result)
-    return ExerciseResult(exercise.name, exercise.title, tuple(results))
+    return ExerciseResult(exercise.name, exercise.title, tuple(grading.named(results)))
 
 
 def _at_its_tests(
@@ -344,6 +340,8 @@ class _Grading:
         self.unsolved = False
         self.hung = self.late = self.slept = self.unforked = False
         self.drawn = False
+        self.changed: set[str] = set()
+        self.tried: list[Tried] = []
 
     def check(self, check: Check, seed: int) -> CheckResult:
         """The verdict of one check."""
@@ -351,31 +349,44 @@ class _Grading:
         complaint, attempt = "", None
         for line in self._lines():
             attempt = SandboxAttempt(self.exercise, seed, line)
+            attempt.changed |= self.changed
             complaint = self._complaint(check, attempt, seed)
             if not complaint:
+                self._keep(check, seed, attempt)
                 seconds = time.perf_counter() - start
                 return CheckResult(
                     check.name, check.points, check.points, check.tries, "right", seconds=seconds
                 )
             self.run.hang_up()
         self.hung = self.hung or self.late
-        mistake = picture = None
+        picture = None
         if attempt is None:
             complaint = "the notebook's process died too often, or used too much time in all, to go on"
-        elif not self.unsolved and (attempt.values or attempt.counts):
-            mistake = matching_mistake(self.exercise, check, attempt, seed)
-            picture = pictures.bars(attempt.counts) or self._example(seed)
+        else:
+            self._keep(check, seed, attempt, complaint)
+            if not self.unsolved and (attempt.values or attempt.counts):
+                picture = pictures.bars(attempt.counts) or self._example(seed)
         return CheckResult(
             check.name,
             check.points,
             0.0,
             check.tries,
             complaint,
-            mistake.name if mistake else "",
-            mistake.hint if mistake else "",
-            time.perf_counter() - start,
-            picture,
+            seconds=time.perf_counter() - start,
+            picture=picture,
         )
+
+    def _keep(self, check: Check, seed: int, attempt: SandboxAttempt, complaint: str = "") -> None:
+        self.changed |= attempt.changed
+        self.tried.append(Tried(check, seed, attempt, complaint))
+
+    def named(self, results: list[CheckResult]) -> list[CheckResult]:
+        """The results; where the function behaves as a named mistake does, the checks that this fails say so."""
+        match = matching_mistake(self.exercise, self.tried) if any(t.complaint for t in self.tried) else None
+        if match is None:
+            return results
+        told = {"mistake": match.mistake.name, "hint": match.mistake.hint}
+        return [dataclasses.replace(r, **told) if r.name in match.fails else r for r in results]
 
     def _example(self, seed: int) -> pictures.Picture | None:
         """The function on the exercise's public example, once, in a fork that has met no hidden input."""
@@ -425,7 +436,7 @@ class _Grading:
         attempt.line.begin(check.seconds, seed)
         self.late = self.slept = False
         try:
-            check.run(attempt)
+            self.exercise.run(check, attempt)
         except Wrong as error:
             self.unsolved = isinstance(error, Unsolved)
             return str(error)

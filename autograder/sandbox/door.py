@@ -4,15 +4,14 @@ Frames are decoded with `codec`, which knows plain values and arrays alone here;
 few forms below. Whatever does not fit is a `ProtocolError`, which costs the check or the cell that it came with.
 
     a cell    {stdout, stderr, displays: [{result, text, png}], error: {type, message, line, …} or None, seconds}
-    a call    {value, seconds, arguments: [arrays]} or {raised: {…}} or {missing: True} or {unsendable: text}
+    a call    {value, seconds, changed: [places of arguments]}
+              or {raised: {…}} or {missing: True} or {unsendable: text}
 """
 
 import math
 from typing import Any
 
-import numpy as np
-
-from autograder.sandbox.worker.codec import ProtocolError, Tensor
+from autograder.sandbox.worker.codec import ProtocolError
 
 MAX_TEXT = 25_000
 MAX_DISPLAYS = 50
@@ -74,13 +73,13 @@ FORMS = ("value", "raised", "missing", "unsendable")
 
 def _outcome(outcome: dict[str, Any]) -> dict[str, Any]:
     form = next((name for name in FORMS if name in outcome), None)
-    further = {name: value for name, value in outcome.items() if name not in (*FORMS, "seconds", "arguments")}
+    further = {name: value for name, value in outcome.items() if name not in (*FORMS, "seconds", "changed")}
     if form == "value":
-        arguments = outcome.get("arguments", [])
-        if not isinstance(arguments, list) or not all(isinstance(a, np.ndarray | Tensor) for a in arguments):
-            raise ProtocolError("the arguments after a call are no arrays")
+        changed = outcome.get("changed", [])
+        if not isinstance(changed, list) or not all(type(place) is int for place in changed):
+            raise ProtocolError("what a call changed are no places of arguments")
         seconds = _seconds(outcome.get("seconds", 0.0))
-        return _plain(further) | {"value": outcome["value"], "seconds": seconds, "arguments": arguments}
+        return _plain(further) | {"value": outcome["value"], "seconds": seconds, "changed": changed}
     if form == "raised":
         return _plain(further) | {"raised": _error(outcome["raised"])}
     if form == "missing":

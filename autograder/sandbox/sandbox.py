@@ -681,13 +681,11 @@ class Line:
         answer = self.session._hear(Stopwatch(self.session.sandbox, GRACE_SECONDS).left)
         return str(answer.get("status", "")) if isinstance(answer, dict) else ""
 
-    def call(
-        self, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], arguments: bool = False
-    ) -> list[dict[str, Any]]:
+    def call(self, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[dict[str, Any]]:
         """Outcomes of calling `name` with each of `calls`; the reply must carry this request's random id."""
         identity = os.urandom(8).hex()
         wire = [[list(args), kwargs] for args, kwargs in calls]
-        request = {"id": identity, "name": name, "calls": wire, "arguments": arguments}
+        request = {"id": identity, "name": name, "calls": wire}
         if self.seed is not None:
             request["seed"], self.seed = self.seed, None
         try:

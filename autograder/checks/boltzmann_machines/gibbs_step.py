@@ -89,7 +89,7 @@ def drawn_bits(attempt: Attempt, value: object, B: int, n: int, m: int) -> tuple
     return h.astype(int), v.astype(int)
 
 
-@gibbs_step.check(5, "fields that leave no choice; integer bits; the input is left as it is")
+@gibbs_step.check(5, "fields that leave no choice; integer bits")
 def _(attempt: Attempt) -> None:
     """Every field is at least 40 in size: wrong for correct code with probability below 1e-14."""
     rng = attempt.rng
@@ -112,9 +112,6 @@ def _(attempt: Attempt) -> None:
     attempt.expect(
         wrong == 0, f"where the fields leave no choice, {wrong} of {len(calls)} steps went elsewhere"
     )
-    v = calls[1][0]
-    _, arguments = attempt.call_and_arguments(*calls[1])
-    attempt.expect(np.array_equal(arguments[0], v), "the array that the function was given has changed")
 
 
 @gibbs_step.check(

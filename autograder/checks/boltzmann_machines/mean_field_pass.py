@@ -7,7 +7,6 @@ import numpy as np
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.comparisons import compare_part
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.values import close
 
 from .definitions import Array, mean_field_pass_of
 from .inputs import deep_machine, random_sizes
@@ -37,9 +36,7 @@ def _(attempt: Attempt) -> None:
     compare_part(attempt, calls, 1, ("μ_1", "μ_2"))
 
 
-@mean_field_pass.check(
-    5, "one, three and four hidden layers, fields of a thousand; the input is left as it is"
-)
+@mean_field_pass.check(5, "one, three and four hidden layers, fields of a thousand")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls = [with_means(rng, random_sizes(rng, k), 3) for k in (2, 4, 5)]
@@ -48,10 +45,6 @@ def _(attempt: Attempt) -> None:
     for _, biases, _ in calls[-2:]:
         biases[1][:] = rng.permutation([-2e4, 0.0, 2e4])  # whatever the rest: exp of it overflows
     attempt.compare(calls)
-    means, biases, weights = with_means(rng, [3, 4, 2], 3)
-    watched = attempt.call_many([(means, biases, weights)] * 2)
-    same = all(close(x, y, 1e-9, 1e-12) for x, y in zip(watched[0], watched[1]))
-    attempt.expect(same, "the same means gave two different results")
 
 
 @mean_field_pass.mistake("Layer l also hears from above: the term W_l μ_{l+1} is missing.")

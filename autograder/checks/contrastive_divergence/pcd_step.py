@@ -30,14 +30,14 @@ def _(attempt: Attempt) -> None:
     attempt.compare(calls, atol=1e-8)
 
 
-@pcd_step.check(5, "the gradients belong to the chains that are returned; the arguments stay as they are")
+@pcd_step.check(5, "the gradients belong to the chains that are returned")
 def _(attempt: Attempt) -> None:
     """Certain for correct code."""
     rng = attempt.rng
     for B, C in [(4, 6), (7, 3), (5, 5), (1, 8)]:
         theta = machine(rng, 4, 3, 1.5)
         data, chains = bits(rng, B, 4), bits(rng, C, 4)
-        value, arguments = attempt.call_and_arguments(data, chains, *theta, attempt.draw_rng())
+        value = attempt.call(data, chains, *theta, attempt.draw_rng())
         found = gradient_of(attempt, value, theta, extra=1)
         after = attempt.array(value[3], chains.shape, "the fourth value, the chains,").astype(float)
         attempt.expect(np.isin(after, (0, 1)).all(), "the chains must be bits, 0 or 1")
@@ -45,8 +45,6 @@ def _(attempt: Attempt) -> None:
         attempt.expect(
             same(found, expected), "the gradients do not contrast the data with the chains that were returned"
         )
-        unchanged = all(np.array_equal(x, y) for x, y in zip(arguments, (data, chains, *theta)))
-        attempt.expect(unchanged, "an array that the function was given has changed")
 
 
 @pcd_step.check(6, "chains from three states: the exact law of one more step", seconds=30)

@@ -90,7 +90,7 @@ def _(attempt: Attempt) -> None:
         )
 
 
-@denoise.check(4, "ties, no coupling, and labels of another integer type; the input is left as it is")
+@denoise.check(4, "ties, no coupling, and labels of another integer type")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     stripes = np.indices((6, 7)).sum(0) % 2
@@ -101,8 +101,7 @@ def _(attempt: Attempt) -> None:
         (labels(rng, (8, 5)), 0.0, 1.0),
         (labels(rng, (12, 12), np.uint8), 1.0, 0.5),
     ]:
-        value, arguments = attempt.call_and_arguments(noisy, coupling, field)
-        found = picture_of(attempt, value, noisy.shape)
+        found = picture_of(attempt, attempt.call(noisy, coupling, field), noisy.shape)
         attempt.expect(
             is_local_minimum(found, noisy, coupling, field),
             "changing one pixel would lower the energy further",
@@ -111,7 +110,6 @@ def _(attempt: Attempt) -> None:
             energy_of(found, noisy, coupling, field) <= energy_of(noisy, noisy, coupling, field) + TIE,
             "the energy is higher than that of the noisy picture",
         )
-        attempt.expect((arguments[0] == noisy).all(), "the picture that the function was given has changed")
 
 
 @denoise.mistake("One pass is not enough: go on until a whole pass changes nothing.")

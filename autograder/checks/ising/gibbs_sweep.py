@@ -206,18 +206,15 @@ def _(attempt: Attempt) -> None:
     )
 
 
-@gibbs_sweep.check(3, "other integer types; the input is left as it is; each picture has its own chance")
+@gibbs_sweep.check(3, "other integer types; each picture has its own chance")
 def _(attempt: Attempt) -> None:
     """Correct code fails with probability below 1e-30: exp(-80) a pixel, and 2^-756 for 64 equal pictures."""
     rng = attempt.rng
     for dtype in (np.int64, np.uint8):
         noisy = both_kinds(rng, (3, 4)).astype(dtype)
         start = np.repeat((1 - noisy)[None], 5, axis=0)
-        value, arguments = attempt.call_and_arguments(start, noisy, 0.0, 40.0, attempt.draw_rng())
-        found = picture_of(attempt, value, start.shape)
+        found = picture_of(attempt, attempt.call(start, noisy, 0.0, 40.0, attempt.draw_rng()), start.shape)
         attempt.expect((found == noisy).all(), "a strong field alone must pull every pixel to what was seen")
-        same = all((a == b).all() for a, b in zip(arguments, (start, noisy)))
-        attempt.expect(same, "the arrays that the function was given have changed")
     start = np.repeat(labels(rng, (1, 3, 4)), 64, axis=0)
     found = picture_of(attempt, attempt.call(start, noisy, 0.0, 0.0, attempt.draw_rng()), start.shape)
     attempt.expect(

@@ -9,7 +9,6 @@ import torch
 from scipy.special import ndtr
 
 from autograder.exercises.attempt import Attempt
-from autograder.exercises.comparisons import unchanged
 from autograder.exercises.draws import uniform
 from autograder.exercises.exercise import Exercise
 from autograder.exercises.sequential import Count
@@ -53,7 +52,7 @@ def _(attempt: Attempt) -> None:
     attempt.sequential(draw, LANGEVIN_DRAWS, "the step of ULA is not the gradient step plus its noise")
 
 
-@langevin.check(3, "steep energies, single chains, one dimension, float32; the input is left as it is")
+@langevin.check(3, "steep energies, single chains, one dimension, float32")
 def _(attempt: Attempt) -> None:
     """The drift is at least 100 times the tolerance, and the noise at most a 30th of it: fails below 1e-180.
 
@@ -68,14 +67,12 @@ def _(attempt: Attempt) -> None:
             "lambda x: c / 2 * (x - m).square().sum(-1)", c=1e10, m=codec.Tensor(centre.astype(dtype))
         )
         args = (codec.Tensor(x), energy, 5e-11, False, attempt.draw_rng("torch"))
-        value, arguments = attempt.call_and_arguments(*args)
-        found = attempt.array(value, x.shape)
+        found = attempt.array(attempt.call(*args), x.shape)
         expected = centre + 0.5 * (x - centre)
         attempt.expect(
             np.allclose(found, expected, rtol=0, atol=5e-3), "a steep energy must pull the chains downhill"
         )
         attempt.expect(found.dtype == dtype, "the result must have the dtype of x")
-        unchanged(attempt, [x], arguments)
 
 
 CLIFF = "lambda x: torch.where(x[:, 0] > 0, h, 0.0).to(x.dtype) + 0.0 * x.sum(-1)"

@@ -36,3 +36,21 @@ def materialize(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: materialize(v) for k, v in value.items()}
     return copy.deepcopy(value)
+
+
+def seen(value: Any) -> Any:
+    """What a caller sees of an argument: two looks differ where a function has changed it in between."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if codec.is_tensor(value):
+        return value.requires_grad, seen(value.detach().numpy())
+    if isinstance(value, (list, tuple)):
+        return [seen(part) for part in value]
+    if isinstance(value, dict):
+        return {key: seen(part) for key, part in value.items()}
+    return value if type(value) in codec.PLAIN else None
+
+
+def changed(arguments: list[Any], before: list[Any]) -> list[int]:
+    """The places of the arguments that look otherwise than they did `before`."""
+    return [place for place, (value, look) in enumerate(zip(arguments, before)) if seen(value) != look]

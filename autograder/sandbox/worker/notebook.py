@@ -29,7 +29,7 @@ from IPython.core.interactiveshell import InteractiveShell
 # Mounted flat into the sandbox, beside this file.
 import codec  # isort: skip
 import environment  # isort: skip
-from materialize import materialize  # isort: skip
+from materialize import changed, materialize, seen  # isort: skip
 from meaning import plain  # isort: skip
 
 TEXT_BYTES = 20_000
@@ -485,14 +485,14 @@ def _answer(shell: Shell, request: dict[str, Any]) -> list[dict[str, Any]]:
     for args, kwargs in request["calls"]:
         arguments = [materialize(a) for a in args]
         keywords = {k: materialize(v) for k, v in kwargs.items()}
+        before = seen(arguments)
         start = time.perf_counter()
         try:
             value = plain(function(*arguments, **keywords))
+            spent = time.perf_counter() - start
+            outcome = {"value": value, "seconds": spent, "changed": changed(arguments, before)}
         except BaseException as error:
             outcomes.append({"raised": _describe(error)})
             break
-        outcome = {"value": value, "seconds": time.perf_counter() - start}
-        if request.get("arguments"):
-            outcome["arguments"] = [a for a in arguments if isinstance(a, np.ndarray) or codec.is_tensor(a)]
         outcomes.append(outcome)
     return outcomes

@@ -19,7 +19,7 @@ CELL = {
     "error": {"type": "ValueError", "message": "m", "line": 2, "code": "x", "late": False, "memory": False},
     "seconds": 0.1,
 }
-REPLY = {"id": "7", "outcomes": [{"value": 1.5, "seconds": 0.1, "arguments": []}]}
+REPLY = {"id": "7", "outcomes": [{"value": 1.5, "seconds": 0.1, "changed": [0]}]}
 ODD = [
     None,
     True,
@@ -180,7 +180,7 @@ worker._answer = lambda *a, **k: [answers]
     "answers",
     [
         {"stdout": 1, "displays": 7, "seconds": "x"},
-        {"value": {1: 2}, "seconds": [], "arguments": 3},
+        {"value": {1: 2}, "seconds": [], "changed": 3},
         {"raised": {"line": "x"}},
         {"value": 2**64 - 1, "stdout": "", "stderr": "", "displays": [3], "seconds": -1},
     ],
