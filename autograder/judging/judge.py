@@ -385,8 +385,10 @@ class _Grading:
         match = matching_mistake(self.exercise, self.tried) if any(t.complaint for t in self.tried) else None
         if match is None:
             return results
-        told = {"mistake": match.mistake.name, "hint": match.mistake.hint}
-        return [dataclasses.replace(r, **told) if r.name in match.fails else r for r in results]
+        name, hint = match.mistake.name, match.mistake.hint
+        return [
+            dataclasses.replace(r, mistake=name, hint=hint) if r.name in match.fails else r for r in results
+        ]
 
     def _example(self, seed: int) -> pictures.Picture | None:
         """The function on the exercise's public example, once, in a fork that has met no hidden input."""

@@ -685,7 +685,7 @@ class Line:
         """Outcomes of calling `name` with each of `calls`; the reply must carry this request's random id."""
         identity = os.urandom(8).hex()
         wire = [[list(args), kwargs] for args, kwargs in calls]
-        request = {"id": identity, "name": name, "calls": wire}
+        request: dict[str, Any] = {"id": identity, "name": name, "calls": wire}
         if self.seed is not None:
             request["seed"], self.seed = self.seed, None
         try:
