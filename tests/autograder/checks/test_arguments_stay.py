@@ -18,7 +18,7 @@ NUMBERS_AND_FUNCTIONS = ("volumes", "enumerate_log_z", "sample_product")
 def spoil(value) -> bool:
     """Change an argument in place, where something of it can be changed."""
     if isinstance(value, np.ndarray) and value.size:
-        value.flat[0] = 1 - value.flat[0] if value.dtype.kind in "bui" else value.flat[0] + 1
+        value.flat[0] = 1 - value.flat[0] if value.dtype.kind != "f" else value.flat[0] + 1
         return True
     if codec.is_tensor(value) and value.numel():
         value.view(-1)[0] += 1
