@@ -2,8 +2,8 @@
 
 The directive's content is the still picture (an ordinary figure with alternative text), then `{task}`s: predict,
 try, compare with the exact answer. The script `_static/explorables/<name>.js` replaces the picture, and
-`tasks.js` turns the tasks into questions that are checked in the page. Without scripts each task is a question
-with a folded answer. All scripts are classic ones, so a page works when opened from a folder.
+the tasks are questions that are checked in the page (see `questions`). All scripts are classic ones, so a page
+works when opened from a folder.
 
     ::::{explorable} ising
     :title: The lattice at a temperature you choose
@@ -30,11 +30,11 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from docutils.statemachine import StringList
+from questions import Question, question
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-HELPERS = ("explorable", "drawing", "tasks")
+HELPERS = ("explorable", "drawing")
 PARTS = {  # of figures in several files
     "landing": ("ising",),
     "ising_denoiser": ("ising_denoiser_model",),
@@ -42,15 +42,10 @@ PARTS = {  # of figures in several files
     "contrastive_divergence": ("contrastive_divergence_model",),
     "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
 }
-SPLIT = "---"  # between the question of a task and its explanation
 
 
 class explorable(nodes.container):
     """The figure in the document tree."""
-
-
-class task(nodes.container):
-    """A question about the figure: two containers, the question and the explanation."""
 
 
 class Explorable(SphinxDirective):
@@ -68,63 +63,23 @@ class Explorable(SphinxDirective):
         self.state.nested_parse(self.content, self.content_offset, figure)
         if not list(figure.findall(nodes.image)):
             raise self.error(f"explorable {name!r}: the content holds no image")
-        tasks = list(figure.findall(task))
-        for question in tasks:
-            question.parent.remove(question)
+        tasks = list(figure.findall(question))
+        for task in tasks:
+            task.parent.remove(task)
         return [figure, *_together(name, tasks)]
 
 
-def _together(name: str, tasks: list[task]) -> list[nodes.Node]:
+def _together(name: str, tasks: list[question]) -> list[nodes.Node]:
     return [nodes.container("", *tasks, classes=["explorable-tasks"], ids=[f"tasks-{name}"])] if tasks else []
 
 
-class Task(SphinxDirective):
+class Task(Question):
     required_arguments = 1
     final_argument_whitespace = True
-    has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {
-        "answer": directives.unchanged_required,
-        "choices": directives.unchanged_required,
-        "tolerance": float,
-        "try": directives.unchanged_required,
-    }
+    option_spec: ClassVar[dict[str, Any]] = {**Question.option_spec, "try": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        title, options = self.arguments[0], self.options
-        lines = list(self.content)
-        if "answer" not in options or SPLIT not in lines:
-            raise self.error(
-                f"task {title!r} needs an :answer:, and {SPLIT} between question and explanation"
-            )
-        choices = [choice.strip() for choice in options["choices"].split("|")] if "choices" in options else []
-        if choices and options["answer"] not in choices:
-            raise self.error(f"task {title!r}: the answer {options['answer']!r} is none of {choices}")
-        if not choices and not _is_number(options["answer"]):
-            raise self.error(f"task {title!r}: the answer {options['answer']!r} is no number; give :choices:")
-        middle = lines.index(SPLIT)
-        question, explanation = nodes.container(), nodes.container()
-        for part, holder in ((lines[:middle], question), (lines[middle + 1 :], explanation)):
-            self.state.nested_parse(StringList(part), self.content_offset, holder)
-        return [
-            task(
-                "",
-                question,
-                explanation,
-                title=title,
-                answer=options["answer"],
-                choices=choices,
-                tolerance=options.get("tolerance", 0.0),
-                state=options.get("try", ""),
-            )
-        ]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return [self.asked(self.arguments[0], "task", state=self.options.get("try", ""))]
 
 
 def open_explorable(writer: Any, node: explorable) -> None:
@@ -141,34 +96,6 @@ def close_explorable(writer: Any, node: explorable) -> None:
     writer.body.append("</div>\n</section>\n")
 
 
-def write_task(writer: Any, node: task) -> None:
-    """The question, its choices, and the folded answer; `tasks.js` finds what it needs in the data attributes."""
-    escape = writer.attval
-    writer.body.append(
-        f'<div class="explorable-task" data-answer="{escape(node["answer"])}"'
-        f' data-tolerance="{node["tolerance"]:g}" data-try="{escape(node["state"])}">\n'
-        f'<p class="explorable-task-title">{writer.encode(node["title"])}</p>\n'
-        '<div class="explorable-task-question">\n'
-    )
-    question, explanation = node.children
-    for child in question.children:
-        child.walkabout(writer)
-    items = "".join(f"<li>{writer.encode(choice)}</li>" for choice in node["choices"])
-    writer.body.append(f'<ul class="explorable-task-choices">{items}</ul>\n' if items else "")
-    writer.body.append(
-        '</div>\n<details class="explorable-task-answer"><summary>Answer</summary>\n'
-        f"<p><strong>{writer.encode(minus(node['answer']))}</strong></p>\n"
-    )
-    for child in explanation.children:
-        child.walkabout(writer)
-    writer.body.append("</details>\n</div>\n")
-    raise nodes.SkipNode
-
-
-def minus(text: str) -> str:
-    return text.replace("-", "−") if _is_number(text) else text
-
-
 def open_plain(writer: Any, node: nodes.container) -> None:
     """Other builders show the still picture, the questions and the explanations."""
 
@@ -183,8 +110,8 @@ def add_scripts(app: Sphinx, page: str, template: str, context: dict[str, Any], 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     plain = (open_plain, open_plain)
+    app.setup_extension("questions")
     app.add_node(explorable, html=(open_explorable, close_explorable), latex=plain, text=plain)
-    app.add_node(task, html=(write_task, None), latex=plain, text=plain)
     app.add_directive("explorable", Explorable)
     app.add_directive("task", Task)
     app.connect("html-page-context", add_scripts)

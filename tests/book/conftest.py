@@ -152,8 +152,8 @@ class Browser:
     """A Chromium of its own, with the few things the tests ask of it."""
 
     TASK = """
-        const named = (t) => t.querySelector(".explorable-task-title").textContent === arguments[0];
-        const task = [...document.querySelectorAll(".explorable-task")].find(named);
+        const named = (t) => t.querySelector(".question-title").textContent === arguments[0];
+        const task = [...document.querySelectorAll(".question")].find(named);
     """
     SETTLED = """
         const done = arguments[arguments.length - 1];

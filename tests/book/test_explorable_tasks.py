@@ -28,15 +28,15 @@ CHAPTERS = [
     "contrastive_divergence",
 ]
 TASKS = """
-return [...document.querySelectorAll(".explorable-task")].map((t) => ({
-  ...t.dataset, title: t.querySelector(".explorable-task-title").textContent,
+return [...document.querySelectorAll(".question")].map((t) => ({
+  ...t.dataset, title: t.querySelector(".question-title").textContent,
   choices: [...t.querySelectorAll("input[type=radio]")].map((i) => i.value),
   folded: !t.querySelector("details").open, explanation: t.querySelector("details").textContent,
   figure: t.closest(".explorable-tasks").id.replace("tasks-", ""),
 }));
 """
 ANSWER = """
-const [index, text] = arguments, task = document.querySelectorAll(".explorable-task")[index];
+const [index, text] = arguments, task = document.querySelectorAll(".question")[index];
 const radio = [...task.querySelectorAll("input[type=radio]")].find((i) => i.value === text);
 if (radio) radio.checked = true; else task.querySelector("input[type=text]").value = text;
 task.querySelector("button").click();
@@ -82,7 +82,7 @@ def test_trying_a_task_sets_the_figure_up_as_its_link_would(bare: Any, chapter: 
     page = bare(chapter)
     for index, task in enumerate(page.run(TASKS)):
         page.run(
-            "const t = document.querySelectorAll('.explorable-task')[arguments[0]];"
+            "const t = document.querySelectorAll('.question')[arguments[0]];"
             "[...t.querySelectorAll('button')].find((b) => b.textContent.startsWith('Try')).click()",
             index,
         )
@@ -113,8 +113,8 @@ def test_a_number_counts_within_its_tolerance_however_it_is_written(
     bare: Any, given: str, right: bool
 ) -> None:
     page = bare("ising")
-    assert page.run("return explorables.tasks.isRight(arguments[0], '0.957', 0.02)", given) is right
-    assert page.run("return explorables.tasks.isRight('−0,5', '-0.5', 0)") is True
+    assert page.run("return questions.isRight(arguments[0], '0.957', 0.02)", given) is right
+    assert page.run("return questions.isRight('−0,5', '-0.5', 0)") is True
 
 
 def test_the_keyboard_chooses_checks_and_opens(bare: Any) -> None:
@@ -157,11 +157,11 @@ def test_figures_and_tasks_violate_no_wcag_aa_rule_once_they_are_answered(bare: 
 
 def test_without_scripts_the_questions_choices_and_folded_answers_are_there(figures: Path) -> None:
     html = (figures / "ising.html").read_text(encoding="utf-8")
-    tasks = [part.split("</details>")[0] for part in html.split('class="explorable-task"')[1:]]
+    tasks = [part.split("</details>")[0] for part in html.split('class="question question-task"')[1:]]
     assert len(tasks) >= 5
     for task in tasks:
-        assert re.search(r'<details class="explorable-task-answer"><summary>Answer</summary>\s*<p>', task)
-        assert "explorable-task-question" in task
+        assert re.search(r'<details class="question-answer"><summary>Answer</summary>\s*<p>', task)
+        assert "question-text" in task
         assert "<input" not in task
         assert "<button" not in task
 

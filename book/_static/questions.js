@@ -1,12 +1,19 @@
-// The tasks below an interactive figure: predict, try it in the figure, compare with the exact answer.
+// Questions in the text: predict, check, read why. The tasks below interactive figures are such questions too.
 //
-// The page holds each task as a question with its choices and a folded answer. Here the choices become radio
-// buttons (or a field for a number), *Try it* sets the figure up, and *Check* compares the prediction.
+// The page holds each question with its choices and a folded answer. Here the choices become radio buttons (or a
+// field for a number), and *Check* compares the prediction; a task's *Try it* sets its figure up.
 
 (function () {
   "use strict";
 
   const NEEDED = "Predict first: choose an answer or write a number, then check it.";
+  const SAID = {
+    predict: { right: "Right. The answer below says why.", other: "Not so. The answer below says why." },
+    task: {
+      right: "Right. The answer below says why.",
+      other: "Not what happens. Try it in the figure, predict again, or open the answer.",
+    },
+  };
 
   // A number as people write it: 0,5 and −2 and 1e-3 count; null where it is none.
   function asNumber(text) {
@@ -22,7 +29,7 @@
   }
 
   // Radio buttons from the list of choices, in its place.
-  function radios(task, name, list) {
+  function radios(name, list) {
     const field = document.createElement("fieldset");
     const legend = document.createElement("legend");
     legend.textContent = "Your prediction";
@@ -37,26 +44,27 @@
     return () => field.querySelector("input:checked")?.value ?? null;
   }
 
-  function numberField(task, name) {
+  function numberField(question, name) {
     const label = document.createElement("label"), input = document.createElement("input");
     Object.assign(input, { type: "text", inputMode: "decimal", autocomplete: "off", id: name, size: 8 });
     label.htmlFor = name;
     label.textContent = "Your prediction, a number: ";
     const row = document.createElement("p");
     row.append(label, input);
-    task.querySelector(".explorable-task-question").append(row);
+    question.querySelector(".question-text").append(row);
     return () => asNumber(input.value) === null ? null : input.value;
   }
 
-  function upgrade(task, index, figure) {
-    const { answer, tolerance, try: state } = task.dataset;
-    const name = `${figure}-task-${index}`, list = task.querySelector(".explorable-task-choices");
-    const given = list ? radios(task, name, list) : numberField(task, name);
+  function upgrade(question, index) {
+    const { answer, tolerance, try: state } = question.dataset;
+    const name = `question-${index}`, list = question.querySelector(".question-choices");
+    const kind = question.classList.contains("question-task") ? "task" : "predict";
+    const given = list ? radios(name, list) : numberField(question, name);
     const verdict = document.createElement("p"), buttons = document.createElement("p");
-    verdict.className = "explorable-task-verdict";
+    verdict.className = "question-verdict";
     verdict.setAttribute("role", "status");
     buttons.className = "explorable-buttons";
-    const details = task.querySelector("details");
+    const details = question.querySelector("details");
     const button = (text, action) => {
       const made = document.createElement("button");
       made.type = "button";
@@ -70,23 +78,22 @@
         verdict.textContent = NEEDED;
         return;
       }
-      const right = isRight(prediction, answer, Number(tolerance));
-      task.dataset.verdict = right ? "right" : "other";
-      verdict.textContent = right ? "Right. The answer below says why."
-        : "Not what happens. Try it in the figure, predict again, or open the answer.";
-      if (right) details.open = true;
+      const found = isRight(prediction, answer, Number(tolerance)) ? "right" : "other";
+      question.dataset.verdict = found;
+      verdict.textContent = SAID[kind][found];
+      details.open ||= found === "right" || kind === "predict";
     };
     button("Check", check);
-    if (state) button("Try it in the figure", () => window.explorables.show(figure, state));
-    task.querySelector("input[type=text]")?.addEventListener("keydown", (event) => { if (event.key === "Enter") check(); });
-    task.insertBefore(buttons, details);
-    task.insertBefore(verdict, details);
+    if (state) {
+      const figure = question.closest(".explorable-tasks").id.replace("tasks-", "");
+      button("Try it in the figure", () => window.explorables.show(figure, state));
+    }
+    question.querySelector("input[type=text]")?.addEventListener("keydown", (event) => { if (event.key === "Enter") check(); });
+    question.insertBefore(buttons, details);
+    question.insertBefore(verdict, details);
   }
 
-  for (const tasks of document.querySelectorAll(".explorable-tasks")) {
-    const figure = tasks.id.replace("tasks-", "");
-    [...tasks.querySelectorAll(".explorable-task")].forEach((task, index) => upgrade(task, index + 1, figure));
-  }
+  [...document.querySelectorAll(".question")].forEach((question, index) => upgrade(question, index + 1));
 
-  window.explorables.tasks = { isRight };
+  window.questions = { isRight };
 })();
