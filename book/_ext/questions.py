@@ -156,9 +156,7 @@ def add_script(app: Sphinx, page: str, template: str, context: dict[str, Any], d
 def setup(app: Sphinx) -> dict[str, bool]:
     plain = (open_plain, open_plain)
     app.add_node(question, html=(write_question, None), latex=plain, text=plain)
-    app.add_node(
-        printed_answer, html=(open_printed_answer, close_printed_answer), latex=plain, text=plain
-    )
+    app.add_node(printed_answer, html=(open_printed_answer, close_printed_answer), latex=plain, text=plain)
     app.add_directive("predict", Predict)
     app.connect("doctree-read", gather)
     app.connect("html-page-context", add_script)
