@@ -1,4 +1,4 @@
-"""Questions in the text: one a section, checked in the page, folded without scripts, answered at the end in print."""
+"""Questions in the text: one a section, checked in the page, folded without scripts, answered in print."""
 
 import math
 import re
@@ -129,7 +129,8 @@ def test_without_scripts_a_question_has_its_choices_and_a_folded_answer(asked: P
     for question in questions:
         assert '<details class="question-answer"><summary>Answer</summary>' in question
         assert ("<li>" in question) or 'data-answer="256"' in question
-        assert "<input" not in question and "<button" not in question
+        assert "<input" not in question
+        assert "<button" not in question
 
 
 @pytest.mark.browser
@@ -143,10 +144,12 @@ def test_a_question_is_answered_with_the_keyboard_and_says_so(browser: Any, aske
     browser.run(focus, number)
     browser.press(Keys.ENTER)
     said, opened = browser.run(STATE, number)
-    assert said.startswith("Predict first") and not opened
+    assert said.startswith("Predict first")
+    assert not opened
     browser.press("6", "4", Keys.ENTER)
     said, opened = browser.run(STATE, number)
-    assert said.startswith("Not so") and opened
+    assert said.startswith("Not so")
+    assert opened
     browser.press(Keys.BACKSPACE, Keys.BACKSPACE, "2", "5", "6", Keys.ENTER)
     assert browser.run(STATE, number)[0].startswith("Right")
     browser.run(focus, 1)
@@ -184,7 +187,7 @@ def test_a_printed_page_has_the_questions_at_their_places_and_the_answers_at_its
     browser.open(asked.as_uri())
     shown = (
         "const tall = (s) => [...document.querySelectorAll(s)].filter((e) => e.getClientRects().length).length;"
-        "return [tall('.question-text'), tall('.question .question-answer'), tall('.question button'), tall('.printed-answer')]"
+        "return ['.question-text', '.question .question-answer', '.question button', '.printed-answer'].map(tall)"
     )
     n = len(blocks("ising"))
     assert browser.run(shown) == [n, n, n, 0]
