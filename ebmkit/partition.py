@@ -23,7 +23,7 @@ _METHODS = {
     "enumeration": ("ebmkit.enumeration", "log_partition"),
     "transfer_matrix": ("ebmkit.ising", "transfer_matrix_log_partition"),
     "kaufman": ("ebmkit.ising", "kaufman_log_partition"),
-    "elimination": ("ebmkit.graphs", "elimination_log_partition"),
+    "elimination": ("ebmkit.partition", "_elimination"),
     "quadrature": ("ebmkit.partition", "_quadrature"),
     "ais": ("ebmkit.annealing", "annealed_importance_sampling"),
     "ais_bracket": ("ebmkit.partition", "_ais_bracket"),
@@ -72,6 +72,25 @@ def _auto(model: EnergyModel) -> Tensor:
         + "estimate with log_partition(model, method='ais', generator=torch.Generator()), or with "
         "'thermodynamic_integration' or 'bridge'"
     )
+
+
+def _elimination(model: EnergyModel) -> Tensor:
+    from ebmkit import graphs
+
+    if isinstance(model, graphs.PairwiseModel):
+        return graphs.elimination_log_partition(model)
+    on_graph: Callable[[], graphs.PairwiseModel] | None = getattr(model, "on_graph", None)
+    if on_graph is None:
+        raise ValueError(
+            f"method='elimination' is for the models of ebmkit.graphs and for grids, got {type(model).__name__}; use "
+            "method='enumeration' where the states are few"
+        )
+    if any(buffer.requires_grad for buffer in model.buffers()):
+        raise ValueError(
+            "elimination gives log Z of a grid as a number, and its couplings or fields require a gradient; use "
+            "method='transfer_matrix', or detach them"
+        )
+    return graphs.elimination_log_partition(on_graph()).detach()
 
 
 def _ais_bracket(model: EnergyModel, samples: Tensor | None = None, **options: Any) -> Estimate:

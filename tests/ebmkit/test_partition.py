@@ -66,7 +66,7 @@ def test_a_log_z_that_is_not_finite_is_an_error_not_an_exact_answer(log_z):
 def test_an_unknown_method_is_answered_with_the_list():
     with pytest.raises(
         ValueError,
-        match=r"unknown method 'magic'.*auto, enumeration, transfer_matrix, kaufman, quadrature, ais",
+        match=r"unknown method 'magic'.*auto, enumeration, transfer_matrix, kaufman, elimination, quadrature, ais",
     ):
         log_partition(Bits(2), method="magic")
 
@@ -151,3 +151,17 @@ def test_the_ais_bracket_is_given_by_its_middle_and_half_width():
 def test_the_estimate_is_reachable_from_the_package():
     assert ebmkit.Estimate is Estimate
     assert ebmkit.log_partition is log_partition
+
+
+def test_elimination_takes_grids_and_says_what_else_it_takes():
+    wide = Ising((3, 60), 0.4, field=0.1, periodic=True)  # a ring of rings, of width 6
+    torch.testing.assert_close(
+        log_partition(wide, "elimination").value,
+        log_partition(wide, "transfer_matrix").value,
+        rtol=1e-12,
+        atol=0,
+    )
+    with pytest.raises(ValueError, match="for the models of ebmkit.graphs and for grids, got Bits"):
+        log_partition(Bits(3), "elimination")
+    with pytest.raises(ValueError, match="method='transfer_matrix', or detach"):
+        log_partition(Ising((2, 2), torch.tensor(0.3, requires_grad=True)), "elimination")
