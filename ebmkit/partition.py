@@ -82,8 +82,8 @@ def _elimination(model: EnergyModel) -> Tensor:
     on_graph: Callable[[], graphs.PairwiseModel] | None = getattr(model, "on_graph", None)
     if on_graph is None:
         raise ValueError(
-            f"method='elimination' is for the models of ebmkit.graphs and for grids, got {type(model).__name__}; use "
-            "method='enumeration' where the states are few"
+            f"method='elimination' is for the models of ebmkit.graphs and for grids, got {type(model).__name__}; "
+            "use method='enumeration' where the states are few"
         )
     if any(buffer.requires_grad for buffer in model.buffers()):
         raise ValueError(

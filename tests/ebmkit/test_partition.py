@@ -161,7 +161,7 @@ def test_elimination_takes_grids_and_says_what_else_it_takes():
         rtol=1e-12,
         atol=0,
     )
-    with pytest.raises(ValueError, match="for the models of ebmkit.graphs and for grids, got Bits"):
+    with pytest.raises(ValueError, match=r"for the models of ebmkit\.graphs and for grids, got Bits"):
         log_partition(Bits(3), "elimination")
     with pytest.raises(ValueError, match="method='transfer_matrix', or detach"):
         log_partition(Ising((2, 2), torch.tensor(0.3, requires_grad=True)), "elimination")
