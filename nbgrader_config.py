@@ -44,3 +44,7 @@ c.Autograde.autograde_preprocessors = [
     "autograder.ways.nbgrader.WriteFeedback",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+
+# nbgrader's and formgrader's feedback is our page.
+c.GenerateFeedback.exporter_class = "autograder.ways.nbgrader.FeedbackPage"
+c.GenerateFeedback.preprocessors = []

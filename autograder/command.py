@@ -42,6 +42,20 @@ class Table(StrEnum):
 
     full = "full"
     canvas = "canvas"
+    moodle = "moodle"
+    blackboard = "blackboard"
+    brightspace = "brightspace"
+
+
+class Returning(StrEnum):
+    """Which system takes feedback back in bulk."""
+
+    canvas = "canvas"
+    moodle = "moodle"
+    brightspace = "brightspace"
+    sakai = "sakai"
+    ilias = "ilias"
+    folders = "folders"
 
 
 class Visibility(StrEnum):
@@ -278,7 +292,12 @@ def _list_ungraded(rows: "list[Row]") -> bool:
 
 
 @app.command()
-def feedback(assignment: Assignment) -> None:
+def feedback(
+    assignment: Assignment,
+    zip: Annotated[
+        Returning | None, typer.Option("--zip", help="Pack the pages as this system takes them back in bulk.")
+    ] = None,
+) -> None:
     """Write the feedback pages again, with points and comments given by hand; nothing is graded."""
     from autograder.classroom.feedback_files import regenerate
     from autograder.classroom.gradebook import Book
@@ -292,6 +311,13 @@ def feedback(assignment: Assignment) -> None:
     if not pages:
         raise ValueError(f"nothing of {assignment} is graded yet; run: autograder grade {assignment}")
     print(f"{len(pages)} pages in {course.folder('feedback')}")
+    if zip is not None:
+        from autograder.ways.returned import pack
+
+        returned = pack(course, assignment, zip.value)
+        print(f"{returned.pages} pages for {zip.value}: {returned.path}")
+        if returned.left_out:
+            print(f"not from {zip.value}, and left out: {', '.join(returned.left_out)}", file=sys.stderr)
 
 
 @app.command()
@@ -324,26 +350,38 @@ def export(
     assignments: Annotated[list[str] | None, typer.Argument(help="Chapters; all if left out.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="The CSV file; - is standard output.")] = "-",
     format: Annotated[
-        Table, typer.Option("--format", help="Every exercise, or totals for Canvas.")
+        Table, typer.Option("--format", help="Every exercise, or totals as an LMS imports them.")
     ] = Table.full,
-) -> None:
-    """Write the grades as CSV: the score for each exercise, late penalty and total; or what Canvas imports."""
+) -> int:
+    """Write the grades of the class as CSV: each exercise, late penalty and total; or what an LMS imports.
+
+    Exits with 3 if some scores are of older checks or older work: they are listed.
+    """
     import io
     from pathlib import Path
 
     from autograder.exercises.catalogue import available_assignments
-    from autograder.ways.export import export as write_full
-    from autograder.ways.export import export_canvas, replace
+    from autograder.ways.export import TABLES, replace
+    from autograder.ways.marks import gather
 
     course = _course()
-    names = assignments or available_assignments()
+    marks = gather(course, assignments or available_assignments())
     text = io.StringIO()
-    lines = (export_canvas if format is Table.canvas else write_full)(course, names, text)
+    lines = TABLES[format.value](course, marks, text)
     if output == "-":
         sys.stdout.write(text.getvalue())
     else:
         replace(Path(output), text.getvalue())
         print(f"{lines} lines in {output}")
+    for student in marks.left_out:
+        print(f"not on the roster, and left out: {student}", file=sys.stderr)
+    for name, students in marks.stale.items():
+        listed = ", ".join(students)
+        print(
+            f"graded against older checks or older work: {listed}; run: autograder grade {name}",
+            file=sys.stderr,
+        )
+    return UNGRADED_CODE if marks.stale else 0
 
 
 @app.command()

@@ -253,6 +253,19 @@ def _environments(course: Course, name: str) -> Callable[[str], bytes]:
     return functools.cache(lambda isolation: fingerprint(assignment, isolation, key))
 
 
+def outdated(course: Course, name: str) -> set[str]:
+    """Everyone whose recorded verdict is of older checks, another environment or older work."""
+    store = Store(course, name)
+    environment = _environments(course, name)
+    found = set()
+    for student in store.students():
+        key = store.recorded(student)
+        report = store.load_report(key)
+        if report is not None and not _is_current(course, name, student, key, environment(report.isolation)):
+            found.add(student)
+    return found
+
+
 def _is_current(course: Course, name: str, student: str, key: str, environment: bytes) -> bool:
     """Whether the verdict `key` is on what lies in the inbox; one whose work is gone stands."""
     try:

@@ -55,6 +55,18 @@ def regenerate(
 
     `by_hand(student)` is what a human decided; `penalties` are what late work costs.
     """
+    for student, html in pages(course, name, by_hand, penalties, students):
+        yield write(course, student, name, html)
+
+
+def pages(
+    course: Course,
+    name: str,
+    by_hand: Any,
+    penalties: Mapping[str, float] | None = None,
+    students: Collection[str] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Each student who has a verdict, with their page."""
     handout = Handout.of(course, assignment_named(name))
     store = Store(course, name)
     for student in store.students() if students is None else students:
@@ -68,5 +80,4 @@ def regenerate(
             data, notes = b"", ()
         penalty = (penalties or {}).get(student, 0.0)
         judged = with_notes(judged, notes)
-        html = feedback.page(student, cells_of(data), judged, handout, by_hand(student), penalty)
-        yield write(course, student, name, html)
+        yield student, feedback.page(student, cells_of(data), judged, handout, by_hand(student), penalty)

@@ -187,7 +187,7 @@ def _no_notebook(student: str, own: list[Handed]) -> Outcome:
 
 
 def _read(one: Handed, handout: Handout, doubt: str) -> Taken:
-    if refusal := one.refusal or doubt or one.member.refusal:
+    if refusal := one.member.refusal or one.refusal or doubt:
         raise inbox.Rejected(refusal)
     data = one.member.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:

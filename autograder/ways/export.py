@@ -1,89 +1,151 @@
-"""Grades as CSV that a spreadsheet opens as numbers and text, never as formulas: our own table, or Canvas's."""
+"""Grades as CSV that a spreadsheet opens as numbers and text, never as formulas: our own table, or an LMS's.
+
+Canvas        "How do I import grades in the Gradebook?"
+Moodle        the grading worksheet of one assignment; mod/assign/feedback/offline/importgradeslib.php
+Blackboard    "Work offline with grade data": found by Username
+Brightspace   "Import grades": Points Grade columns, and a column that ends each line
+"""
 
 import csv
-import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from autograder.atomic import write_atomically
-from autograder.classroom.gradebook import Book, Person
+from autograder.classroom.roster import Person
 from autograder.course import Course
-from autograder.judging.report import points
+from autograder.ways.marks import Marks, participants
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-CANVAS_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
-CANVAS_FOLDER = re.compile(r"[^_]+_(\d+)")
-"""How `collect` names a student of whom it knows what Canvas's download tells: the last part is Canvas's ID."""
+CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+BLACKBOARD = ("Last Name", "First Name", "Username", "Student ID")
+BRIGHTSPACE = ("OrgDefinedId", "Username", "Last Name", "First Name", "Email")
+MOODLE = (
+    *("Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Grade can be changed"),
+    *("Last modified (submission)", "Last modified (grade)", "Feedback comments"),
+)
+STALE = "graded against older checks or older work; grade again"
+MISSING = "not handed in"
 
 
-def export(course: Course, assignments: Iterable[str], file: TextIO) -> int:
-    """Write a line for each student and assignment: score of each graded cell, late penalty, then the total.
+def export(course: Course, marks: Marks, file: TextIO) -> int:
+    """Write a line for each student and assignment: the score of each graded cell, late penalty, total, and a note.
 
-    Scores are the gradebook's, so points given by hand count. Returns the number of students' lines.
+    Scores are the gradebook's, so points given by hand count. Returns the number of lines of students.
     """
-    with Book(course) as book:
-        tables = {name: book.scores(name) for name in assignments}
-        penalties = {name: book.penalties(name) for name in tables}
-    columns = list(dict.fromkeys(cell for table in tables.values() for row in table.values() for cell in row))
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        [
-            "student",
-            "assignment",
-            *(safe(column.removesuffix("-tests")) for column in columns),
-            "late_penalty",
-            "total",
-        ]
-    )
+    tables = marks.marks.values()
+    columns = list(dict.fromkeys(cell for table in tables for mark in table.values() for cell in mark.scores))
+    writer = _writer(file)
+    heads = [safe(column.removesuffix("-tests")) for column in columns]
+    writer.writerow(["student", "name", "assignment", *heads, "late_penalty", "total", "note"])
     lines = 0
-    for name, table in tables.items():
-        for student, scores in sorted(table.items()):
-            cells = [f"{points(scores[column]):g}" if column in scores else "" for column in columns]
-            penalty = penalties[name].get(student, 0.0)
-            end = [f"{points(penalty):g}", f"{total(scores, penalty):g}"]
-            writer.writerow([safe(student), safe(name), *cells, *end])
+    for name, table in marks.marks.items():
+        for person in marks.people:
+            mark = table.get(person.student)
+            row = [safe(person.student), safe(person.name), safe(name)]
+            if mark is None:
+                writer.writerow([*row, *("" for _ in columns), "", "", MISSING])
+            else:
+                cells = [f"{mark.scores[c]:g}" if c in mark.scores else "" for c in columns]
+                note = STALE if mark.stale else ""
+                writer.writerow([*row, *cells, f"{mark.penalty:g}", f"{mark.total:g}", note])
             lines += 1
     return lines
 
 
-def total(scores: dict[str, float], penalty: float) -> float:
-    """The points that count: never below zero, as nbgrader has it."""
-    return points(max(0.0, sum(scores.values()) - penalty))
-
-
-def export_canvas(course: Course, assignments: Iterable[str], file: TextIO) -> int:
+def export_canvas(course: Course, marks: Marks, file: TextIO) -> int:
     """Write the totals as Canvas's gradebook imports them: a line for each student, a column for each assignment.
 
-    Canvas finds students by its own ID (nbgrader's `lms_user_id`, or what its download told), else by login.
-    Returns the number of students' lines. Source: Canvas, "How do I import grades in the Gradebook?".
+    Canvas finds students by its own ID, else by login or the registrar's number.
     """
-    with Book(course) as book:
-        tables = {name: book.scores(name) for name in assignments}
-        tables = {name: table for name, table in tables.items() if table}
-        penalties = {name: book.penalties(name) for name in tables}
-        possible = [f"{points(book.max_score(name)):g}" for name in tables]
-        people = book.people()
-    writer = csv.writer(file, lineterminator="\n")
-    titles = [safe(name.replace("_", " ").capitalize()) for name in tables]
-    writer.writerow([*CANVAS_COLUMNS, *titles])
-    writer.writerow(["    Points Possible", "", "", "", "", *possible])
-    students = sorted({student for table in tables.values() for student in table})
-    for student in students:
-        cells = [
-            f"{total(table[student], penalties[name].get(student, 0.0)):g}" if student in table else ""
-            for name, table in tables.items()
-        ]
-        writer.writerow([*map(safe, _canvas_person(people[student])), *cells])
-    return len(students)
+    writer = _writer(file)
+    writer.writerow([*CANVAS, *(safe(_title(name)) for name in marks.marks)])
+    blanks = [""] * (len(CANVAS) - 1)
+    writer.writerow(["    Points Possible", *blanks, *(f"{p:g}" for p in marks.possible.values())])
+    for person in marks.people:
+        name = ", ".join(part for part in (person.last_name, person.first_name) if part) or person.student
+        row = (name, person.lms_id, person.number, person.login, person.section)
+        writer.writerow([*map(safe, row), *_totals(marks, person)])
+    return len(marks.people)
 
 
-def _canvas_person(person: Person) -> tuple[str, str, str, str, str]:
-    """What stands in `CANVAS_COLUMNS`."""
-    name = ", ".join(part for part in (person.last_name, person.first_name) if part)
-    told = CANVAS_FOLDER.fullmatch(person.student)
-    number = person.lms_user_id or (told[1] if told else "")
-    return name or person.student, number, "", "" if told else person.student, ""
+def export_moodle(course: Course, marks: Marks, file: TextIO) -> int:
+    """Write one assignment's grading worksheet; raises `ValueError` for more, or where Moodle's numbers miss."""
+    if len(marks.marks) != 1:
+        names = ", ".join(marks.marks) or "none"
+        raise ValueError(
+            f"Moodle's grading worksheet is of one assignment; name one that is graded (there: {names})"
+        )
+    ((name, table),) = marks.marks.items()
+    numbers = participants(course, name)
+    rows = []
+    for person in marks.people:
+        number, mark = numbers.get(person.student) or person.participant, table.get(person.student)
+        if not number:
+            continue
+        grade = f"{mark.total:.2f}" if mark else ""
+        status = "Submitted for grading" if mark else "No submission"
+        most = f"{marks.possible[name]:.2f}"
+        who = (f"Participant {number}", safe(person.name), safe(person.email))
+        rows.append([*who, status, grade, most, "Yes", "-", "-", ""])
+    without = sorted({p.student for p in marks.people if p.student in table} - _numbered(marks, numbers))
+    if without:
+        raise ValueError(
+            f"Moodle's number is not known of {', '.join(without[:5])}{' …' if len(without) > 5 else ''}; give its "
+            f"grading worksheet of this assignment: autograder collect {name} FOLDER --roster WORKSHEET.csv"
+        )
+    writer = _writer(file)
+    writer.writerow(MOODLE)
+    writer.writerows(rows)
+    return len(rows)
+
+
+def _numbered(marks: Marks, numbers: dict[str, str]) -> set[str]:
+    return {p.student for p in marks.people if p.participant} | set(numbers)
+
+
+def export_blackboard(course: Course, marks: Marks, file: TextIO) -> int:
+    """Write the totals as Blackboard's grade center uploads them: students are found by their user names."""
+    writer = _writer(file)
+    writer.writerow([*BLACKBOARD, *(safe(_title(name)) for name in marks.marks)])
+    for person in marks.people:
+        row = (person.last_name, person.first_name, person.login or person.student, person.number)
+        writer.writerow([*map(safe, row), *_totals(marks, person)])
+    return len(marks.people)
+
+
+def export_brightspace(course: Course, marks: Marks, file: TextIO) -> int:
+    """Write the totals as Brightspace imports them: # before ids and at the end of each line, as it exports."""
+    writer = _writer(file)
+    titles = [f"{_title(name)} Points Grade" for name in marks.marks]
+    writer.writerow([*BRIGHTSPACE, *titles, "End-of-Line Indicator"])
+    for person in marks.people:
+        ids = [f"#{value}" if value else "" for value in (person.number, person.login or person.student)]
+        row = (person.last_name, person.first_name, person.email)
+        writer.writerow([*ids, *map(safe, row), *_totals(marks, person), "#"])
+    return len(marks.people)
+
+
+TABLES: dict[str, Callable[[Course, Marks, TextIO], int]] = {
+    "full": export,
+    "canvas": export_canvas,
+    "moodle": export_moodle,
+    "blackboard": export_blackboard,
+    "brightspace": export_brightspace,
+}
+
+
+def _totals(marks: Marks, person: Person) -> list[str]:
+    found = (table.get(person.student) for table in marks.marks.values())
+    return [f"{mark.total:g}" if mark else "" for mark in found]
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _writer(file: TextIO) -> Any:
+    return csv.writer(file, lineterminator="\n")
 
 
 def replace(path: Path, text: str) -> None:
@@ -100,4 +162,4 @@ def replace(path: Path, text: str) -> None:
 
 def safe(text: str) -> str:
     """`text`, with an apostrophe before what a spreadsheet would take for a formula."""
-    return "'" + text if text.startswith(FORMULA_STARTS) else text
+    return "'" + text if text.lstrip(" ").startswith(FORMULA_STARTS) else text

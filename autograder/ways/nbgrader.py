@@ -12,13 +12,16 @@ import dataclasses
 from typing import Any
 
 import nbformat
+from nbconvert.exporters import HTMLExporter
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from traitlets import Unicode
 
 from autograder.classroom import feedback_files, inbox
+from autograder.classroom.deadlines import settle
 from autograder.classroom.floor import FLOOR, floor_of, require
 from autograder.classroom.gradebook import Book
 from autograder.classroom.lane import Lane
+from autograder.classroom.store import Store
 from autograder.course import Course
 from autograder.judging.fingerprint import fingerprint, result_key
 from autograder.judging.handout import Handout
@@ -56,6 +59,7 @@ class Verdict:
     judged: Judged
     handout: Handout
     comments: dict[str, str | None]
+    key: str
 
 
 class JudgeNotebook(NbGraderPreprocessor):
@@ -68,12 +72,15 @@ class JudgeNotebook(NbGraderPreprocessor):
         """Replace the notebook by the graded one; its messages go to `SaveVerdict`."""
         student, name = resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
         course = Course.here()
+        with Book(course) as book:  # nbgrader keeps the time of an earlier hand-in where none is known now
+            settle(course, book, name, [student])
         lane = lane_for(course, name, self.isolation)
         require(lane.sandbox.description, floor_of(course))
         found = inbox.find(course, student, name)
         data = inbox.read(found.path)
         environment = fingerprint(lane.assignment, lane.sandbox.description, lane.key)
-        judged = with_notes(lane.verdict(result_key(environment, data), data), found.notes)
+        key = result_key(environment, data)
+        judged = with_notes(lane.verdict(key, data), found.notes)
         submission = cells_of(data)
         resources["autograder"] = Verdict(
             course,
@@ -81,6 +88,7 @@ class JudgeNotebook(NbGraderPreprocessor):
             judged,
             lane.handout,
             {entry.grade_id: entry.comment or None for entry in entries(submission, judged, lane.handout)},
+            key,
         )
         return nbformat.from_dict(graded_notebook(submission, judged, lane.handout)), resources
 
@@ -115,4 +123,24 @@ class WriteFeedback(NbGraderPreprocessor):
             by_hand, penalty = book.by_hand(name, student), book.penalty(name, student)
         html = feedback.page(student, graded.submission, graded.judged, graded.handout, by_hand, penalty)
         feedback_files.write(graded.course, student, name, html)
+        Store(graded.course, name).record(student, graded.key)
         return nb, resources
+
+
+class FeedbackPage(HTMLExporter):  # type: ignore[misc]
+    """What `nbgrader generate_feedback` and formgrader write: our page, with points and comments given by hand."""
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **_: Any) -> tuple[str, Any]:
+        """The page of the student and assignment that nbgrader names; nothing of the notebook is used."""
+        student, name = resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
+        course = Course.here()
+        with Book(course) as book:
+            by_hand, penalty = book.by_hand(name, student), book.penalty(name, student)
+        html = next(
+            feedback_files.pages(course, name, lambda _: by_hand, {student: penalty}, [student]), None
+        )
+        if html is None:
+            raise ValueError(f"{name} of {student} has no verdict of ours; run: autograder grade {name}")
+        feedback_files.write(course, student, name, html[1])  # and what release_feedback needs
+        resources["output_extension"] = ".html"
+        return html[1], resources

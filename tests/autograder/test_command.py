@@ -16,6 +16,7 @@ from autograder.classroom import progress
 from autograder.classroom.batch import Row
 from autograder.sandbox.sandbox import NoIsolation
 from autograder.ways.export import export, safe
+from autograder.ways.marks import gather
 
 
 def run(*arguments: str, capsys=None, monkeypatch=None) -> tuple[int, str, str]:
@@ -134,17 +135,19 @@ def test_export_holds_each_exercise_and_the_total_with_points_by_hand(classroom,
         book.find_grade("why", "toy", "toy", "ada").manual_score = 7.5
         book.db.commit()
     file = io.StringIO()
-    assert export(classroom.course, ["toy"], file) == 2
+    assert export(classroom.course, gather(classroom.course, ["toy"]), file) == 2
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert [row["student"] for row in rows] == ["'=2+3", "ada"]
     assert rows[1] == {
         "student": "ada",
+        "name": "",
         "assignment": "toy",
         "double": "40",
         "add": "40",
         "why": "7.5",
         "late_penalty": "0",
         "total": "87.5",
+        "note": "",
     }
     assert rows[0]["total"] == "40"
 
@@ -157,7 +160,7 @@ def test_a_damaged_gradebook_leaves_an_older_export_as_it_is(classroom, right, c
     file.touch(mode=0o600)
     assert call("export", "toy", "-o", str(file))[0] == 0
     before = file.read_text()
-    assert "ada,toy,40,40,0,0,80" in before
+    assert "ada,,toy,40,40,0,0,80," in before
     assert file.stat().st_mode & 0o777 == 0o600
     classroom.course.folder("gradebook.db").write_bytes(b"no database" * 1000)
     assert call("export", "toy", "-o", str(file))[0] == 1

@@ -13,6 +13,7 @@ import pytest
 
 from autograder.classroom.gradebook import Book, GradebookError, Graded, address, opened, shown_address
 from autograder.ways.export import export_canvas
+from autograder.ways.marks import gather
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
 
@@ -127,7 +128,7 @@ def test_a_course_is_graded_into_the_server_that_its_configuration_names(on_serv
     assert {name for name, row in rows.items() if row.fresh} == {"ada"}
     assert on_server.entries("ada").score["why"] == 7.5
     with (tmp_path / "canvas.csv").open("w") as file:
-        assert export_canvas(on_server.course, ["toy"], file) == 3
+        assert export_canvas(on_server.course, gather(on_server.course, ["toy"]), file) == 3
     assert "ada,,,ada,,87.5" in (tmp_path / "canvas.csv").read_text()
     assert not (on_server.course.directory / "gradebook.db").exists()
 
