@@ -14,14 +14,29 @@ from ebmkit._checks import as_tensor, batch_shape, check_event, check_values, fl
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
-__all__ = ["Info", "Kernel", "ModelKernel", "State", "StepInfo", "initial_state"]
+__all__ = ["Info", "Kernel", "ModelKernel", "Slope", "State", "StepInfo", "initial_state"]
+
+
+class Slope(NamedTuple):
+    """∇ log p of `model` at a position, kept so that nobody works it out again.
+
+    It is of no use to another model, nor once the `versions` of the model's parameters have changed.
+    """
+
+    model: EnergyModel
+    score: Tensor
+    versions: tuple[int, ...]
 
 
 class State(NamedTuple):
-    """Where the chains are: `position` `(..., *event_shape)` and its `energy` `(...)`."""
+    """Where the chains are: `position` `(..., *event_shape)` and its `energy` `(...)`.
+
+    Kernels that follow the gradient also keep the `slope` there, for their next step.
+    """
 
     position: Tensor
     energy: Tensor
+    slope: Slope | None = None
 
 
 class Info(NamedTuple):

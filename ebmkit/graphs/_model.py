@@ -127,6 +127,10 @@ class PairwiseModel(EnergyModel):
         """The model part of the way from its fields alone (`beta` 0) to this one (`beta` 1): couplings β J."""
         return self.with_numbers(beta * self.coupling.detach(), self.field.detach())
 
+    def tempered(self, beta: float) -> Self:
+        """The model at inverse temperature β, β E(x): couplings and fields times β."""
+        return self.with_numbers(beta * self.coupling.detach(), beta * self.field.detach())
+
     def base_log_partition(self) -> Tensor:
         """log Z of the free sites that annealing starts from, Σ_i log Σ_v exp(h_i(v)); shape `()`."""
         return self.site_table().logsumexp(-1).sum()

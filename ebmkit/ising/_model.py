@@ -108,6 +108,12 @@ class Ising(EnergyModel):
         """
         return _scaled(self, beta)
 
+    def tempered(self, beta: float) -> "Ising":
+        """The model at inverse temperature β, β E(s): couplings and fields times β."""
+        model = _scaled(self, beta)
+        model.field = beta * self.field
+        return model
+
     def base_log_partition(self) -> Tensor:
         """log Z of the free spins that annealing starts from, Σ_i log 2 cosh h_i; shape `()`."""
         return torch.logaddexp(self.field, -self.field).sum()

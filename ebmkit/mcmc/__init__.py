@@ -15,11 +15,13 @@ from ebmkit.mcmc._diagnostics import (
     summary,
     to_arviz,
 )
+from ebmkit.mcmc._discrete_gradients import DiscreteLangevin, GibbsWithGradients
 from ebmkit.mcmc._gibbs import Gibbs
 from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD, HMC, TunableKernel, adapt_step_size, leapfrog
 from ebmkit.mcmc._langevin import MALA, Langevin
 from ebmkit.mcmc._metropolis_hastings import CoordinateFlip, GaussianRandomWalk, MetropolisHastings, Proposal
 from ebmkit.mcmc._running import iterate, sample
+from ebmkit.mcmc._simulated_annealing import simulated_annealing
 from ebmkit.mcmc._tempering import ParallelTempering, Tempered, TemperingInfo, tempered_kernels
 
 __all__ = [
@@ -27,8 +29,10 @@ __all__ = [
     "HMC",
     "MALA",
     "CoordinateFlip",
+    "DiscreteLangevin",
     "GaussianRandomWalk",
     "Gibbs",
+    "GibbsWithGradients",
     "Langevin",
     "MetropolisHastings",
     "ParallelTempering",
@@ -46,6 +50,7 @@ __all__ = [
     "leapfrog",
     "r_hat",
     "sample",
+    "simulated_annealing",
     "summary",
     "tempered_kernels",
     "to_arviz",

@@ -15,7 +15,7 @@ from ebmkit._checks import (
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State, initial_state
 from ebmkit.mcmc._langevin import MALA
-from ebmkit.mcmc._moves import flat_events, metropolis, require_gradient
+from ebmkit.mcmc._moves import At, flat_events, look, metropolis, require_gradient, with_slope
 
 _TOO_FAR = math.log(1e8)
 """So many times the first step size, in logarithms, the warm-up follows an acceptance that does not fall."""
@@ -37,12 +37,28 @@ def leapfrog(
     Volume preserving and reversible: from the end with the momentum negated it returns to the start.
     Its energy error over a fixed time is O(step_size²).
     """
-    momentum = momentum + 0.5 * step_size * model.score(position)
-    for index in range(n_steps):
-        position = position + step_size * inverse_mass * momentum
-        last = index == n_steps - 1
-        momentum = momentum + (0.5 if last else 1.0) * step_size * model.score(position)
+    start = model.score(position)
+    position, momentum, _ = _trajectory(model, position, momentum, start, step_size, n_steps, inverse_mass)
     return position, momentum
+
+
+def _trajectory(
+    model: EnergyModel,
+    position: Tensor,
+    momentum: Tensor,
+    score: Tensor,
+    step_size: float | Tensor,
+    n_steps: int,
+    inverse_mass: float | Tensor,
+) -> tuple[Tensor, Tensor, At]:
+    """The leapfrog from a position whose score is known: as many gradients as steps, the last with the energy."""
+    momentum = momentum + 0.5 * step_size * score
+    for _ in range(n_steps - 1):
+        position = position + step_size * inverse_mass * momentum
+        momentum = momentum + step_size * model.score(position)
+    position = position + step_size * inverse_mass * momentum
+    there = look(model, position)
+    return position, momentum + 0.5 * step_size * there.score, there
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +104,14 @@ class HMC:
         mass = self.inverse_mass
         if isinstance(mass, Tensor):  # in the chains' own precision, or it would widen them
             mass = mass.to(state.position)
+        state, score = with_slope(self.model, state)
         momentum = chance.normal(state.position, generator) / mass**0.5
-        proposal, end = leapfrog(
-            self.model, state.position, momentum, self._steps(state, generator), self.n_leapfrog, mass
+        steps = self._steps(state, generator)
+        proposal, end, there = _trajectory(
+            self.model, state.position, momentum, score, steps, self.n_leapfrog, mass
         )
         log_correction = self._kinetic(momentum, mass) - self._kinetic(end, mass)
-        return metropolis(
-            self.model, state, proposal, log_correction, generator, tolerance=DIVERGENCE_THRESHOLD
-        )
+        return metropolis(self.model, state, proposal, log_correction, generator, DIVERGENCE_THRESHOLD, there)
 
     def _steps(self, state: State, generator: Generator) -> float | Tensor:
         """A step size for each chain, `(..., 1, …)`."""

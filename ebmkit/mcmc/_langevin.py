@@ -12,7 +12,7 @@ from ebmkit._checks import (
 )
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State, initial_state
-from ebmkit.mcmc._moves import flat_events, metropolis, moved, require_gradient, select
+from ebmkit.mcmc._moves import flat_events, look, metropolis, moved, require_gradient, select, with_slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,14 @@ class Langevin:
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
         """One gradient step with noise; a chain that becomes non-finite stays and is reported divergent."""
         noise = math.sqrt(2 * self.step_size) if self.noise is None else self.noise
-        drift = self.step_size * self.model.score(state.position)
-        proposal = state.position + drift + noise * chance.normal(state.position, generator)
+        state, score = with_slope(self.model, state)
+        proposal = state.position + self.step_size * score + noise * chance.normal(state.position, generator)
         usable = flat_events(proposal, self.model).isfinite().all(-1)
-        energy = self.model.energy(select(usable, proposal, state.position))
-        usable = usable & energy.isfinite()
-        return moved(usable, proposal, energy, state), Info(torch.ones_like(energy), ~usable)
+        there = look(self.model, select(usable, proposal, state.position))
+        usable = usable & there.energy.isfinite()
+        return moved(usable, proposal, there.energy, state, there), Info(
+            torch.ones_like(there.energy), ~usable
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +76,13 @@ class MALA:
     @torch.no_grad()
     def step(self, state: State, generator: Generator) -> tuple[State, Info]:
         """One Langevin proposal for every chain, accepted or rejected."""
+        state, score = with_slope(self.model, state)
         x, epsilon = state.position, self.step_size
         noise = chance.normal(x, generator)
-        proposal = x + epsilon * self.model.score(x) + math.sqrt(2 * epsilon) * noise
-        way_back = x - proposal - epsilon * self.model.score(proposal)
+        proposal = x + epsilon * score + math.sqrt(2 * epsilon) * noise
+        usable = flat_events(proposal, self.model).isfinite().all(-1)
+        there = look(self.model, select(usable, proposal, x))
+        way_back = x - proposal - epsilon * there.score
         squares = 0.5 * noise**2 - way_back**2 / (4 * epsilon)
         log_correction = flat_events(squares, self.model).sum(-1)
-        return metropolis(self.model, state, proposal, log_correction, generator)
+        return metropolis(self.model, state, proposal, log_correction, generator, there=there)

@@ -1,6 +1,7 @@
 """What the kernels share: whole events chosen chain by chain, and Metropolis's acceptance."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -8,7 +9,7 @@ from torch import Generator, Tensor
 from ebmkit import chance
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
-from ebmkit.kernel import Info, State
+from ebmkit.kernel import Info, Slope, State
 
 
 def select(chosen: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -28,25 +29,63 @@ def metropolis(
     log_correction: Tensor,
     generator: Generator,
     tolerance: float = math.inf,
+    there: "At | None" = None,
 ) -> tuple[State, Info]:
     """Accept with probability min(1, exp(E(x) - E(x') + log_correction)).
 
     A proposal that is not finite, or that loses more than `tolerance` nats, is rejected and called divergent.
+    `there` is what is already known at the proposal; the state then keeps its slope as `state` does.
     """
     usable = flat_events(proposal, model).isfinite().all(-1)
     proposal = select(usable, proposal, state.position)
-    energy = model.energy(proposal)
+    energy = model.energy(proposal) if there is None else there.energy
     # A correction of -inf is a plain rejection: the way back has probability zero.
     usable = usable & energy.isfinite() & (log_correction < math.inf)
     log_acceptance = torch.where(usable, state.energy - energy + log_correction, -math.inf)
     usable = usable & (log_acceptance >= -tolerance)
     acceptance = log_acceptance.clamp(max=0.0).exp()
     accepted = chance.bernoulli(acceptance, generator)
-    return moved(accepted, proposal, energy, state), Info(acceptance, ~usable)
+    return moved(accepted, proposal, energy, state, there), Info(acceptance, ~usable)
 
 
-def moved(accepted: Tensor, proposal: Tensor, energy: Tensor, state: State) -> State:
-    return State(select(accepted, proposal, state.position), torch.where(accepted, energy, state.energy))
+def moved(
+    accepted: Tensor, proposal: Tensor, energy: Tensor, state: State, there: "At | None" = None
+) -> State:
+    slope = state.slope if there is not None else None
+    if slope is not None and there is not None:
+        slope = slope._replace(score=select(accepted, there.score, slope.score))
+    energy = torch.where(accepted, energy, state.energy)
+    return State(select(accepted, proposal, state.position), energy, slope)
+
+
+class At(NamedTuple):
+    """The energy of a position, `(...)`, and the score there, its shape."""
+
+    energy: Tensor
+    score: Tensor
+
+
+def look(model: EnergyModel, x: Tensor) -> At:
+    """Energy and score at x, from one pass forward and one back where the model has no score of its own."""
+    if type(model).score is not EnergyModel.score:
+        return At(model.energy(x), model.score(x))
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_(True)
+        energy = model.energy(leaf)
+        if not energy.requires_grad:  # an energy that does not depend on x
+            return At(energy.detach(), torch.zeros_like(leaf))
+        (score,) = torch.autograd.grad(-energy.sum(), leaf, materialize_grads=True)
+    return At(energy.detach(), score)
+
+
+def with_slope(model: EnergyModel, state: State) -> tuple[State, Tensor]:
+    """The state with the model's slope in it, and the score: worked out only if it is not there."""
+    versions = tuple(p._version for p in model.parameters())  # learning between two steps moves the slope
+    slope = state.slope
+    if slope is None or slope.model is not model or slope.versions != versions:
+        slope = Slope(model, model.score(state.position), versions)
+        state = state._replace(slope=slope)
+    return state, slope.score
 
 
 def require_gradient(model: EnergyModel, kernel: str) -> None:

@@ -41,11 +41,20 @@ class Tempered(EnergyModel):
         return self.beta * self.model.score(x)
 
 
+def at_temperature(model: EnergyModel, beta: float) -> EnergyModel:
+    """β E(x) as the model makes it, by `model.tempered(beta)`, with a Gibbs step of its own; else as `Tempered`."""
+    own: Callable[[float], EnergyModel] | None = getattr(model, "tempered", None)
+    return Tempered(model, beta) if own is None else own(beta)
+
+
 def tempered_kernels(
     model: EnergyModel, betas: Sequence[float], make_kernel: Callable[[EnergyModel], ModelKernel]
 ) -> tuple[ModelKernel, ...]:
-    """One kernel for each inverse temperature, `make_kernel(Tempered(model, beta))`."""
-    return tuple(make_kernel(Tempered(model, beta)) for beta in betas)
+    """One kernel for each inverse temperature, `make_kernel(energy)` at β E(x).
+
+    The energy is `model.tempered(beta)` where the model has that, and `Tempered(model, beta)` elsewhere.
+    """
+    return tuple(make_kernel(at_temperature(model, beta)) for beta in betas)
 
 
 class ParallelTempering:

@@ -263,6 +263,15 @@ def _annealing_ends_at_the_model(model: EnergyModel, x: Tensor, _: Generator) ->
     return None
 
 
+def _tempered_scales_the_energy(model: EnergyModel, x: Tensor, _: Generator) -> Any:
+    tempered: Callable[[float], EnergyModel] | None = getattr(model, "tempered", None)
+    if tempered is None:
+        return NotImplemented
+    for beta in (0.0, 0.3, 2.0):
+        _close(tempered(beta).energy(x), beta * model.energy(x), f"tempered({beta}) is not {beta} E")
+    return None
+
+
 _CHECKS: tuple[tuple[str, Callable[[EnergyModel, Tensor, Generator], Any]], ...] = (
     ("energies have the shape of the batch", _energies_have_the_shape_of_the_batch),
     ("each x has its own energy", _each_x_has_its_own_energy),
@@ -278,6 +287,7 @@ _CHECKS: tuple[tuple[str, Callable[[EnergyModel, Tensor, Generator], Any]], ...]
     ("gibbs_step_given leaves the conditional invariant", _gibbs_step_given_leaves_the_conditional_invariant),
     ("samples follow p", _samples_follow_p),
     ("annealing ends at the model", _annealing_ends_at_the_model),
+    ("tempered scales the energy", _tempered_scales_the_energy),
 )
 
 

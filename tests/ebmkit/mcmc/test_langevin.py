@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 from kernel_cases import GivenNoise, Line, seeded
-from toy_models import correlated_gaussian
+from toy_models import Gaussian, correlated_gaussian
 
+from ebmkit.kernel import initial_state
 from ebmkit.mcmc import (
     HMC,
     MALA,
@@ -54,3 +55,53 @@ def test_mala_is_hmc_with_one_leapfrog_step():
     (a, a_info), (b, b_info) = (kernel.step(kernel.init(x), GivenNoise(noise)) for kernel in (mala, hmc))
     torch.testing.assert_close(a.position, b.position)
     torch.testing.assert_close(a_info.acceptance, b_info.acceptance)
+
+
+class Counted(Gaussian):
+    """Counts how often its energy is asked for, and how often by a gradient."""
+
+    def __init__(self):
+        precision = torch.tensor([[2.0, 0.3], [0.3, 1.0]], dtype=torch.float64)
+        super().__init__(torch.zeros(2, dtype=torch.float64), precision)
+        self.energies = self.gradients = 0
+
+    def energy(self, x):
+        self.energies += 1
+        self.gradients += x.requires_grad
+        return super().energy(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "gradients"),
+    [(lambda m: MALA(m, 0.1), 1), (lambda m: Langevin(m, 0.1), 1), (lambda m: HMC(m, 0.1, 7), 7)],
+    ids=["MALA", "Langevin", "HMC"],
+)
+def test_a_step_asks_for_each_gradient_once_and_for_no_energy_besides(make, gradients):
+    model = Counted()
+    kernel = make(model)
+    state, _ = kernel.step(kernel.init(torch.ones(5, 2, dtype=torch.float64)), seeded())
+    model.energies = model.gradients = 0
+    for index in range(3):
+        state, _ = kernel.step(state, seeded(index))
+    # Gaussian.energy stands below Counted's, which alone counts: one call, one gradient.
+    assert (model.energies, model.gradients) == (3 * gradients, 3 * gradients)
+    torch.testing.assert_close(state.slope.score, model.score(state.position))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda m: MALA(m, 0.1), lambda m: Langevin(m, 0.1), lambda m: HMC(m, 0.1, 3)]
+)
+def test_a_slope_is_not_used_for_another_model_or_after_learning(make):
+    model, other = correlated_gaussian(), Gaussian(torch.ones(2, dtype=torch.float64), torch.eye(2).double())
+    x = torch.randn(5, 2, generator=seeded(), dtype=torch.float64)
+    state, _ = make(model).step(make(model).init(x), seeded(1))
+    there = initial_state(other, state.position)
+    moved, _ = make(other).step(there._replace(slope=state.slope), seeded(2))
+    fresh, _ = make(other).step(there, seeded(2))
+    assert torch.equal(moved.position, fresh.position)
+    with torch.no_grad():
+        model.mean.add_(1.0)
+    there = initial_state(model, state.position)
+    moved, _ = make(model).step(there._replace(slope=state.slope), seeded(2))
+    fresh, _ = make(model).step(there, seeded(2))
+    assert torch.equal(moved.position, fresh.position)
