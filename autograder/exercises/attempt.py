@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autograder.exercises.sequential import ALPHA, Count, Decision, sequential_test
+from autograder.exercises.sequential import ALPHA, Count, Decision, Evidence, sequential_test
 from autograder.exercises.values import alike, close, numpy_of, shape_complaint
 from autograder.sandbox.worker import codec
 from autograder.sandbox.worker.materialize import changed, materialize, seen
@@ -122,19 +122,17 @@ class Attempt(abc.ABC):
         return numpy_of(value)
 
     def sequential(
-        self, draw: Callable[[int], Sequence[Count]], n: int, message: str, alpha: float = ALPHA
+        self, draw: Callable[[int], Sequence[Evidence]], n: int, message: str, alpha: float = ALPHA
     ) -> Decision:
-        """The counts of `draw` must follow their exact law; correct code fails with probability ≤ alpha.
+        """What `draw` tells of must follow its exact law; correct code fails with probability ≤ alpha.
 
         And the given generator decides, nothing else: the last calls are made again with equal generators, which
         must give the same, and with others, which must not.
         """
         decision = sequential_test(draw, n, alpha)
-        self.counts = decision.counts
+        self.counts = decision.counts or self.counts
         if not decision.passed:
-            worst = decision.worst
-            side = "often" if worst.hits > worst.probability * worst.draws else "rarely"
-            raise Wrong(f"{message}: {worst.name} comes out too {side}")
+            raise Wrong(f"{message}: {decision.worst.complaint}")
         self._demand_the_given_generator()
         return decision
 

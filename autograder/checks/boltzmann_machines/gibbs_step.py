@@ -9,7 +9,7 @@ from scipy.special import expit
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.draws import bits
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.sequential import Count
+from autograder.exercises.sequential import Count, Strength
 
 from .definitions import Array, all_bits, gibbs_step_of
 from .inputs import parameters
@@ -20,6 +20,9 @@ N_VISIBLE, N_HIDDEN = 3, 2
 
 STEP_DRAWS = 1000
 """Steps from each of the three starts, at the first stage."""
+
+STRENGTH_DRAWS = 18_000
+"""Steps of a larger machine, so that fields 3 % too strong or too weak are caught with probability 0.99."""
 
 
 class Step(NamedTuple):
@@ -118,7 +121,8 @@ def _(attempt: Attempt) -> None:
     10, "a small machine: the exact law of the hidden bits and of what is drawn from them", seconds=30
 )
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ ALPHA (1e-9): each row is a draw of p(h, v' | v), summed exactly.
+    """Correct code fails with probability ≤ 2 · ALPHA (2e-9): each row is a draw of p(h, v' | v), summed exactly;
+    and in a larger machine each unit is a draw given those that it hears from.
 
     Two rows that start alike are alike in a unit as often as independence says, which one shared number is not.
 
@@ -160,6 +164,18 @@ def _(attempt: Attempt) -> None:
         return counts
 
     attempt.sequential(draw, STEP_DRAWS, "a step does not have the law it should have")
+    a, b, W = parameters(attempt.rng, 5, 4, 1.2)
+
+    def strength(n: int) -> list[Strength]:
+        v = bits(attempt.rng, n, 5)
+        h, after = drawn_bits(attempt, attempt.call(v, a, b, W, attempt.draw_rng()), n, 5, 4)
+        fields = np.concatenate([b + v @ W, a + h @ W.T], 1).ravel()
+        drawn, (fields, group) = np.concatenate([h, after], 1).ravel(), np.unique(fields, return_inverse=True)
+        seen = np.stack([np.bincount(group, drawn == bit, len(fields)) for bit in (0, 1)], 1)
+        right, off = (np.stack([expit(-s * fields), expit(s * fields)], 1) for s in (1.0, 1.03))
+        return [Strength.of("the fields are", seen, right, off)]
+
+    attempt.sequential(strength, STRENGTH_DRAWS, "a step does not have the law it should have")
 
 
 @gibbs_step.mistake("Those are probabilities. Draw bits from them: rng.random(p.shape) < p.")

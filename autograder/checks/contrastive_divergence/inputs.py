@@ -73,6 +73,11 @@ def telling_start(rng: np.random.Generator) -> tuple[Machine, Array]:
             return theta, states[index]
 
 
+def stronger(theta: Machine, share: float) -> Machine:
+    """The machine with all fields stronger by a share."""
+    return Machine(*((1 + share) * part for part in theta))
+
+
 def gradient_of(attempt: Attempt, value: object, theta: Machine, extra: int = 0) -> list[Array]:
     """The returned gradients as arrays, finite, or a clear complaint."""
     attempt.expect(

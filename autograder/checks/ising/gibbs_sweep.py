@@ -7,7 +7,7 @@ import numpy as np
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.sequential import Count
+from autograder.exercises.sequential import Count, Strength
 
 from .definitions import TIE, Grid, agreement, all_pictures, energy_of, pull_on, sigmoid, sweep_of
 from .inputs import both_kinds, labels, picture_of, strength
@@ -26,6 +26,9 @@ ORDERS = (
 
 FORGOTTEN = 1e-14
 """How far from the posterior, in total variation, the chain may be when it counts as mixed."""
+
+STRENGTH_DRAWS = 700
+"""Pictures of 15×15 pixels, so that J or h 3 % too strong or too weak is caught with probability 0.99."""
 
 INVARIANCE_DRAWS = 3000
 MOBILITY_DRAWS = 1000
@@ -206,9 +209,39 @@ def _(attempt: Attempt) -> None:
     )
 
 
-@gibbs_sweep.check(3, "other integer types; each picture has its own chance")
+def strengths(attempt: Attempt, noisy: Grid, coupling: float, field: float, n: int) -> list[Strength]:
+    """Whether J and h act as strongly as they should, each pixel given those that it has seen, even ones first."""
+    start = labels(attempt.rng, (n, *noisy.shape))
+    value = attempt.call(start, noisy, coupling, field, attempt.draw_rng())
+    after = picture_of(attempt, value, start.shape)
+    even = np.indices(noisy.shape).sum(0) % 2 == 0
+    met = np.where(even, start, after)  # what a pixel's neighbours were when it was drawn
+    around = np.where(
+        even, pull_on(start, noisy, 1.0, 0.0), pull_on(np.where(even, after, met), noisy, 1.0, 0.0)
+    )
+    group = (10 * noisy + np.rint(around).astype(int) + 4).ravel()
+    seen = np.stack([np.bincount(group, (after == label).ravel(), 20) for label in (0, 1)], 1)
+    pulls, own = np.tile(np.arange(10) - 4.0, 2), np.repeat([-1.0, 1.0], 10)
+
+    def law(J: float, h: float) -> Grid:
+        log_odds = 2 * (J * pulls + h * own)
+        return np.stack([sigmoid(-log_odds), sigmoid(log_odds)], 1)
+
+    right = law(coupling, field)
+    return [
+        Strength.of("the coupling is", seen, right, law(1.03 * coupling, field)),
+        Strength.of("the field is", seen, right, law(coupling, 1.03 * field)),
+    ]
+
+
+@gibbs_sweep.check(
+    3, "the strength of coupling and field; other integer types; each picture has its own chance"
+)
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability below 1e-30: exp(-80) a pixel, and 2^-756 for 64 equal pictures."""
+    """Correct code fails with probability ≤ ALPHA (1e-9) + 1e-30: exp(-80) a pixel, 2^-756 for 64 equal pictures.
+
+    Each pixel is a draw of its conditional, given the neighbours that it has met.
+    """
     rng = attempt.rng
     for dtype in (np.int64, np.uint8):
         noisy = both_kinds(rng, (3, 4)).astype(dtype)
@@ -220,6 +253,12 @@ def _(attempt: Attempt) -> None:
     attempt.expect(
         (found != found[:1]).any(),
         "with every label equally probable, all pictures of a batch came out alike",
+    )
+    noisy, J, h = both_kinds(rng, (15, 15)), strength(rng, 0.4, 0.5), strength(rng, 0.6, 0.8)
+    attempt.sequential(
+        lambda n: strengths(attempt, noisy, J, h, n),
+        STRENGTH_DRAWS,
+        "pixels do not follow their conditionals",
     )
 
 

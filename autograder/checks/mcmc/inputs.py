@@ -5,17 +5,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from autograder.exercises.sequential import Count
+from autograder.exercises.sequential import Count, Evidence, Spread
 from autograder.sandbox.worker import codec
 
 from .definitions import Array
 
 
-def noise_counts(z: Array) -> list[Count]:
-    """Features of `z` (n, d) that have exact probabilities if all entries are independent N(0, 1) draws."""
+def noise_counts(z: Array) -> list[Evidence]:
+    """Features of `z` (n, d) that have exact laws if all entries are independent N(0, 1) draws."""
     n, d = z.shape
     tail = float(ndtri(0.1))
-    found = []
+    found: list[Evidence] = [Spread("the noise", float((z * z).sum()), n * d)]
     for i in range(d):
         found += [
             Count(f"a draw of coordinate {i} below its mean", int((z[:, i] < 0).sum()), n, 0.5),

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.draws import uniform
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.sequential import Count
+from autograder.exercises.sequential import Count, Evidence, Strength
 from autograder.sandbox.worker import codec
 
 from .definitions import Array, langevin_of
@@ -19,7 +19,11 @@ from .inputs import noise_counts
 
 langevin = Exercise("langevin", "Langevin, unadjusted and adjusted", langevin_of)
 
-LANGEVIN_DRAWS = 2000
+LANGEVIN_DRAWS = 8000
+"""So that noise 3 % too large or too small is caught with probability 0.99."""
+
+ACCEPTANCE_DRAWS = 16_000
+"""At the foot of a low cliff, so that acceptance 3 % too high or too low is caught with probability 0.99."""
 
 QUARTIC = "lambda x: (a * x**4 / 4 - b * x**2 / 2 + c * x).sum(-1) + k * x[:, :-1].mul(x[:, 1:]).sum(-1)"
 
@@ -42,7 +46,7 @@ def _(attempt: Attempt) -> None:
     }
     epsilon = uniform(rng, 0.1, 0.2)
 
-    def draw(n: int) -> list[Count]:
+    def draw(n: int) -> list[Evidence]:
         x = rng.normal(size=(n, 2)) + 1.5
         energy = codec.Source(QUARTIC, **strengths)
         value = attempt.call(codec.Tensor(x), energy, epsilon, False, attempt.draw_rng("torch"))
@@ -107,6 +111,17 @@ def _(attempt: Attempt) -> None:
         ]
 
     attempt.sequential(draw, 3000, "MALA does not accept as it should where the gradient is zero")
+    height = uniform(rng, 0.08, 0.12)  # where nearly all is accepted, a little more or less shows most
+
+    def acceptance(n: int) -> list[Strength]:
+        hits, p = zip(*((count.hits, count.probability) for count in draw(n)))
+        seen, law = np.array([[*hits, n - sum(hits)]]), np.array([[*p, 1 - sum(p)]])
+        step = 0.03 * law[0, 1] * np.array([[-1.0, 1.0, 0.0, 0.0]])
+        return [Strength.of("the acceptance is", seen, law, law + step)]
+
+    attempt.sequential(
+        acceptance, ACCEPTANCE_DRAWS, "MALA does not accept as it should where the gradient is zero"
+    )
 
 
 class Well(NamedTuple):
@@ -167,13 +182,13 @@ def _(attempt: Attempt) -> None:
     rng = attempt.rng
     well = random_well(rng)
     law = well.law()
+    energy = codec.Source(
+        "lambda x: (a * x**4 / 4 - b * x**2 / 2 + c * x).sum(-1)", a=well.a, b=well.b, c=well.c
+    )
 
     def draw(n: int) -> list[Count]:
         which = rng.permutation(np.repeat(np.arange(4), n))
         x = np.array(well.starts)[which][:, None]
-        energy = codec.Source(
-            "lambda x: (a * x**4 / 4 - b * x**2 / 2 + c * x).sum(-1)", a=well.a, b=well.b, c=well.c
-        )
         value = attempt.call(codec.Tensor(x), energy, well.epsilon, True, attempt.draw_rng("torch"))
         found = attempt.array(value, x.shape)
         counts = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.sequential import Count
+from autograder.exercises.sequential import Count, Strength
 from autograder.sandbox.worker import codec
 
 from .definitions import Array, metropolis_hastings_of
@@ -20,6 +20,9 @@ N_STATES = 6
 """States of the finite spaces, on a 3×2 grid so that one state is a row of two numbers."""
 
 PER_START = 700
+
+ACCEPTANCE_DRAWS = 10_000
+"""From one state, so that acceptance 3 % too high or too low is caught with probability 0.99."""
 
 Forced = tuple[codec.Source, codec.Source, Callable[[Array, Array], Array]]
 
@@ -63,6 +66,16 @@ def random_space(rng: np.random.Generator, symmetric: bool) -> FiniteSpace:
             not symmetric and min(abs(P - other).max() for other in others) > 0.25 and refused > 0.1
         ):
             return space
+
+
+def accepting_space(rng: np.random.Generator) -> FiniteSpace:
+    """Asymmetric proposals, of which state 0 accepts most: there a little more or less shows best."""
+    Q = rng.dirichlet(np.full(N_STATES, 0.7), N_STATES) + 0.03
+    np.fill_diagonal(Q, 0.0)
+    Q /= Q.sum(1, keepdims=True)
+    log_p = np.zeros(N_STATES)
+    log_p[1:] = np.log(rng.uniform(0.85, 0.95, N_STATES - 1)) + np.log(Q[0, 1:]) - np.log(Q[1:, 0])
+    return FiniteSpace(log_p, Q)
 
 
 def step_law(
@@ -124,11 +137,22 @@ def _(attempt: Attempt) -> None:
     8, "asymmetric proposals, some of them one-way: the exact law of one step", seconds=30
 )
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ ALPHA (1e-9), as above; states come as integers."""
+    """Correct code fails with probability ≤ 2 · ALPHA (2e-9), as above; states come as integers."""
     space = random_space(attempt.rng, symmetric=False)
     P = with_correction(space, 1.0)
     draw = step_law(attempt, space, P, integers=True)
     attempt.sequential(draw, PER_START, "one step does not have the law it should have")
+    space = accepting_space(attempt.rng)
+    law = with_correction(space, 1.0)[0]
+    off = np.append(1 - 1.03 * law[1:].sum(), 1.03 * law[1:])
+
+    def acceptance(n: int) -> list[Strength]:
+        value = attempt.call(np.zeros((n, 2)), *space.arguments, attempt.draw_rng())
+        ends = np.nan_to_num(attempt.array(value, (n, 2)).astype(float)) @ [2, 1]
+        seen = np.array([(ends == k).sum() for k in range(N_STATES)])
+        return [Strength.of("the acceptance is", seen[None], law[None], off[None])]
+
+    attempt.sequential(acceptance, ACCEPTANCE_DRAWS, "one step does not have the law it should have")
 
 
 @metropolis_hastings.mistake("The proposals are not symmetric: multiply the ratio by q(x | x') / q(x' | x).")

@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 from autograder.exercises.attempt import Attempt
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.sequential import Count
+from autograder.exercises.sequential import Count, Strength
 from autograder.sandbox.worker import codec
 
 from .definitions import Array, sample_product_of
@@ -17,6 +17,8 @@ sample_product = Exercise("sample_product", "Sampling a product", sample_product
 LETTERS = 8
 DRAWS = 1000
 SINGLE_DRAWS = 150
+STRENGTH_DRAWS = 22_000
+"""So that a log-density counted 3 % too much or too little is caught with probability 0.99."""
 
 
 class Letters:
@@ -26,8 +28,20 @@ class Letters:
         self.first = 0.7 * rng.dirichlet(np.full(LETTERS, 3.0)) + 0.3 / LETTERS
         # The acceptances have a mean near ¼ and differ by a factor of ten, so that each error shows.
         self.accepts = rng.permutation(np.geomspace(0.07, 0.9, LETTERS))
-        weights = self.first * self.accepts
-        self.law = weights / weights.sum()
+        self.law = self.raised(1.0)
+
+    def raised(self, power: float) -> Array:
+        """The product with the second expert to a power."""
+        weights = self.first * self.accepts**power
+        return np.asarray(weights / weights.sum())
+
+    def contrast(self) -> None:
+        """Half of the letters are accepted ten times less often, and proposed as much oftener: power shows best."""
+        rare = self.accepts <= np.median(self.accepts)
+        self.accepts = np.where(rare, 0.09, 0.9)
+        self.first = np.where(rare, 10.0, 1.0) * self.first
+        self.first /= self.first.sum()
+        self.law = self.raised(1.0)
 
     @property
     def arguments(self) -> tuple[codec.Source, codec.Source]:
@@ -75,7 +89,7 @@ def _(attempt: Attempt) -> None:
 
 @sample_product.check(8, "two experts on eight letters: the exact law, many draws at once", seconds=30)
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability ≤ ALPHA (1e-9).
+    """Correct code fails with probability ≤ 2 · ALPHA (2e-9).
 
     The draws must be independent with the law of the product; pairs are disjoint, so their counts are binomial.
     Power, measured over 200 seeds: 100 % for all mistakes but choosing again among proposals,
@@ -88,6 +102,17 @@ def _(attempt: Attempt) -> None:
         return letters.counts(drawn(attempt, value, n))
 
     attempt.sequential(draw, DRAWS, "the draws do not follow the product")
+    letters.contrast()
+
+    def strength(n: int) -> list[Strength]:
+        x = drawn(attempt, attempt.call(*letters.arguments, n, attempt.draw_rng()), n)
+        attempt.expect(np.isin(x, np.arange(LETTERS)).all(), "draws came back that were never proposed")
+        seen = np.bincount(x.astype(int), minlength=LETTERS)
+        return [
+            Strength.of("the other experts count", seen[None], letters.law[None], letters.raised(1.03)[None])
+        ]
+
+    attempt.sequential(strength, STRENGTH_DRAWS, "the draws do not follow the product")
 
 
 @sample_product.check(3, "the same law, one draw in a call", seconds=30)

@@ -25,7 +25,7 @@ from autograder.judging.judge import judge
 from autograder.judging.report import Report
 from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
-SEEDS = range(int(os.environ.get("EBM_SEEDS", "20")))
+SEEDS = range(int(os.environ.get("EBM_SEEDS", "8")))
 ASSIGNMENTS = {name: assignment_named(name) for name in available_assignments()}
 EXERCISES = [(a, e) for a in ASSIGNMENTS.values() for e in a.exercises]
 by_exercise = pytest.mark.parametrize(
