@@ -1,4 +1,4 @@
-"""The command line: release, collect, grade, feedback, report, similarity, export, gradescope, samples, selftest.
+"""The command line: what `making` has, and collect, grade, feedback, report, similarity, export, gradescope.
 
 Everything heavy is imported by the command that needs it, so that `autograder --help` answers at once.
 """
@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from autograder import making
+from autograder.terminal import UNGRADED_CODE, Assignment, Assignments, course_here
+
 if TYPE_CHECKING:
     from autograder.classroom.batch import Row
-    from autograder.course import Course
-
-UNGRADED_CODE = 3
 
 app = typer.Typer(
     help="Releases assignments, and grades notebooks against hidden checks inside a sandbox.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+making.register(app)
 
 
 class Isolation(StrEnum):
@@ -83,9 +85,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-Assignment = Annotated[str, typer.Argument(help="The chapter, such as ising.")]
 
 
 def main() -> NoReturn:
@@ -160,30 +159,6 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _course() -> "Course":
-    from autograder.classroom.gradebook import settings
-    from autograder.course import Course
-
-    course = Course.here()
-    settings(course)
-    return course
-
-
-@app.command()
-def release(
-    assignments: Annotated[
-        list[str] | None, typer.Argument(help="Chapters; all that exist if left out.")
-    ] = None,
-) -> None:
-    """Derive the students' notebooks, without solutions, and a zip of each to hand out."""
-    from autograder.authoring.release import release as release_one
-    from autograder.exercises.catalogue import available_assignments
-
-    course = _course()
-    for name in assignments or available_assignments():
-        print(f"{name}: {release_one(course, name)}")
-
-
 @app.command()
 def collect(
     assignment: Assignment,
@@ -213,7 +188,7 @@ def collect(
     from autograder.ways.collect import collect as bring_in
     from autograder.ways.standing import enroll, standing
 
-    course = _course()
+    course = course_here()
     if roster:
         print(f"{enroll(course, Path(roster))} students on the roster")
     counts: Counter[str] = Counter()
@@ -241,7 +216,7 @@ def due(
     """Say when an assignment is due, or for one student; without a date, show it. Grade again to apply it."""
     from autograder.ways.standing import due_dates, set_due
 
-    course = _course()
+    course = course_here()
     if when:
         set_due(course, assignment, when, student)
     for line in due_dates(course, assignment):
@@ -266,7 +241,7 @@ def grade(
 
     if dask and jobs:
         raise typer.BadParameter("--jobs is for lanes on this machine; with --dask, the cluster decides")
-    course = _course()
+    course = course_here()
     if isolation is Isolation.none:
         print(
             "WARNING: --isolation=none runs student code on this machine with your rights. Use it only for code "
@@ -302,7 +277,7 @@ def feedback(
     from autograder.classroom.feedback_files import regenerate
     from autograder.classroom.gradebook import Book
 
-    course = _course()
+    course = course_here()
     with Book(course) as book:
         penalties = book.penalties(assignment)
         pages = list(
@@ -325,7 +300,7 @@ def report(assignment: Assignment) -> None:
     """Write one page on how the class did: scores, how hard each check was, mistakes, what was not graded."""
     from autograder.classroom.class_report import write
 
-    print(f"Report: {write(_course(), assignment)}")
+    print(f"Report: {write(course_here(), assignment)}")
 
 
 @app.command()
@@ -338,7 +313,7 @@ def similarity(
     """Write one page on which submissions are alike, or like the solution, with what they share side by side."""
     from autograder.classroom.similarity import write
 
-    path, found = write(_course(), assignment, threshold)
+    path, found = write(course_here(), assignment, threshold)
     print(
         f"{found.compared} submissions compared; {found.alike.count} pairs and {len(found.to_sources)} likenesses "
         f"to our own code at {100 * threshold:.0f}% or more\nReport: {path}"
@@ -347,7 +322,7 @@ def similarity(
 
 @app.command()
 def export(
-    assignments: Annotated[list[str] | None, typer.Argument(help="Chapters; all if left out.")] = None,
+    assignments: Assignments = None,
     output: Annotated[str, typer.Option("--output", "-o", help="The CSV file; - is standard output.")] = "-",
     format: Annotated[
         Table, typer.Option("--format", help="Every exercise, or totals as an LMS imports them.")
@@ -364,7 +339,7 @@ def export(
     from autograder.ways.export import TABLES, replace
     from autograder.ways.marks import gather
 
-    course = _course()
+    course = course_here()
     marks = gather(course, assignments or available_assignments())
     text = io.StringIO()
     lines = TABLES[format.value](course, marks, text)
@@ -395,50 +370,8 @@ def gradescope(
     """Pack an assignment as a Gradescope autograder. The zip holds the hidden checks and the course's key."""
     from autograder.ways.gradescope import pack
 
-    path = pack(_course(), assignment, visibility.value, leaderboard)
+    path = pack(course_here(), assignment, visibility.value, leaderboard)
     print(f"{path}\nFor instructors alone: it holds the hidden checks and the course's grading key.")
-
-
-@app.command()
-def samples(assignment: Assignment) -> None:
-    """Put sample submissions, made from the solution and its named mistakes, into the course's inbox."""
-    from autograder.authoring.samples import write_samples
-
-    course = _course()
-    written = write_samples(course, assignment)
-    print(f"{len(written)} sample submissions in {course.folder('submitted')}")
-
-
-@app.command()
-def selftest(
-    assignment: Assignment,
-    seeds: Annotated[int, typer.Option(min=1, help="How often each check is drawn.")] = 50,
-) -> int:
-    """Check the checks: right code must pass, mistakes must fail, attacks gain and habits cost nothing."""
-    import dataclasses
-
-    from rich.console import Console
-    from rich.progress import track
-
-    from autograder.authoring.hostile import ATTACKS
-    from autograder.authoring.selftest import attacked, endured
-    from autograder.authoring.selftest import selftest as examine
-    from autograder.authoring.wild import WILD
-    from autograder.exercises.catalogue import assignment_named
-    from autograder.sandbox.sandbox import NoIsolation, Sandbox
-
-    chosen = assignment_named(assignment)
-    table = examine(chosen, range(seeds))
-    try:
-        with Sandbox("auto", chosen.provides, chosen.imports) as sandbox:
-            attacks = track(ATTACKS, "hostile submissions", console=Console(stderr=True))
-            table = dataclasses.replace(table, hostile=attacked(chosen, attacks, sandbox))
-            habits = track(WILD, "right notebooks as people write them", console=Console(stderr=True))
-            table = dataclasses.replace(table, wild=endured(chosen, habits, sandbox))
-    except NoIsolation as error:
-        table = dataclasses.replace(table, not_attacked=" ".join(str(error).split()))
-    print(table)
-    return 0 if table.holds else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Where a course keeps its things: nbgrader's directory layout, and our results beside it.
 
+course.toml                       its settings (see `autograder/settings.py`)
+
 course/source/ASSIGNMENT/         the instructor's notebooks, made by `release`
 course/release/ASSIGNMENT/        the students' notebooks, made by `release`
 course/submitted/STUDENT/ASSIGNMENT/   what came in; written to by `collect` alone
@@ -17,6 +19,8 @@ import os
 import secrets
 from pathlib import Path
 
+from autograder.settings import FILE, Settings, settings_of
+
 KEY_BYTES = 32
 
 
@@ -29,16 +33,21 @@ class Course:
 
     @classmethod
     def here(cls) -> "Course":
-        """The course of the nearest folder upwards that holds `nbgrader_config.py`, else of this one.
+        """The course of the nearest folder upwards with `course.toml` or `nbgrader_config.py`, else of this one.
 
         The environment variable `EBM_COURSE` names another root.
         """
         if chosen := os.environ.get("EBM_COURSE"):
             return cls(Path(chosen).resolve())
         for folder in (Path.cwd(), *Path.cwd().parents):
-            if (folder / "nbgrader_config.py").exists():
+            if (folder / FILE).exists() or (folder / "nbgrader_config.py").exists():
                 return cls(folder)
         return cls(Path.cwd())
+
+    @property
+    def settings(self) -> Settings:
+        """What `course.toml` says, read each time: its author may be at work on it."""
+        return settings_of(self.root)
 
     def folder(self, step: str, *parts: str) -> Path:
         """The path of `course/STEP/…`."""

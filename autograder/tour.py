@@ -8,6 +8,7 @@ from rich.table import Table
 
 from autograder import command
 from autograder.course import Course
+from autograder.terminal import UNGRADED_CODE
 
 
 def places(course: Course) -> list[tuple[str, Path]]:
@@ -43,7 +44,7 @@ def main(assignment: str = "ising") -> int:
     try:
         code = command.grade(assignment)
     except command.expected() as error:
-        code, refusal = command.UNGRADED_CODE, str(error)
+        code, refusal = UNGRADED_CODE, str(error)
     show(Course.here())
     if refusal:
         print(f"\nAll of that was made, and grading did not run: {refusal}", flush=True)

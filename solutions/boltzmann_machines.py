@@ -38,16 +38,6 @@
 # While your work is graded, `ebmkit.data` and `ebmkit.chance` can be imported. The other modules of `ebmkit`
 # cannot, `ebmkit.boltzmann_machines` among them: it holds the answers.
 # Warnings and printed output cost nothing.
-#
-# | exercise | points |
-# |---|---|
-# | 1. energy and free energy | 20 |
-# | 2. the conditionals of a layer | 15 |
-# | 3. one step of block Gibbs sampling | 15 |
-# | 4. the exact log-likelihood | 15 |
-# | 5. the energy of a deep Boltzmann machine | 10 |
-# | 6. one pass of mean field | 15 |
-# | 7. what depth costs, in words | 10 |
 
 # %%
 import matplotlib.pyplot as plt

@@ -39,15 +39,6 @@
 # While your work is graded, `ebmkit.data` and `ebmkit.chance` can be imported. The other modules of `ebmkit`
 # cannot, `ebmkit.contrastive_divergence` among them: it holds the answers.
 # Warnings and printed output cost nothing.
-#
-# | exercise | points |
-# |---|---|
-# | 1. the exact gradient | 20 |
-# | 2. contrastive divergence | 20 |
-# | 3. persistent chains | 15 |
-# | 4. bars and stripes | 20 |
-# | 5. a neural energy | 15 |
-# | 6. what a biased gradient costs, in words | 10 |
 
 # %%
 from collections.abc import Callable, Sequence

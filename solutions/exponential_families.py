@@ -39,16 +39,6 @@
 # While your work is graded, `ebmkit.data` and `ebmkit.chance` can be imported. The other modules of `ebmkit`
 # cannot, `ebmkit.exponential_families` among them: it holds the answers.
 # Warnings and printed output cost nothing.
-#
-# | exercise | points |
-# |---|---|
-# | 1. natural parameters of a Gaussian | 10 |
-# | 2. and back: its mean and variance | 10 |
-# | 3. log-partition and its gradient | 20 |
-# | 4. moment matching | 15 |
-# | 5. maximum entropy: the biased die | 20 |
-# | 6. log Z is convex: its Hessian | 15 |
-# | 7. why convexity matters, in words | 10 |
 
 # %%
 import math

@@ -38,16 +38,6 @@
 # While your work is graded, `ebmkit.data` and `ebmkit.chance` can be imported. The other modules of `ebmkit`
 # cannot, `ebmkit.ising` among them: it holds the answers.
 # Warnings and printed output cost nothing.
-#
-# | exercise | points |
-# |---|---|
-# | 1. the energy of a labelled grid | 15 |
-# | 2. the conditional of one pixel | 15 |
-# | 3. one sweep of Gibbs sampling | 20 |
-# | 4. denoising | 15 |
-# | 5. the most probable picture | 15 |
-# | 6. a log-ratio without Z | 10 |
-# | 7. why ICM gets stuck, in words | 10 |
 
 # %%
 import matplotlib.pyplot as plt

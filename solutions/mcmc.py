@@ -42,16 +42,6 @@
 #
 # Your samplers are judged by their distribution, which is known exactly for the cases that are tried. A
 # correct sampler is failed with a probability below $10^{-8}$, however the numbers fall.
-#
-# | exercise | points |
-# |---|---|
-# | 1. one Metropolis–Hastings step | 20 |
-# | 2. detailed balance, as a matrix | 10 |
-# | 3. Gibbs sampling of a correlated Gaussian | 15 |
-# | 4. Langevin, unadjusted and adjusted | 20 |
-# | 5. effective sample size | 10 |
-# | 6. annealed importance sampling | 15 |
-# | 7. what a chain can and cannot tell you, in words | 10 |
 
 # %%
 import math

@@ -39,16 +39,6 @@
 # While your work is graded, `ebmkit.data` and `ebmkit.chance` can be imported. The other modules of `ebmkit`
 # cannot, `ebmkit.normalization` among them: it holds the answers.
 # Warnings and printed output cost nothing.
-#
-# | exercise | points |
-# |---|---|
-# | 1. a stable log-sum-exp | 15 |
-# | 2. two volumes in closed form | 10 |
-# | 3. any function, by quadrature | 20 |
-# | 4. the change of variables of a flow | 20 |
-# | 5. Z by enumeration, and its cost | 15 |
-# | 6. log-ratios without Z | 10 |
-# | 7. what normalization costs, in words | 10 |
 
 # %%
 import math

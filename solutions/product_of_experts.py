@@ -39,15 +39,6 @@
 # While your work is graded, `ebmkit.data` and `ebmkit.chance` can be imported. The other modules of `ebmkit`
 # cannot, `ebmkit.product_of_experts` among them: it holds the answers.
 # Warnings and printed output cost nothing.
-#
-# | exercise | points |
-# |---|---|
-# | 1. the product of Gaussians | 20 |
-# | 2. AND and OR | 15 |
-# | 3. any experts | 15 |
-# | 4. sampling a product | 20 |
-# | 5. learning the experts' weights | 20 |
-# | 6. when to multiply and when to mix, in words | 10 |
 
 # %%
 from collections.abc import Callable, Sequence

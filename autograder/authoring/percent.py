@@ -11,12 +11,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import autograder
+from autograder.course import Course
+from autograder.judging.handout import HEADING
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-SOLUTIONS = Path(autograder.__file__).parent.parent / "solutions"
 
 
 def stub(exercise: str) -> str:
@@ -25,22 +24,28 @@ def stub(exercise: str) -> str:
 
 
 STUB = stub("this exercise")
+POINTS_BY_HAND = re.compile(r"^\|[^\n]*\bpoints *\|", re.M)
 TEXT_STUB = "*Replace this line with your answer.*"
 
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[ \t]*\n.*?^[ \t]*### END SOLUTION[ \t]*$", re.M | re.S)
 
 
+def solution_of(name: str) -> Path:
+    """Where the solution of an assignment lies, or would."""
+    return Course.here().settings.solutions / f"{name}.py"
+
+
 def read(name: str) -> "NotebookNode":
-    """The notebook of `solutions/NAME.py`, solved, with its metadata `exercise`, `tests`, `question`, `points`.
+    """The notebook of an assignment, solved, with its metadata `exercise`, `tests`, `question`, `points`.
 
     Raises `FileNotFoundError` if there is no such solution, and `ValueError` naming the cell if an exercise
     lacks its tests, its marks or its points.
     """
     import jupytext  # slow to import, and every command reads this module's constants
 
-    path = SOLUTIONS / f"{name}.py"
+    path = solution_of(name)
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in SOLUTIONS.glob("*.py"))) or "none"
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.py"))) or "none"
         raise FileNotFoundError(f"no solution {path}; there are: {known}")
     notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     notebook.metadata.pop("jupytext", None)
@@ -69,6 +74,10 @@ def _validate(notebook: "NotebookNode", name: str) -> None:
             raise ValueError(
                 f"{name}: the tests or question {marked or cell.metadata.tests!r} carry no points"
             )
+    if cells and cells[0].cell_type == "markdown" and POINTS_BY_HAND.search(cells[0].source):
+        raise ValueError(
+            f"{name}: the first cell holds a table of points; remove it: one is made from the cells' points"
+        )
 
 
 def nbgrader_notebook(name: str) -> "NotebookNode":
@@ -77,7 +86,7 @@ def nbgrader_notebook(name: str) -> "NotebookNode":
     from nbformat import NotebookNode
 
     notebook = read(name)
-    _state_limits(notebook, name)
+    _state_limits_and_points(notebook, name)
     for cell in notebook.cells:
         if marks := _marks(cell.metadata):
             cell.metadata = NotebookNode(nbgrader=NotebookNode(marks))
@@ -94,12 +103,23 @@ RULE = (
 """What holds in every exercise, and `Exercise.run` demands."""
 
 
-def _state_limits(notebook: "NotebookNode", name: str) -> None:
-    """Say in the first cell, before its table of points, what grading demands and the limits that it measures."""
+def _state_limits_and_points(notebook: "NotebookNode", name: str) -> None:
+    """Say at the end of the first cell what grading allows and what each exercise gives, by the same numbers."""
     first = notebook.cells[0]
-    before, table, after = first.source.partition("\n\n| ")
-    if first.cell_type == "markdown" and table:
-        first.source = f"{before}\n\n{RULE}\n\n{limits_in_words(name)}{table}{after}"
+    if first.cell_type == "markdown":
+        first.source = f"{first.source}\n\n{RULE}\n\n{limits_in_words(name)}\n\n{_table_of_points(notebook)}"
+
+
+def _table_of_points(notebook: "NotebookNode") -> str:
+    """The exercises and questions in their order, each by the heading above it."""
+    rows, heading = ["| exercise | points |", "|---|---|"], ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (found := HEADING.findall(without_solution(cell.source))):
+            heading = found[-1]
+        if "points" in cell.metadata:
+            words = ", in words" if "question" in cell.metadata and not heading.endswith("in words") else ""
+            rows.append(f"| {len(rows) - 1}. {heading}{words} | {float(cell.metadata.points):g} |")
+    return "\n".join(rows)
 
 
 def limits_in_words(name: str) -> str:
@@ -108,17 +128,19 @@ def limits_in_words(name: str) -> str:
     from autograder.sandbox.sandbox import PATIENCE, Limits
     from autograder.sandbox.worker.codec import MAX_PAYLOAD
 
-    limits = Limits()
-    shortest = {e.name: min(c.seconds for c in e.checks) for e in assignment_named(name).exercises}
-    usual = min(shortest.values())
+    assignment = assignment_named(name)
+    limits = Limits.set_by(assignment.limits)
+    shortest = {e.name: min(c.seconds for c in e.checks) for e in assignment.exercises if e.checks}
+    usual = min(shortest.values(), default=10.0)
     longer = [f"`{exercise}` {seconds:g}" for exercise, seconds in shortest.items() if seconds > usual]
     each = f"each hidden test {usual:g}" + (f" (of {', '.join(longer)})" if longer else "")
+    memory = limits.memory / (1 << 30)
     return (
         f"**Limits.** While your work is graded, a cell may use {limits.cell_seconds:g} seconds of processor time, "
         f"all cells\ntogether {limits.notebook_seconds:g}, and {each}.\n"
         "What counts is the work of your code, on one processor; how busy the grader is does not count.\n"
         f"Code that sleeps or waits may take {PATIENCE[0]:g} times as long and {PATIENCE[1]:g} seconds more.\n"
-        f"Memory is limited to {limits.memory >> 30} GB, and what a function returns to {MAX_PAYLOAD >> 20} MB."
+        f"Memory is limited to {memory:g} GB, and what a function returns to {MAX_PAYLOAD >> 20} MB."
     )
 
 

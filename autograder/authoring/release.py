@@ -1,72 +1,85 @@
 """From an instructor's solution to what students get: a notebook without solutions, and a zip to download.
 
 solutions/NAME.py → course/source/NAME/ → (nbgrader) → course/release/NAME/ → dist/assignments/NAME.zip
-The result depends on the solution and the library alone: the same sources give the same bytes.
+The result depends on the solution and the wheels alone: the same sources give the same bytes.
 """
 
-import builtins
 import contextlib
 import io
 import json
 import logging
-import subprocess
-import symtable
-import sys
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from autograder.atomic import write_atomically
+from autograder.authoring.faults import leaks
+from autograder.authoring.hand_out import NoWheel, pack, wheels
 from autograder.classroom.gradebook import opened, put_tools_on_path, settings
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
 from autograder.exercises.exercise import Assignment
 from autograder.judging.handout import Handout, NotReleased
 
-TOTAL = 100
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-BEGIN, END = "BEGIN SOLUTION", "END SOLUTION"
-
 
 class ReleaseError(RuntimeError):
     """The student notebook could not be made, or must not be handed out; the message says why."""
 
 
-def release(course: Course, name: str) -> Path:
-    """Derive the student notebook of a chapter and its zip; returns the zip's path.
+def release(course: Course, assignment: Assignment, notebook: Any) -> Path:
+    """Derive the student notebook of an assignment that was checked, and its zip; returns the zip's path.
 
-    Raises `ReleaseError` if a solution would reach students or the points do not fit.
+    Raises `ReleaseError`; what was released before is then as it was.
     """
-    from autograder.authoring.percent import nbgrader_notebook
+    try:
+        libraries = wheels(course)
+    except NoWheel as error:
+        raise refusal(course, assignment.name, str(error)) from None
+    publish(course, assignment, notebook)
+    return pack(course, assignment.name, libraries)
 
-    assignment = assignment_named(name)
-    publish(course, assignment, nbgrader_notebook(name))
-    return pack(course, name, wheel(course))
+
+def refusal(course: Course, name: str, reason: str) -> ReleaseError:
+    """The failure of a release, which says what students have now."""
+    kept = course.folder("release", name, f"{name}.ipynb").exists()
+    return ReleaseError(
+        f"{name} was not released{', and what was released before is as it was' if kept else ''}: {reason}"
+    )
 
 
 def publish(course: Course, assignment: Assignment, notebook: Any) -> Handout:
-    """Make nbgrader's source, release and gradebook entry of `notebook`, and check what students get."""
+    """Make nbgrader's source, release and gradebook entry of `notebook`, and look at what students get.
+
+    Raises `ReleaseError`; the files of the release before are then as they were.
+    """
     import nbformat
 
     name = assignment.name
     source = course.folder("source", name, f"{name}.ipynb")
-    text = nbformat.writes(notebook) + "\n"
-    _refuse_lost_cells(course, name, notebook)
-    _refuse_needs_of_tests(name, notebook)
-    write_atomically(source, text.encode())
-    _generate(course, name)
     released = course.folder("release", name, f"{name}.ipynb")
+    _refuse_lost_cells(course, name, notebook)
+    before = {path: path.read_bytes() if path.exists() else None for path in (source, released)}
     try:
-        _refuse_leaks(notebook, released)
+        write_atomically(source, (nbformat.writes(notebook) + "\n").encode())
+        _generate(course, name)
+        if found := leaks(notebook, json.loads(released.read_text())["cells"]):
+            raise ReleaseError(found[0])
         handout = Handout.read(released, name)
         handout.fit(assignment)
-        _refuse_other_total(assignment, handout)
-    except (ReleaseError, NotReleased) as error:
-        released.unlink()
-        raise ReleaseError(f"{name} was not released: {error}") from None
+    except BaseException as error:
+        _restore(before)
+        if isinstance(error, ReleaseError | NotReleased):
+            raise refusal(course, name, str(error)) from None
+        raise
     return handout
+
+
+def _restore(before: dict[Path, bytes | None]) -> None:
+    for path, data in before.items():
+        if data is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomically(path, data)
 
 
 def _generate(course: Course, name: str) -> None:
@@ -83,9 +96,7 @@ def _generate(course: Course, name: str) -> None:
         try:
             converter.start()
         except NbGraderException:
-            raise ReleaseError(
-                f"nbgrader could not make the student notebook of {name}: {_cause(log.getvalue())}"
-            ) from None
+            raise ReleaseError(f"nbgrader could not make the notebook: {_cause(log.getvalue())}") from None
 
 
 @contextlib.contextmanager
@@ -125,170 +136,26 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
         changed = ", ".join(
             [f"{x} (new)" for x in sorted(after - before)] + [f"{x} (gone)" for x in sorted(before - after)]
         )
-        raise ReleaseError(
-            f"{name} already has {count} graded submissions, so its graded cells cannot change: {changed}. Keep "
-            f"the cells, or forget those grades first: nbgrader db assignment remove {name} --force"
+        raise refusal(
+            course,
+            name,
+            f"{count} submissions are graded, and nbgrader's gradebook cannot give them other graded cells: "
+            f"{changed}. Text, tests, points and checks may change, and are regraded. New exercises can be an "
+            f"assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, and "
+            f"grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} --force",
         )
 
 
-def _refuse_needs_of_tests(name: str, notebook: Any) -> None:
-    """No cell may need a name that only locked tests define: grading leaves them out, and all would see it fail."""
-    if needed := needs_of_tests(notebook):
-        listed = ", ".join(f"{wanted} (cell {cell + 1})" for wanted, cell in needed)
-        raise ReleaseError(
-            f"{name} was not released: these names stand only in locked tests, which grading does not run, and "
-            f"other cells need them: {listed}. Define them in a cell of their own"
-        )
+def release_checked(course: Course, name: str, unchecked: bool = False) -> Path:
+    """Check an assignment as it is now, unless that was done already or is not wanted, and release it."""
+    from autograder.authoring.check import check
+    from autograder.authoring.percent import nbgrader_notebook
 
-
-def needs_of_tests(notebook: Any) -> list[tuple[str, int]]:
-    """Names that cells which are run need, each with its cell, and that only cells of tests define."""
-    made: set[str] = set()
-    tested: set[str] = set()
-    needed: list[tuple[str, int]] = []
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            continue
-        marks = cell.metadata.get("nbgrader", {})
-        binds, needs = _global_names(cell.source)
-        if marks.get("grade") and not marks.get("solution"):
-            tested |= binds
-        else:
-            needed += [(wanted, index) for wanted in sorted(needs)]
-            made |= binds
-    return [(wanted, index) for wanted, index in needed if wanted in tested - made]
-
-
-def _global_names(source: str) -> tuple[set[str], set[str]]:
-    """The global names that a cell binds, and those that it reads, functions included."""
-    lines = [line if not line.lstrip().startswith(("%", "!")) else "" for line in source.splitlines()]
-    table = symtable.symtable("\n".join(lines), "cell", "exec")
-    binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-    needs: set[str] = set()
-    waiting = [table]
-    while waiting:
-        scope = waiting.pop()
-        waiting += scope.get_children()
-        symbols = (s for s in scope.get_symbols() if s.is_referenced())
-        needs |= {s.get_name() for s in symbols if scope is table or s.is_global()}
-    return binds, needs - set(dir(builtins))
-
-
-def _refuse_leaks(notebook: Any, released: Path) -> None:
-    """No line that stands only in a solution may reach students."""
-    secret: set[str] = set()
-    public: set[str] = set()
-    for cell in notebook.cells:
-        inside = False
-        for line in cell.source.splitlines():
-            if BEGIN in line or END in line:
-                inside = BEGIN in line
-            elif line.strip():
-                (secret if inside else public).add(line.strip())
-    shown = {
-        line.strip()
-        for cell in json.loads(released.read_text())["cells"]
-        for line in "".join(cell["source"]).splitlines()
-    }
-    if leaked := (secret - public) & shown:
-        raise ReleaseError(f"a line of the solution would reach students: {min(leaked)!r}")
-    if any(BEGIN in line or END in line for line in shown):
-        raise ReleaseError("a solution's markers would reach students")
-
-
-def _refuse_other_total(assignment: Assignment, handout: Handout) -> None:
-    total = sum(exercise.points for exercise in assignment.exercises) + handout.manual_points
-    if abs(total - TOTAL) > 1e-9:
-        raise ReleaseError(f"its points sum to {total:g}; they must sum to {TOTAL}")
-
-
-def wheel(course: Course) -> Path:
-    """The students' wheel in `dist/`, built again when the library has changed."""
-    import ebmkit
-
-    assert ebmkit.__file__ is not None
-    package = Path(ebmkit.__file__).parent
-    dist = course.root / "dist"
-    for built in sorted(dist.glob("ebm_course-*.whl")):
-        if _is_current(built, package):
-            return built
-        built.unlink()
-    dist.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--no-deps",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        done = subprocess.run(
-            [*command, "--wheel-dir", folder, str(package.parent)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        made = list(Path(folder).glob("ebm_course-*.whl"))
-        if done.returncode or not made:
-            raise ReleaseError(
-                f"the students' wheel could not be built: {done.stderr.strip()[-400:] or 'no reason given'}"
-            )
-        write_atomically(dist / made[0].name, made[0].read_bytes())
-        return dist / made[0].name
-
-
-def _is_current(built: Path, package: Path) -> bool:
-    """Whether the wheel holds the library's files as they are."""
-    files = {f"ebmkit/{path.relative_to(package).as_posix()}": path for path in package.rglob("*.py")}
+    assignment = assignment_named(name)
     try:
-        with zipfile.ZipFile(built) as archive:
-            names = {
-                name for name in archive.namelist() if name.startswith("ebmkit/") and name.endswith(".py")
-            }
-            return names == set(files) and all(archive.read(n) == files[n].read_bytes() for n in names)
-    except zipfile.BadZipFile:
-        return False
-
-
-def pack(course: Course, name: str, library: Path) -> Path:
-    """`dist/assignments/NAME.zip`: notebook, wheel and a short README; the same bytes every time."""
-    notebook = course.folder("release", name, f"{name}.ipynb")
-    members = {
-        "README.txt": README.format(name=name, wheel=library.name).encode(),
-        f"{name}.ipynb": notebook.read_bytes(),
-        library.name: library.read_bytes(),
-    }
-    memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, data in sorted(members.items()):
-            information = zipfile.ZipInfo(f"{name}/{member}", ZIP_DATE)
-            information.compress_type = zipfile.ZIP_DEFLATED
-            information.external_attr = 0o644 << 16
-            archive.writestr(information, data)
-    path = course.root / "dist" / "assignments" / f"{name}.zip"
-    write_atomically(path, memory.getvalue())
-    return path
-
-
-README = """\
-Assignment: {name}
-
-Start
-  You need Python 3.11 or newer. In this folder:
-
-    python3 -m venv .venv
-    . .venv/bin/activate            (Windows: .venv\\Scripts\\activate)
-    pip install ./{wheel} matplotlib jupyterlab
-    jupyter lab {name}.ipynb
-
-Check
-  Each exercise is followed by a cell of tests. Run it: no message means that they pass.
-  Grading runs further tests, on other inputs. Before you hand in, restart the kernel and
-  run all cells from top to bottom.
-
-Submit
-  Save the notebook and hand in {name}.ipynb under that name. Write your solutions where the
-  notebook says so; do not delete or copy the cells that hold exercises and tests.
-"""
+        if not unchecked and (problems := [p for step in check(course, assignment) for p in step.problems]):
+            raise refusal(course, name, "; ".join(problems))
+        notebook = nbgrader_notebook(name)
+    except (FileNotFoundError, ValueError) as error:
+        raise refusal(course, name, str(error)) from None
+    return release(course, assignment, notebook)

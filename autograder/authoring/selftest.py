@@ -9,10 +9,11 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 
-from autograder.authoring import percent
+from autograder.authoring.check import lacks, point_faults
 from autograder.authoring.hostile import LEAK, Attack
 from autograder.authoring.samples import solution_notebook
 from autograder.authoring.wild import Wild
+from autograder.course import Course
 from autograder.exercises.attempt import Check, Function
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
@@ -28,8 +29,6 @@ NAMING_SEEDS = 5
 
 NAMED_SHARE = 0.9
 """A rejected mistake must be told its own name on at least this share of those seeds."""
-
-MIN_ALTERNATIVES, MIN_MISTAKES = 3, 5
 
 ATTACK_LIMITS = Limits(cell_seconds=4.0, notebook_seconds=12.0)
 """What an attack may use; many run for as long as they are let."""
@@ -149,16 +148,17 @@ def selftest(
     assignment: Assignment, seeds: Iterable[int] = range(200), naming_seeds: int = NAMING_SEEDS
 ) -> Table:
     """Run all of an assignment's own implementations against its hidden checks, in this process."""
+    course = Course.here()
     chosen = list(seeds)
     naming = chosen[:naming_seeds]
     rows: list[Row] = []
-    faults: list[str] = []
     for exercise in assignment.exercises:
         rows.append(_row(exercise, REFERENCE, _words(exercise.reference), exercise.reference, chosen, []))
         rows += [_row(exercise, ALTERNATIVE, _words(f), f, chosen, []) for f in exercise.alternatives]
         rows += [_row(exercise, MISTAKE, m.name, m.function, chosen, naming) for m in exercise.mistakes]
-        faults += _faults(exercise)
-    return Table(assignment.name, tuple(rows), (*faults, *_point_faults(assignment)))
+    return Table(
+        assignment.name, tuple(rows), (*lacks(course, assignment), *_point_faults(course, assignment))
+    )
 
 
 def attacked(assignment: Assignment, attacks: Iterable[Attack], sandbox: Sandbox) -> tuple[Family, ...]:
@@ -232,38 +232,9 @@ def _seed(seed: int, check: Check) -> int:
     return seed_for(b"selftest", str(seed).encode(), check.name)
 
 
-def _faults(exercise: Exercise) -> list[str]:
-    """What an exercise lacks."""
-    name = exercise.name
-    faults = [
-        f"{name}: check {c.name} does not say what it tries" for c in exercise.checks if not c.tries.strip()
-    ]
-    faults += [f"{name}: check {c.name} gives no points" for c in exercise.checks if c.points <= 0]
-    faults += [f"{name}: the mistake {m.name!r} has no hint" for m in exercise.mistakes if not m.hint.strip()]
-    if not exercise.checks:
-        faults.append(f"{name}: there are no checks")
-    if len(exercise.alternatives) < MIN_ALTERNATIVES:
-        faults.append(
-            f"{name}: {len(exercise.alternatives)} alternatives; at least {MIN_ALTERNATIVES} are needed"
-        )
-    if len(exercise.mistakes) < MIN_MISTAKES:
-        faults.append(f"{name}: {len(exercise.mistakes)} mistakes; at least {MIN_MISTAKES} are needed")
-    if len({m.name for m in exercise.mistakes}) < len(exercise.mistakes):
-        faults.append(f"{name}: two mistakes share a name")
-    return faults
-
-
-def _point_faults(assignment: Assignment) -> list[str]:
-    """Where the points of the notebook's cells are not those of the checks, or do not add to 100."""
+def _point_faults(course: Course, assignment: Assignment) -> list[str]:
+    """Where the points of the notebook's cells are not those of the checks, or not what the course demands."""
     try:
-        stated = percent.exercise_points(assignment.name)
+        return list(point_faults(course, assignment))
     except FileNotFoundError as error:
         return [str(error)]
-    faults = [
-        f"{e.name}: its checks give {e.points:g} points and its cell says {stated.get(e.name, 0):g}"
-        for e in assignment.exercises
-        if e.points != stated.get(e.name)
-    ]
-    if sum(stated.values()) != 100:
-        faults.append(f"{assignment.name}: the points add to {sum(stated.values()):g}, not 100")
-    return faults

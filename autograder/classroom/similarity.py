@@ -315,7 +315,8 @@ def _sources(course: Course, assignment: Assignment, given: np.ndarray) -> Itera
     )
     references = [Section.of(e.title, inspect.getsource(e.reference)) for e in assignment.exercises]
     yield Work("the reference", references, given)
-    spec = importlib.util.find_spec(f"ebmkit.{assignment.name}")
+    library = importlib.util.find_spec("ebmkit")  # without which the next line would raise
+    spec = importlib.util.find_spec(f"ebmkit.{assignment.name}") if library else None
     if spec and spec.origin:
         files = [Path(spec.origin)]
         if spec.submodule_search_locations:  # a chapter of several files

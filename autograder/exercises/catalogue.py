@@ -1,9 +1,12 @@
 """Which assignments there are: a module of checks that lies where checks lie is one.
 
-Checks lie in `autograder/checks/`, and in the folder that `EBM_CHECKS` names, which comes first. A module (or a
-package) `NAME` there defines `assignment`; what starts with an underscore is shared by several and is none.
+Checks lie in the folder that `course.toml` names, and in the one that `EBM_CHECKS` names, which comes first. A
+module (or a package) `NAME` there defines `assignment`; what starts with an underscore is shared by several, which
+write `from ._shared import …`, and is none.
 """
 
+import dataclasses
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -12,6 +15,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from autograder.course import Course
 from autograder.exercises.exercise import Assignment
 
 OURS = Path(__file__).parent.parent / "checks"
@@ -19,35 +23,48 @@ OURS = Path(__file__).parent.parent / "checks"
 
 def available_assignments() -> list[str]:
     """The names of all assignments, in alphabetical order."""
-    return sorted({*_names(OURS), *(_names(folder) if (folder := chosen_folder()) else ())})
+    return sorted({name for folder in folders() for name in _names(folder)})
 
 
 def assignment_named(name: str) -> Assignment:
     """The hidden checks of `name`; raises `ValueError` naming the assignments that there are."""
-    folder = chosen_folder()
-    if folder is not None and name in _names(folder):
-        module = _loaded(folder, name)
-    elif name in _names(OURS):
-        module = importlib.import_module(f"autograder.checks.{name}")
-    else:
-        raise ValueError(f"no assignment is called {name!r}; there are {', '.join(available_assignments())}")
-    assignment: Assignment = module.assignment
-    return assignment
+    folder = next((folder for folder in folders() if name in _names(folder)), None)
+    if folder is None:
+        there = ", ".join(available_assignments()) or "none yet; write one with: autograder new NAME"
+        raise ValueError(f"no assignment is called {name!r}; there are {there}")
+    module = importlib.import_module(f"autograder.checks.{name}") if folder == OURS else _loaded(folder, name)
+    assignment = getattr(module, "assignment", None)
+    if not isinstance(assignment, Assignment):
+        raise ValueError(f'{module.__file__} must define: assignment = Assignment("{name}", (…,))')
+    if assignment.name != name:
+        raise ValueError(f"{module.__file__} calls its assignment {assignment.name!r}; it must be {name!r}")
+    return _in_course(assignment)
+
+
+def _in_course(assignment: Assignment) -> Assignment:
+    """The assignment with what its course sets: packages to import beforehand, and limits."""
+    settings = Course.here().settings
+    imports = tuple(dict.fromkeys((*assignment.imports, *settings.packages)))
+    return dataclasses.replace(assignment, imports=imports, limits=settings.limits)
 
 
 def sources_of(assignment: Assignment) -> set[Path]:
     """The files that an assignment's checks are made of, those that they share with others included."""
-    folder = chosen_folder()
-    place = folder if folder is not None and assignment.name in _names(folder) else OURS
+    place = folder_of(assignment.name)
     package = place / assignment.name
     own = set(package.glob("*.py")) if package.is_dir() else {place / f"{assignment.name}.py"}
     return own | set(place.glob("_*.py"))
 
 
-def chosen_folder() -> Path | None:
-    """The folder that `EBM_CHECKS` names, if it is set."""
+def folder_of(name: str) -> Path:
+    """The folder in which the checks of `name` lie."""
+    return next((folder for folder in folders() if name in _names(folder)), OURS)
+
+
+def folders() -> tuple[Path, ...]:
+    """Where checks are looked for, in this order."""
     named = os.environ.get("EBM_CHECKS")
-    return Path(named).resolve() if named else None
+    return (*([Path(named).resolve()] if named else []), Course.here().settings.checks)
 
 
 def _names(folder: Path) -> list[str]:
@@ -56,11 +73,22 @@ def _names(folder: Path) -> list[str]:
 
 def _loaded(folder: Path, name: str) -> ModuleType:
     """The module in a folder that is no package; read again each time, as its author may be at work on it."""
+    package = _package(folder)
     path = folder / name / "__init__.py" if (folder / name).is_dir() else folder / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"ebm_checks_{name}", path)
+    spec = importlib.util.spec_from_file_location(f"{package}.{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a package's own modules are imported by this name
     spec.loader.exec_module(module)
     return module
+
+
+def _package(folder: Path) -> str:
+    """The name of a package made of the folder, so that its modules can import what they share."""
+    name = f"checks_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    return name

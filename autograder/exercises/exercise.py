@@ -129,13 +129,15 @@ class Assignment:
 
     While graded, a notebook may import the modules of ebmkit that `provides` names, and any other package. What
     its own cells import besides NumPy stands in `imports`: the sandbox imports that beforehand, so that no
-    submission waits for it, and nothing else, as whatever it holds makes every fork slower.
+    submission waits for it, and nothing else, as whatever it holds makes every fork slower. The catalogue adds the
+    course's packages, and its `limits`, by their names in `course.toml`.
     """
 
     name: str
     exercises: tuple[Exercise, ...]
-    provides: tuple[str, ...] = ("chance", "data")
+    provides: tuple[str, ...] = ()
     imports: tuple[str, ...] = ("matplotlib.pyplot",)
+    limits: tuple[tuple[str, float], ...] = ()
 
     def exercise(self, name: str) -> Exercise:
         return next(e for e in self.exercises if e.name == name)

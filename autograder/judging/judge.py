@@ -57,14 +57,14 @@ def seed_for(key: bytes, data: bytes, check: str) -> int:
 def judge(
     data: bytes, assignment: Assignment, sandbox: Sandbox, key: bytes, limits: Limits | None = None
 ) -> Judged:
-    """Grade the bytes of one notebook."""
+    """Grade the bytes of one notebook, within the course's limits unless others are given."""
     start = time.perf_counter()
     maximum = sum(exercise.points for exercise in assignment.exercises)
     try:
         submission = reading.parse(data)
     except reading.Unreadable as error:
         return Judged(nothing(assignment, str(error), sandbox.description))
-    run = _Run(submission, assignment, sandbox, limits or Limits())
+    run = _Run(submission, assignment, sandbox, limits or Limits.set_by(assignment.limits))
     try:
         run.execute()
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)

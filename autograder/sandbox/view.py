@@ -78,6 +78,7 @@ def hidden() -> set[Path]:
     course = Course.here()
     repository = Path(__file__).parent.parent.parent
     found = {root / name for root in (course.root, repository) for name in ("course", "solutions")}
+    found |= {course.settings.solutions, course.settings.checks}
     if chosen := os.environ.get("EBM_CHECKS"):
         found.add(Path(chosen))
     for name in OURS:

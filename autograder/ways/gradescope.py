@@ -10,7 +10,9 @@ code runs as a user of its own, who can read neither checks nor key; a course wh
 Source: gradescope-autograders.readthedocs.io, "Autograder Specifications".
 """
 
+import contextlib
 import importlib.metadata
+import importlib.util
 import io
 import json
 import re
@@ -23,11 +25,11 @@ from typing import Any
 
 import autograder
 from autograder.atomic import write_atomically
-from autograder.authoring.release import ZIP_DATE
+from autograder.authoring.hand_out import ZIP_DATE, distributions_of
 from autograder.classroom import inbox
 from autograder.classroom.floor import floor_of, require
 from autograder.course import Course
-from autograder.exercises.catalogue import assignment_named, chosen_folder, sources_of
+from autograder.exercises.catalogue import OURS, assignment_named, folder_of, sources_of
 from autograder.judging.judge import judge, nothing
 from autograder.judging.report import CheckResult, Report, points
 from autograder.sandbox.sandbox import OUTSIDE, Sandbox
@@ -54,8 +56,9 @@ def pack(course: Course, name: str, visibility: str = "visible", leaderboard: bo
         "README.txt": README.format(name=name).encode(),
         "settings.json": json.dumps(settings, indent=1).encode(),
         "grading.key": course.key().hex().encode(),
-        "requirements.txt": "".join(f"{line}\n" for line in _requirements()).encode(),
+        "requirements.txt": "".join(f"{line}\n" for line in _requirements(course)).encode(),
         "constraints.txt": _constraints(course).encode(),
+        "lib/course.toml": _settings(course).encode(),
         **dict(_library(name)),
     }
     path = course.root / "dist" / "gradescope" / f"{name}.zip"
@@ -78,9 +81,22 @@ def _archive(members: dict[str, bytes]) -> bytes:
     return memory.getvalue()
 
 
-def _requirements() -> Iterator[str]:
-    """What the two packages need from an index; they themselves lie in the zip as source."""
-    needed = {need for package in PACKAGES for need in importlib.metadata.requires(package) or ()}
+def _settings(course: Course) -> str:
+    """What of the course's settings decides a verdict."""
+    limits = "".join(f"{name} = {value!r}\n" for name, value in course.settings.limits)
+    return (
+        f'checks = "autograder/checks"\npackages = {json.dumps(course.settings.packages)}\n[limits]\n{limits}'
+    )
+
+
+def _requirements(course: Course) -> Iterator[str]:
+    """What the two packages and the course need from an index; they themselves lie in the zip as source."""
+    needed = set(distributions_of(course.settings.packages))
+    for package in PACKAGES:
+        with contextlib.suppress(
+            importlib.metadata.PackageNotFoundError
+        ):  # another course does without ebmkit
+            needed |= set(importlib.metadata.requires(package) or ())
     for need in sorted(needed):
         if "extra ==" not in need and re.split(r"[^\w-]", need)[0] not in PACKAGES:
             yield need
@@ -97,21 +113,19 @@ def _constraints(course: Course) -> str:
 
 def _library(name: str) -> Iterator[tuple[str, bytes]]:
     """Both packages as source, and of all hidden checks only this assignment's."""
-    import ebmkit
-
-    assert ebmkit.__file__ is not None
+    kit = importlib.util.find_spec("ebmkit")
     own = sources_of(assignment_named(name))
-    for package, top in (
-        ("ebmkit", Path(ebmkit.__file__).parent),
-        ("autograder", Path(autograder.__file__).parent),
-    ):
+    packages = {"autograder": Path(autograder.__file__).parent}
+    if kit is not None and kit.origin is not None:
+        packages["ebmkit"] = Path(kit.origin).parent
+    for package, top in packages.items():
         for path in sorted([*top.rglob("*.py"), *top.glob("pages/templates/*")]):
             inside = path.relative_to(top)
             hidden = inside.parts[0] == "checks" and inside != Path("checks/__init__.py")
             if hidden and path not in own:
                 continue
             yield f"lib/{package}/{inside.as_posix()}", path.read_bytes()
-    if (folder := chosen_folder()) is not None:
+    if (folder := folder_of(name)) != OURS:
         for path in sorted(own):
             if path.is_relative_to(folder):
                 yield f"checks/{path.relative_to(folder).as_posix()}", path.read_bytes()

@@ -11,6 +11,7 @@ import autograder
 
 HOUSE = Path(autograder.__file__).parent
 FLOORS = [
+    {"settings"},
     {"atomic", "course", "sandbox.worker"},
     {"sandbox"},
     {"exercises"},
@@ -19,6 +20,8 @@ FLOORS = [
     {"classroom"},
     {"authoring"},
     {"ways"},
+    {"terminal"},
+    {"making"},
     {"command"},
     {"tour"},
 ]

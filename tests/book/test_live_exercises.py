@@ -14,10 +14,10 @@ import axe_core_python
 import pytest
 
 import autograder
-from autograder.authoring.percent import SOLUTIONS, read
+from autograder.authoring.percent import read
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = sorted(path.stem for path in SOLUTIONS.glob("*.py"))
+CHAPTERS = sorted(path.stem for path in (ROOT / "solutions").glob("*.py"))
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 AUDIT = """
 const done = arguments[arguments.length - 1];

@@ -16,11 +16,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from autograder.authoring.percent import SOLUTIONS, read
+from autograder.authoring.percent import read
 from ebmkit import data
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = sorted(path.stem for path in SOLUTIONS.glob("*.py"))
+CHAPTERS = sorted(path.stem for path in (ROOT / "solutions").glob("*.py"))
 MARKS = re.compile(r"^ *### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
 USES_TORCH = re.compile(r"\btorch\.")
 

@@ -18,4 +18,5 @@ from .mean_field_pass import mean_field_pass
 assignment = Assignment(
     "boltzmann_machines",
     (energies, conditionals, gibbs_step, log_likelihood, dbm_energy, mean_field_pass),
+    provides=("chance", "data"),
 )

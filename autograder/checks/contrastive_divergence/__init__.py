@@ -19,4 +19,5 @@ assignment = Assignment(
     "contrastive_divergence",
     (exact_gradient, cd_gradient, pcd_step, train, contrastive_loss),
     imports=("matplotlib.pyplot", "torch", "ebmkit.data"),
+    provides=("chance", "data"),
 )

@@ -26,4 +26,5 @@ assignment = Assignment(
         fisher_information,
     ),
     imports=("matplotlib.pyplot", "torch"),
+    provides=("chance", "data"),
 )

@@ -19,4 +19,5 @@ assignment = Assignment(
     "ising",
     (energy, conditional, gibbs_sweep, denoise, map_estimate, log_ratio),
     imports=("matplotlib.pyplot", "ebmkit.data"),
+    provides=("chance", "data"),
 )

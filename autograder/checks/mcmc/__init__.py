@@ -27,4 +27,5 @@ assignment = Assignment(
         annealed_importance_sampling,
     ),
     imports=("matplotlib.pyplot", "torch"),
+    provides=("chance", "data"),
 )

@@ -19,4 +19,5 @@ assignment = Assignment(
     "normalization",
     (log_sum_exp, log_normalizers, volumes, flow_log_prob, enumerate_log_z, log_ratios),
     imports=("matplotlib.pyplot", "torch"),
+    provides=("chance", "data"),
 )

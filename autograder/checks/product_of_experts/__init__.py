@@ -17,4 +17,5 @@ from .weight_gradient import weight_gradient
 assignment = Assignment(
     "product_of_experts",
     (product_of_gaussians, and_or, log_product, sample_product, weight_gradient),
+    provides=("chance", "data"),
 )

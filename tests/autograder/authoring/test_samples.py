@@ -66,10 +66,14 @@ def test_an_unknown_assignment_is_refused_with_the_known_ones():
             '# %% exercise="f"\n### BEGIN SOLUTION\nf = 1\n### END SOLUTION\n\n# %% tests="f"\nf\n',
             "carry no points",
         ),
+        (
+            "# %% [markdown]\n# | exercise | points |\n# |---|---|\n# | 1. f | 1 |\n",
+            "table of points; remove it",
+        ),
     ],
 )
 def test_a_cell_that_lacks_something_is_named(tmp_path, monkeypatch, text, complaint):
-    monkeypatch.setattr(percent, "SOLUTIONS", tmp_path)
+    monkeypatch.setattr(percent, "solution_of", lambda name: tmp_path / f"{name}.py")
     (tmp_path / "broken.py").write_text(text)
     with pytest.raises(ValueError, match=complaint):
         percent.read("broken")

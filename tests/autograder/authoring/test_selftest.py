@@ -68,7 +68,7 @@ MISTAKES = (triples, squares, halves, negates, forgets_to_double)
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
     """An assignment of one exercise for which everything is as it should be."""
-    monkeypatch.setattr(percent, "SOLUTIONS", tmp_path)
+    monkeypatch.setattr(percent, "solution_of", lambda name: tmp_path / f"{name}.py")
     (tmp_path / "toy.py").write_text(SOLUTION)
     exercise = Exercise("double", "Twice", double)
 
@@ -128,19 +128,19 @@ def test_what_an_exercise_lacks_is_named(toy):
         "4 mistakes",
         "'triples' has no hint",
         "does not say what it tries",
-        "give 90 points and its cell says 100",
+        "its cell gives 100 points and its checks 90",
     ):
         assert complaint in faults
 
 
 def test_points_that_do_not_add_to_100_are_named(toy):
-    path = percent.SOLUTIONS / "toy.py"
+    path = percent.solution_of("toy")
     path.write_text(
         path.read_text() + '\n# %% [markdown] question="why" points=5\n'
         "# ### BEGIN SOLUTION\n# Because.\n# ### END SOLUTION\n"
     )
     table = selftest(toy, range(1))
-    assert table.faults == ("toy: the points add to 105, not 100",)
+    assert table.faults == ("the points add to 105; course.toml demands 100",)
     assert not table.holds
 
 

@@ -195,7 +195,7 @@ def test_points_add_to_90_and_every_exercise_has_alternatives_mistakes_and_hints
 
 @by_assignment
 def test_the_sandbox_imports_beforehand_what_the_notebook_imports(assignment: Assignment) -> None:
-    tree = ast.parse((percent.SOLUTIONS / f"{assignment.name}.py").read_text())
+    tree = ast.parse(percent.solution_of(assignment.name).read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported = {name for name in imported if name.partition(".")[0] not in sys.stdlib_module_names}
