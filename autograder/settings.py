@@ -73,7 +73,7 @@ def settings_of(root: Path) -> Settings:
     return _Reader(path, written).settings()
 
 
-KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+KINDS: dict[str, tuple[Any, str]] = {
     "name": (str, "text"),
     "id": (str, "text"),
     "solutions": (str, "a folder"),
