@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 from autograder.atomic import write_atomically
-from autograder.authoring.release import ZIP_DATE
+from autograder.authoring.hand_out import ZIP_DATE
 from autograder.classroom import arrivals
 from autograder.classroom.arrivals import Arrival
 from autograder.classroom.roster import Person, Roster
