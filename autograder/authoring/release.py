@@ -140,7 +140,7 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
             course,
             name,
             f"{count} submissions are graded, and nbgrader's gradebook cannot give them other graded cells: "
-            f"{changed}. Text, tests, points and checks may change, and are regraded. New exercises can be an "
+            f"{changed}. Text, tests, points and checks may change. New exercises can be an "
             f"assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, and "
             f"grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} --force",
         )
