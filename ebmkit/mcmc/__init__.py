@@ -17,17 +17,20 @@ from ebmkit.mcmc._diagnostics import (
 )
 from ebmkit.mcmc._discrete_gradients import DiscreteLangevin, GibbsWithGradients
 from ebmkit.mcmc._gibbs import Gibbs
-from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD, HMC, TunableKernel, adapt_step_size, leapfrog
+from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD, HMC, leapfrog
 from ebmkit.mcmc._langevin import MALA, Langevin
 from ebmkit.mcmc._metropolis_hastings import CoordinateFlip, GaussianRandomWalk, MetropolisHastings, Proposal
+from ebmkit.mcmc._nuts import NUTS, NUTSInfo
 from ebmkit.mcmc._running import iterate, sample
 from ebmkit.mcmc._simulated_annealing import simulated_annealing
 from ebmkit.mcmc._tempering import ParallelTempering, Tempered, TemperingInfo, tempered_kernels
+from ebmkit.mcmc._warm_up import TunableKernel, adapt_step_size, warm_up
 
 __all__ = [
     "DIVERGENCE_THRESHOLD",
     "HMC",
     "MALA",
+    "NUTS",
     "CoordinateFlip",
     "DiscreteLangevin",
     "GaussianRandomWalk",
@@ -35,6 +38,7 @@ __all__ = [
     "GibbsWithGradients",
     "Langevin",
     "MetropolisHastings",
+    "NUTSInfo",
     "ParallelTempering",
     "Proposal",
     "Summary",
@@ -54,4 +58,5 @@ __all__ = [
     "summary",
     "tempered_kernels",
     "to_arviz",
+    "warm_up",
 ]

@@ -1,8 +1,6 @@
-"""Hamiltonian Monte Carlo, and the warm-up that finds a step size."""
+"""Hamiltonian Monte Carlo."""
 
-import math
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -14,11 +12,7 @@ from ebmkit._checks import (
 )
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State, initial_state
-from ebmkit.mcmc._langevin import MALA
 from ebmkit.mcmc._moves import At, flat_events, look, metropolis, require_gradient, with_slope
-
-_TOO_FAR = math.log(1e8)
-"""So many times the first step size, in logarithms, the warm-up follows an acceptance that does not fall."""
 
 DIVERGENCE_THRESHOLD = 1000.0
 """Energy error of a trajectory, in nats, from which HMC reports a divergence (the value Stan uses)."""
@@ -124,42 +118,3 @@ class HMC:
 
     def _kinetic(self, momentum: Tensor, inverse_mass: float | Tensor) -> Tensor:
         return 0.5 * flat_events(inverse_mass * momentum**2, self.model).sum(-1)
-
-
-TunableKernel = TypeVar("TunableKernel", HMC, MALA)
-
-
-def adapt_step_size(
-    kernel: TunableKernel,
-    state: State | Tensor,
-    n_steps: int,
-    generator: Generator,
-    target_acceptance: float = 0.8,
-) -> tuple[TunableKernel, State]:
-    """Warm up: find the step size with the wanted mean acceptance by dual averaging.
-
-    Returns the kernel with its step size replaced, and the state reached. The adapting chain is not
-    stationary: discard it. Source: Hoffman & Gelman (2014), section 3.2.
-    """
-    if not 0 < target_acceptance < 1:
-        raise ValueError(f"target_acceptance must lie between 0 and 1, got {target_acceptance}")
-    check_count("n_steps", n_steps, 1)
-    current = state if isinstance(state, State) else kernel.init(state)
-    shrinkage, offset, forgetting = 0.05, 10.0, 0.75
-    start = math.log(kernel.step_size)
-    anchor = start + math.log(10)
-    log_step, log_average, mean_error = start, 0.0, 0.0
-    for t in range(1, n_steps + 1):
-        current, info = replace(kernel, step_size=math.exp(log_step)).step(current, generator)
-        error = target_acceptance - float(info.acceptance.mean())
-        mean_error += (error - mean_error) / (t + offset)
-        log_step = anchor - math.sqrt(t) / shrinkage * mean_error
-        weight = t**-forgetting
-        log_average = weight * log_step + (1 - weight) * log_average
-        if log_step - start > _TOO_FAR:
-            raise ValueError(
-                f"no step is too large for {type(kernel.model).__name__}: {math.exp(log_step):.3g} was accepted "
-                f"with probability {float(info.acceptance.mean()):.3g}; its energy is flat or its density not "
-                "normalizable, so give the kernel a step size of your own"
-            )
-    return replace(kernel, step_size=math.exp(log_average)), current

@@ -15,6 +15,7 @@ from ebmkit.energy import EnergyModel
 from ebmkit.mcmc import (
     HMC,
     MALA,
+    NUTS,
     CoordinateFlip,
     DiscreteLangevin,
     GaussianRandomWalk,
@@ -50,6 +51,8 @@ KERNELS = {
     "HMC": (HMC(correlated_gaussian(), 0.3, 5), ()),
     "HMC on a scalar": (HMC(Quartic(), 0.3, 5), ()),
     "HMC with a mass": (HMC(correlated_gaussian(), 0.3, 5, torch.tensor([1.0, 2.0])), ()),
+    "NUTS": (NUTS(correlated_gaussian(), 0.5, 5), ()),
+    "NUTS on a scalar": (NUTS(Quartic(), 0.3, 4), ()),
     "Ising Gibbs": (Gibbs(ising.Ising((2, 4), 0.4)), ()),
     "Ising Metropolis": (ising.Metropolis(ising.Ising((2, 4), 0.4, field=0.1)), ()),
     "Swendsen-Wang": (ising.SwendsenWang(ising.Ising((2, 4), 0.4)), ()),
@@ -138,7 +141,7 @@ def test_single_precision_stays_single_precision(name):
     assert state.position.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", [name for name in KERNELS if name != "HMC on a scalar"])
+@pytest.mark.parametrize("name", [name for name in KERNELS if "on a scalar" not in name])
 def test_a_position_of_the_wrong_shape_is_refused(name):
     start = _start(KERNELS[name])
     with pytest.raises(ValueError, match=r"must have shape \(\.\.\., "):
@@ -168,6 +171,7 @@ def _cliff_kernels(edge):
         _walk(smooth),
         MALA(smooth, 0.5),
         HMC(smooth, 0.4, 4),
+        NUTS(smooth, 0.4, 4),
         Langevin(smooth, 0.5),
         flip(discrete),
         Gibbs(discrete),
@@ -175,13 +179,13 @@ def _cliff_kernels(edge):
 
 
 @pytest.mark.parametrize("edge", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("which", range(6), ids=["walk", "MALA", "HMC", "Langevin", "flip", "Gibbs"])
+@pytest.mark.parametrize("which", range(7), ids=["walk", "MALA", "HMC", "NUTS", "Langevin", "flip", "Gibbs"])
 def test_a_chain_that_meets_a_non_finite_energy_stays_and_says_so(which, edge):
     kernel = _cliff_kernels(edge)[which]
     state = kernel.init(torch.full((200, 2), -1.0, dtype=torch.float64))
     steps = list(islice(iterate(kernel, state, seeded()), 10))
     # To Gibbs an energy of +inf is nothing strange: it gives that value probability zero.
-    assert any(info.divergent.any() for _, info in steps) == ((which, edge) != (5, math.inf))
+    assert any(info.divergent.any() for _, info in steps) == ((which, edge) != (6, math.inf))
     assert all((visited.position <= 0).all() for visited, _ in steps)
     assert all(visited.energy.isfinite().all() for visited, _ in steps)
     assert all(((info.acceptance >= 0) & (info.acceptance <= 1)).all() for _, info in steps)
@@ -201,7 +205,10 @@ def test_a_coordinate_outside_the_values_is_refused():
         Gibbs(Boltzmann(2)).init(torch.tensor([1.0, 0.0]))
 
 
-@pytest.mark.parametrize("make", [lambda m: Langevin(m, 0.1), lambda m: MALA(m, 0.1), lambda m: HMC(m, 0.1)])
+@pytest.mark.parametrize(
+    "make",
+    [lambda m: Langevin(m, 0.1), lambda m: MALA(m, 0.1), lambda m: HMC(m, 0.1), lambda m: NUTS(m, 0.1)],
+)
 def test_gradient_samplers_refuse_discrete_models(make):
     with pytest.raises(TypeError, match=r"needs a gradient and Boltzmann is discrete.*use Gibbs"):
         make(Boltzmann(2))
@@ -215,7 +222,7 @@ def test_coordinate_samplers_refuse_continuous_models():
 
 @pytest.mark.parametrize("step_size", [0.0, -1.0, math.inf, math.nan])
 def test_a_step_size_that_is_no_step_is_refused(step_size):
-    for make in (Langevin, MALA, HMC):
+    for make in (Langevin, MALA, HMC, NUTS):
         with pytest.raises(ValueError, match="step_size must be positive and finite"):
             make(Quartic(), step_size)
 
@@ -279,7 +286,7 @@ def test_without_the_adjustment_langevin_does_not():
     assert max(abs(after - before) for after, before in gaps) > 1e-2
 
 
-@pytest.mark.parametrize("name", ["random walk", "MALA", "HMC", "tempered walk"])
+@pytest.mark.parametrize("name", ["random walk", "MALA", "HMC", "NUTS", "tempered walk"])
 def test_exact_samples_stay_exact_samples(name):
     # After five steps from 20,000 independent exact draws the chains are again independent draws of p, so the
     # whitened mean is N(0, 1/n) and the squares sum to a χ² with n degrees: four two-sided tests at 1e-7 each.
