@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from numba import config, get_num_threads, njit, prange, set_num_threads
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from ebmkit._chance_kernels import Array, Words, draw_layer
+from ebmkit._threads import as_many_threads_as_torch
 
 Side = Callable[..., float]
 
@@ -23,20 +24,14 @@ _FAST = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"con
 @contextmanager
 def sides() -> Iterator[tuple[Side, Side]]:
     """The hidden and the visible side of an update, with as many threads as torch has."""
-    for_torch = torch.get_num_threads()
-    if for_torch == 1:  # no OpenMP then, after which the process could not fork
+    if torch.get_num_threads() == 1:  # no OpenMP then, after which the process could not fork
         yield (
             lambda *arrays: sum(_hidden_half(t, *arrays) for t in range(2)),
             lambda *arrays: sum(_visible_half(t, *arrays) for t in range(2)),
         )
         return
-    for_numba = get_num_threads()
-    set_num_threads(min(for_torch, config.NUMBA_NUM_THREADS))
-    try:
+    with as_many_threads_as_torch():
         yield _hidden_side, _visible_side
-    finally:
-        set_num_threads(for_numba)
-        torch.set_num_threads(for_torch)  # numba's OpenMP sets its own number for the process when it starts
 
 
 @njit(**_FAST)  # type: ignore[untyped-decorator]

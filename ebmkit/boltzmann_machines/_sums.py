@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ebmkit._threads import as_many_threads_as_torch
+
 MOST_SUMMED_UNITS = 25
 
 _STATES_AT_ONCE = 2**12
@@ -62,13 +64,11 @@ def _log_sum_by_products(a: Tensor, W: Tensor, b: Tensor) -> float | None:
         from ebmkit.boltzmann_machines._product_expansion import log_sum
     except ImportError:
         return None
-    threads = torch.get_num_threads()
-    try:
-        return log_sum(*(p.detach().numpy() for p in (a, W, b)))
-    except RuntimeError:  # inside torch.func, whose tensors have no memory of their own
-        return None
-    finally:
-        torch.set_num_threads(threads)  # numba's OpenMP has just set its own number for the whole process
+    with as_many_threads_as_torch():
+        try:
+            return log_sum(*(p.detach().numpy() for p in (a, W, b)))
+        except RuntimeError:  # inside torch.func, whose tensors have no memory of their own
+            return None
 
 
 def log_sum_over_bits(

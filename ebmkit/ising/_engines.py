@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from ebmkit._threads import as_many_threads_as_torch
 from ebmkit.ising._bits import LANES, Seam, Words, lanes_after, lanes_before
 
 THRESHOLD_BITS = 48
@@ -75,10 +76,12 @@ class MultiSpin:
 
     def _sweep_compiled(self, kernels: ModuleType, n_sweeps: int) -> None:
         law = (self._pair_bits, self._quad_bits, self._against, self._seam)
-        if len(self.words) == 1:  # nothing to share out, so no threads to wait for
-            kernels.group_sweeps(self.words[0], *law, self._streams[0], n_sweeps)
-        else:
-            kernels.multi_spin_sweeps(self.words, *law, self._streams, n_sweeps)
+        with as_many_threads_as_torch() as threads:
+            if threads > 1 and len(self.words) > 1:
+                kernels.multi_spin_sweeps(self.words, *law, self._streams, n_sweeps)
+                return
+            for words, stream in zip(self.words, self._streams):  # in this thread, so none to wait for
+                kernels.group_sweeps(words, *law, stream, n_sweeps)
 
     def _update_strip(self, group: Words, colour: int, rows: slice) -> None:
         near = [part ^ self._against for part in _neighbours(group[1 - colour], colour, rows, self._seam)]
@@ -165,10 +168,14 @@ class ByteLattice:
         if kernels is None:
             for _ in range(n_sweeps):
                 self._spins = self._sweep_slowly(self._spins)
-        elif self._p_up is not None:
-            kernels.uniform_lattice_sweeps(self._spins, self._p_up, self._periodic, self._streams, n_sweeps)
-        else:
-            kernels.lattice_sweeps(self._spins, *self._bonds, self._streams, n_sweeps)
+            return
+        with as_many_threads_as_torch():
+            if self._p_up is not None:
+                kernels.uniform_lattice_sweeps(
+                    self._spins, self._p_up, self._periodic, self._streams, n_sweeps
+                )
+            else:
+                kernels.lattice_sweeps(self._spins, *self._bonds, self._streams, n_sweeps)
 
     def measure(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The energy and the mean spin of every chain; each `(n_chains,)`."""

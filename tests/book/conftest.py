@@ -35,7 +35,7 @@ def built_after_its_sources(site: Path) -> bool:
     index = site / "index.html"
     if not index.exists():
         return False
-    sources = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "ebmkit").glob("*.py")]
+    sources = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "ebmkit").rglob("*.py")]
     sources += [
         path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     ]
@@ -175,7 +175,10 @@ class Browser:
         self.scripts = scripts
         self.figure = ".explorable"  # the one that is clicked and read
         self.driver = webdriver.Chrome(options, Service(driver))
-        self.driver.set_script_timeout(60)
+        # Far above what any of this takes: a busy machine must not fail a test.
+        self.driver.set_script_timeout(500)
+        self.driver.set_page_load_timeout(500)
+        self.driver.command_executor.client_config.timeout = 600
         metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
         self.command("Emulation.setDeviceMetricsOverride", **metrics)
         features = [
@@ -305,26 +308,36 @@ class Sfc32:
         return self.uniforms(*probability.shape) < probability
 
 
-@pytest.fixture
-def new_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Browser]]:
-    """Starts a fresh Chromium: `new_browser(width=1400, dark=False, calm=False, scripts=True)`."""
-    running = []
+@pytest.fixture(scope="session")
+def started_browser(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., contextlib.AbstractContextManager[Browser]]:
+    """A fresh Chromium for a `with`: `started_browser(width=1400, dark=False, calm=False, scripts=True)`."""
 
-    def start(width: int = 1400, dark: bool = False, calm: bool = False, scripts: bool = True) -> Browser:
+    @contextlib.contextmanager
+    def start(
+        width: int = 1400, dark: bool = False, calm: bool = False, scripts: bool = True
+    ) -> Iterator[Browser]:
         browser = Browser(tmp_path_factory.mktemp("profile"), width, dark, calm, scripts)
-        running.append(browser)
-        return browser
+        try:
+            yield browser
+        finally:
+            browser.driver.quit()
 
-    yield start
-    for browser in running:
-        browser.driver.quit()
+    return start
+
+
+@pytest.fixture
+def new_browser(started_browser: Callable[..., Any]) -> Iterator[Callable[..., Browser]]:
+    """Starts a fresh Chromium, with the options of `started_browser`, that ends with the test."""
+    with contextlib.ExitStack() as running:
+        yield lambda **options: running.enter_context(started_browser(**options))
 
 
 @pytest.fixture(scope="session")
-def only_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("profile"), 1400, dark=False, calm=False, scripts=True)
-    yield browser
-    browser.driver.quit()
+def only_browser(started_browser: Callable[..., Any]) -> Iterator[Browser]:
+    with started_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import ebmkit
 
 ROOT = Path(ebmkit.__file__).parent
 FLOORS = [
-    {"_checks", "_chance_kernels"},
+    {"_checks", "_chance_kernels", "_threads"},
     {"chance", "energy"},
     {"_models"},
     {"conditioning", "enumeration", "kernel"},

@@ -232,3 +232,27 @@ def test_sweeping_and_measuring_take_at_most_three_times_the_memory_of_the_bits(
     tracemalloc.stop()
     assert engine.words.nbytes == 64 * 512 * 512 // 8
     assert peak < 4 * engine.words.nbytes
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Ising((8, 8), 0.3, periodic=True),
+        Ising((5, 6), 0.3),
+        Ising((5, 6), 0.3, field=torch.linspace(-1, 1, 30, dtype=torch.float64).reshape(5, 6)),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_compiled_chains_take_torchs_number_of_threads_and_leave_it(model, threads):
+    """Another number would slow whatever torch does afterwards, most of all beside other work."""
+    numba = pytest.importorskip("numba")
+    before, compiled_before = torch.get_num_threads(), numba.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        runs = [ising.simulate(model, 3, generator(), 40).energy]
+        assert (torch.get_num_threads(), numba.get_num_threads()) == (threads, compiled_before)
+        torch.set_num_threads(3 - threads)
+        runs.append(ising.simulate(model, 3, generator(), 40).energy)
+        assert torch.equal(*runs)
+    finally:
+        torch.set_num_threads(before)
