@@ -36,6 +36,7 @@ def wheel(tmp_path_factory) -> Path:
     return built
 
 
+@pytest.mark.slow
 def test_the_students_wheel_holds_ebmkit_alone(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"ebmkit", "ebm_course-0.1.0.dist-info"}
@@ -43,6 +44,7 @@ def test_the_students_wheel_holds_ebmkit_alone(wheel):
     assert modules == {p.relative_to(ROOT).as_posix() for p in (ROOT / "ebmkit").rglob("*.py")}
 
 
+@pytest.mark.slow
 def test_the_students_wheel_names_no_command_and_no_grader(wheel):
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():

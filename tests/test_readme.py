@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -13,6 +15,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.S | re.M)
 
 
+@pytest.mark.slow
 def test_the_python_in_the_readme_runs_and_sampling_agrees_with_the_exact_answer():
     (source,) = blocks("python")
     done = subprocess.run(

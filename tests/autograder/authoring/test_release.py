@@ -16,6 +16,8 @@ from autograder.authoring.release import ReleaseError, publish
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.sandbox.sandbox import Limits
 
+pytestmark = pytest.mark.slow
+
 
 def tree(room, *parts: str) -> str:
     return room.course.folder(*parts).read_text()

@@ -45,6 +45,7 @@ def test_the_corpus_holds_eighty_habits_of_six_families_or_more():
     assert len({wild.name for wild in WILD}) == len(WILD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wild", WILD, ids=names)
 def test_a_habit_costs_a_right_notebook_nothing(wild, sandbox, toy):
     report = judge(wild.applied(solved_toy()), toy, sandbox, b"key", Limits(cell_seconds=5)).report

@@ -132,6 +132,7 @@ def test_the_notebook_s_solution_passes_every_check(
     assert [complaints(exercise, answer, seed) for seed in range(5)] == [{}] * 5
 
 
+@pytest.mark.slow
 @by_exercise
 def test_mistakes_and_alternatives_need_nothing_of_the_notebook_but_its_imports(
     assignment: Assignment, exercise: Exercise, solved, complaints

@@ -19,7 +19,7 @@ from autograder.classroom.lane import Lane
 from autograder.classroom.store import Busy, Lock, Store
 from autograder.sandbox.sandbox import NoIsolation
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("batch")]  # its class is graded once
 
 NAN = "def double(x):\n    return x * float('nan')"
 LATE = "def add(x, y):\n    while True: pass"

@@ -83,6 +83,7 @@ def test_points_that_changed_since_the_release_are_refused(classroom):
         book.require(assignment_named("toy"))
 
 
+@pytest.mark.slow
 def test_a_gradebook_without_the_assignment_says_what_to_run(empty_classroom):
     with (
         Book(empty_classroom.course) as book,

@@ -183,6 +183,7 @@ def test_nothing_is_drawn_for_who_is_right_or_has_not_answered(sandbox, notebook
         assert [check.picture for check in report.exercises[0].checks] == [None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.sandbox
 def test_an_example_that_breaks_or_hangs_costs_no_verdict(sandbox, notebook):
     for body in ("raise ValueError", "while True: pass", "import os; os._exit(0)", "return object()"):

@@ -33,6 +33,7 @@ def with_tests(data, *places, **changes):
     return json.dumps(tree).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -134,6 +135,7 @@ def test_an_answer_in_the_tests_cell_is_run_and_the_tests_are_not(sandbox, toy, 
     assert "cell 2 holds tests and code of yours: its definitions were run" in report.notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "threads",
     [
@@ -163,6 +165,7 @@ VALUES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES)
 def test_a_value_is_taken_for_what_it_means(sandbox, toy, notebook, value):
     if "Three" in value:

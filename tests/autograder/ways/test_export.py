@@ -11,7 +11,7 @@ from autograder.exercises.catalogue import available_assignments
 from autograder.ways.export import export, export_canvas
 from autograder.ways.marks import gather
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export")]  # its class is graded once
 
 DUE = datetime.datetime(2026, 10, 1, 12, 0)
 PLUGIN = """

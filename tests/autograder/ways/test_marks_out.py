@@ -15,7 +15,7 @@ from autograder.ways.export import MISSING, STALE, TABLES
 from autograder.ways.marks import gather
 from autograder.ways.returned import SYSTEMS, pack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("marks_out")]  # its class is graded once
 
 CLASS = (
     Person("ada", "Ada", "Lovelace", "ada", "0815", "ada@example.org", "4711", "123"),

@@ -12,7 +12,7 @@ from nbgrader.coursedir import CourseDirectory
 from autograder.classroom.gradebook import settings
 from autograder.ways.nbgrader import close_lanes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nbgrader")]  # its class is graded once
 
 HOSTILE = "<script>alert(1)</script>\n<img src=x onerror=alert(2)>\n\n<div onclick='alert(3)'>x</div>"
 ANSWERS = {

@@ -42,6 +42,7 @@ def saved_chains(path):
     return torch.load(path)["progress"]["learner_state"]["chains"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("threads")
 def test_every_update_in_place_is_a_step_along_the_gradient_of_pcd(in_place, tmp_path):
     model, reference = wide_rbm(), wide_rbm()
@@ -70,6 +71,7 @@ def test_every_update_in_place_is_a_step_along_the_gradient_of_pcd(in_place, tmp
     assert in_place == [1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("start", [5, 12])
 def test_chains_move_in_place_by_the_exact_transition_matrix(start, in_place, tmp_path):

@@ -191,6 +191,7 @@ def test_replay_restarts_the_share_of_chains_it_is_told_to():
         assert (state["buffer"] == 7.0).all(-1).sum() == kept
 
 
+@pytest.mark.slow
 def test_replay_learns_the_mean_of_a_gaussian():
     model = Well()
     data = torch.randn(400, 2, dtype=torch.float64, generator=generator(1)) + torch.tensor([2.0, -1.0])

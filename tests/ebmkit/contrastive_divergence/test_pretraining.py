@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import pytest
 import torch
 from learner_cases import BEST, BITS, EXACT, PICTURES, dbm, generator, log_likelihood
 
@@ -14,6 +15,7 @@ from ebmkit.contrastive_divergence import (
 )
 
 
+@pytest.mark.slow
 def test_pretraining_and_joint_training_of_a_dbm_raise_its_exact_log_likelihood():
     model = DBM((9, 6, 4), scale=0.1, generator=generator(2))
     untrained = log_likelihood(model, PICTURES)

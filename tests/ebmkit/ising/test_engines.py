@@ -162,6 +162,7 @@ def test_compiled_sweeps_are_the_heat_bath_of_the_same_random_words(shape, n_cha
 BANDS = [Ising((64, 4), 0.3, periodic=True), Ising((32, 6), -0.3, periodic=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_numba")
 @pytest.mark.parametrize("model", BITS, ids=str)
 def test_bits_through_numpy_have_the_exact_mean_energy(model):
@@ -181,6 +182,7 @@ def test_one_chain_in_bands_has_the_exact_mean_energy(model):
     assert abs(np.mean(means) - exact_energy(model)) < 6 * error
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_numba")
 @pytest.mark.parametrize("model", BYTES, ids=str)
 def test_bytes_through_torch_have_the_exact_mean_energy(model):

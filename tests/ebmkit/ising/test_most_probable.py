@@ -42,6 +42,7 @@ def test_strong_fields_and_couplings_do_not_overflow_the_integer_flow():
     assert torch.equal(ising.map_by_max_flow(model), states[model.energy(states).argmin()])
 
 
+@pytest.mark.slow
 def test_a_model_in_a_dtype_numpy_does_not_know_still_has_a_map_and_a_simulation():
     model = Ising((3, 3), 0.5, field=0.25)
     low = Ising((3, 3), 0.5, field=0.25).bfloat16()  # halves and quarters are exact in it
