@@ -303,8 +303,8 @@ assert np.allclose(found[2], -0.25), f"in the example above ∂L/∂W = 1/4 - 1/
 #
 # - `data`: shape `(B, 9)`, bits as floats. `n_hidden`: $m$. `rng`: the only source of chance.
 # - Returns the tuple `(a, b, W)`.
-# - It must be ready in ten seconds, and a second is enough. Leave a margin: your function is called with other
-#   generators, so try a few seeds.
+# - One second is enough; the limit stands above. Leave a margin: your function is called with other generators,
+#   so try a few seeds.
 # - Your function may call your answers to other exercises, and is then as right as they are.
 #
 # Chapter: *One machine, five ways*.

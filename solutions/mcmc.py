@@ -64,7 +64,8 @@ import torch
 #
 # - `x`: the chains, shape `(B, d)`.
 # - `log_density(x)`: $\log f$ of each row, `(B, d)` to `(B,)`. It may be $-\infty$ at $x'$, never at $x$.
-# - `propose(x, rng)`: a proposal for each row, `(B, d)` to `(B, d)`. Call it once.
+# - `propose(x, rng)`: a proposal for each row, `(B, d)` to `(B, d)`. Call it once, with all of `x`: it may
+#   draw for the rows together.
 # - `log_proposal(to, given)`: $\log q(\text{to} \mid \text{given})$ of each row, two arrays `(B, d)` to
 #   `(B,)`. It may be $-\infty$ for the way back.
 # - `rng`: the only source of chance. `rng.random(B)` gives $B$ uniform numbers.

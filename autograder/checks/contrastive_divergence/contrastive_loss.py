@@ -12,6 +12,9 @@ from .definitions import contrastive_loss_of
 contrastive_loss = Exercise("contrastive_loss", "A neural energy", contrastive_loss_of)
 
 NETWORK = "lambda p, x: (torch.tanh(x @ p[0] + p[1]) @ p[2])"
+FLOAT32 = 1e-3, 1e-4
+"""Tolerances by what single precision can do: who calculates in it is right."""
+
 DEEP = "lambda p, x: torch.nn.functional.silu(torch.sin(x @ p[0]) @ p[1] + p[2]).sum(-1) * p[3]"
 
 
@@ -34,7 +37,7 @@ def points(rng: np.random.Generator, n: int, dtype: type = np.float64) -> codec.
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls = [(*network(rng), points(rng, B), points(rng, C), 0.0) for B, C in [(8, 8), (5, 12), (9, 4)]]
-    attempt.compare(calls)
+    attempt.compare(calls, *FLOAT32)
 
 
 @contrastive_loss.check(5, "with the penalty")
@@ -42,7 +45,8 @@ def _(attempt: Attempt) -> None:
     rng = attempt.rng
     sizes = [(8, 8), (5, 12), (9, 4)]
     attempt.compare(
-        [(*network(rng), points(rng, B), points(rng, C), float(rng.uniform(0.1, 2.0))) for B, C in sizes]
+        [(*network(rng), points(rng, B), points(rng, C), float(rng.uniform(0.1, 2.0))) for B, C in sizes],
+        *FLOAT32,
     )
 
 
@@ -53,9 +57,9 @@ def _(attempt: Attempt) -> None:
     calls = [
         (codec.Source(DEEP), deep, points(rng, B), points(rng, C), 0.3) for B, C in [(6, 7), (1, 1), (1, 9)]
     ]
-    attempt.compare(calls)
+    attempt.compare(calls, *FLOAT32)
     single = (*network(rng, dtype=np.float32), points(rng, 6, np.float32), points(rng, 9, np.float32), 0.2)
-    attempt.compare([single], rtol=1e-3, atol=1e-4)
+    attempt.compare([single], *FLOAT32)
 
 
 @contrastive_loss.mistake(

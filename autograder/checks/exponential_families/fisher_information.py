@@ -46,7 +46,11 @@ def _(attempt: Attempt) -> None:
     rng = attempt.rng
     gaussian = natural_parameters_of(means(rng, ()), variances(rng, ()))
     gamma = np.array([uniform(rng, 0.5, 3.0), -uniform(rng, 0.5, 2.0)])
+    left = natural_parameters_of(
+        np.asarray(-uniform(rng, 0.5, 2.0)), variances(rng, ())
+    )  # a negative covariance
     calls: list[Call] = [(Source(GAUSSIAN), Tensor(gaussian)), (Source(GAMMA), Tensor(gamma))]
+    calls += [(Source(GAUSSIAN), Tensor(np.asarray(left)))]
     calls += [(Source(COUNTS), Tensor(rng.uniform(0.2, 0.9, 3) * sign(rng)))]
     attempt.compare(calls + [finite_family(rng, n, k) for n, k in [(4, 2), (6, 3), (9, 4)]])
 

@@ -46,7 +46,10 @@ def _(attempt: Attempt) -> None:
     compare_laws(attempt, [(values, inside(rng, values)) for values in sets])
 
 
-@maximum_entropy.check(4, "means close to the smallest or largest value, and values close together")
+@maximum_entropy.check(
+    4,
+    "means close to the smallest or largest value, and values so close that θ is in the hundreds",
+)
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls: list[Call] = []
@@ -54,14 +57,23 @@ def _(attempt: Attempt) -> None:
         values = rng.permutation(np.arange(1, 7)) * 1.0
         calls.append((values, float(1 + 5 * gap)))
     close_together = uniform(rng, 1.0, 2.0) + 0.01 * np.arange(1, 6)
-    compare_laws(attempt, [*calls, (close_together, inside(rng, close_together))])
+    calls.append((close_together, inside(rng, close_together)))
+    closer, share = 0.004 * rng.permutation(np.arange(1.0, 6.0)), uniform(rng, 0.008, 0.012)
+    calls += [(closer, float(0.004 + 0.016 * part)) for part in (share, 1 - share)]
+    calls += [
+        (rng.permutation(np.repeat([0.0, 1.0], n)), part) for n, part in (([9, 1], 0.99), ([1, 9], 0.01))
+    ]
+    compare_laws(attempt, calls)
 
 
 @maximum_entropy.check(3, "values in the thousands, close together and far apart")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
-    sets = [base + np.arange(6.0) for base in (3000.0, -3000.0)] + [rng.permutation(np.arange(5) * 1500.0)]
-    compare_laws(attempt, [(values, inside(rng, values)) for values in sets])
+    sets = [base + np.arange(6.0) for base in (3000.0, -3000.0)]
+    calls = [(values, inside(rng, values)) for values in sets]
+    far_apart = 1500.0 * np.array([2, 0, 4, 1, 3])  # neither the first nor the last is an extreme
+    share = uniform(rng, 0.15, 0.38)
+    compare_laws(attempt, [*calls, *((far_apart, 6000.0 * part) for part in (share, 1 - share))])
 
 
 @maximum_entropy.mistake("The uniform distribution has the largest entropy of all, but not the given mean.")

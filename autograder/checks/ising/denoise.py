@@ -76,6 +76,8 @@ def _(attempt: Attempt) -> None:
         repaired = denoise_of(noisy, 1.0, 1.1)
         if (repaired != truth).sum() <= 0.35 * (noisy != truth).sum():
             cases.append((truth, noisy))
+    kinds = (np.int64, np.int64, np.int8, np.uint8)
+    cases = [(truth, noisy.astype(kind)) for (truth, noisy), kind in zip(cases, kinds)]
     calls = [(noisy, 1.0, 1.1) for _, noisy in cases]
     values = attempt.call_many(calls)
     for value, (truth, noisy) in zip(values, cases):
@@ -100,6 +102,8 @@ def _(attempt: Attempt) -> None:
         (stripes, 1.0, 0.5),
         (labels(rng, (8, 5)), 0.0, 1.0),
         (labels(rng, (12, 12), np.uint8), 1.0, 0.5),
+        (labels(rng, (9, 9), np.uint8), 1.0, 2.5),
+        (labels(rng, (6, 6), np.uint8), 0.8, 4.5),
     ]:
         found = picture_of(attempt, attempt.call(noisy, coupling, field), noisy.shape)
         attempt.expect(

@@ -21,7 +21,7 @@ def _(attempt: Attempt) -> None:
 @log_ratio.check(3, "large pictures, where the exponential of an energy overflows")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
-    attempt.compare([(*blocks(rng, 80), strength(rng, 1.0, 2.0)) for _ in range(3)])
+    attempt.compare([(*blocks(rng, 30), strength(rng, 1.0, 2.0)) for _ in range(3)])
 
 
 @log_ratio.check(3, "one pixel, one row, negatives of a picture, and labels of other integer types")

@@ -47,13 +47,16 @@ def _(attempt: Attempt) -> None:
     )
 
 
-@map_estimate.check(5, "other shapes, all white or all black, negative couplings, ties, other integer types")
+@map_estimate.check(
+    5, "other shapes, all white or all black, couplings and fields of either sign, ties, other integer types"
+)
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls = [(labels(rng, s), strength(rng, 0.1, 0.5), strength(rng, 0.6)) for s in [(1, 1), (1, 6), (5, 1)]]
     calls += [(labels(rng, s, np.uint8), strength(rng, 0.1, 0.4), 0.7) for s in [(2, 4), (4, 2), (4, 3)]]
     calls += [(np.full((2, 3), label), strength(rng), strength(rng)) for label in (0, 1)]
     calls += [(labels(rng, (3, 3)), strength(rng), 0.0), (labels(rng, (3, 2)), -strength(rng), 0.2)]
+    calls += [(labels(rng, (2, 3)), J, -strength(rng, 0.4, 0.9)) for J in (0.2, 0.4, -0.3, 0.0)]
     compare_modes(attempt, calls)
 
 

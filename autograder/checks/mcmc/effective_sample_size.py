@@ -26,13 +26,17 @@ def autoregression(rng: np.random.Generator, n: int, memory: float) -> Array:
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     calls = [(autoregression(rng, int(rng.integers(150, 400)), m),) for m in (0.95, 0.9, 0.8, 0.6, 0.4, 0.0)]
-    attempt.compare([*calls, (autoregression(rng, 301, 0.85),), (autoregression(rng, 40, 0.7),)])
+    slow = np.linspace(0.0, uniform(rng, 5.0, 8.0), 900) + autoregression(
+        rng, 900, 0.5
+    )  # hundreds of lags count
+    attempt.compare([*calls, (autoregression(rng, 301, 0.85),), (autoregression(rng, 40, 0.7),), (slow,)])
 
 
 @effective_sample_size.check(3, "chains far from zero, tiny ones, float32, and integers")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     chains = [uniform(rng, 20, 90) * s + autoregression(rng, 200, 0.8) for s in (-1.0, 1.0, 1e3)]
+    chains += [uniform(rng, 1.0, 2.0) * 1e8 + autoregression(rng, 200, 0.7)]
     chains += [1e-6 * autoregression(rng, 150, 0.7), autoregression(rng, 180, 0.6).astype(np.float32)]
     chains += [np.cumsum(rng.choice([-1, 1], 200)), rng.integers(0, 2, 120)]
     attempt.compare([(x,) for x in chains], rtol=1e-4)

@@ -54,6 +54,7 @@ def _(attempt: Attempt) -> None:
     forbid = "lambda x: np.where((x == v).all(-1) | (x.sum(-1) > 4), np.inf, x @ b)"
     calls += [(Source(forbid, v=int(rng.integers(3)), b=rng.normal(0, 1, 4)), 4, 3)]
     compare_part(attempt, calls, 0)
+    compare_part(attempt, calls, 1)
 
 
 @enumerate_log_z.mistake("Low energy means probable: the terms are exp(-E), with a minus sign.")

@@ -53,7 +53,8 @@ def _(attempt: Attempt) -> None:
     for d in (1, 2):
         x = np.vstack([rng.normal(0, 2, (12, d)), np.full((1, d), 3.0), np.full((1, d), -3.0)])
         experts = [half_space(rng, d), quadratic(rng, d), half_space(rng, d)]
-        calls += [(experts, np.array(w), x) for w in ([0.0, 1.5, 0.0], [0.8, 1.5, 0.0], [2.0, 0.5, 1.0])]
+        calls += [(experts, np.array(w), x) for w in ([0.0, 1.5, 0.0], [0.8, 1.5, 0.0], [2.0, 0.5, 0.2])]
+        calls.append((experts, np.array([0.05, 0.3, 0.0]), x))
     attempt.compare(calls)
 
 
