@@ -117,14 +117,14 @@ def selftest(
     from rich.progress import track
 
     from autograder.authoring.hostile import ATTACKS
-    from autograder.authoring.selftest import attacked, endured
+    from autograder.authoring.selftest import attacked, endured, slipped
     from autograder.authoring.selftest import selftest as examine
     from autograder.authoring.wild import WILD
     from autograder.exercises.catalogue import assignment_named
     from autograder.sandbox.sandbox import NoIsolation, Sandbox
 
     chosen = assignment_named(assignment)
-    table = examine(chosen, range(seeds))
+    table = dataclasses.replace(examine(chosen, range(seeds)), slips=slipped(chosen))
     try:
         with Sandbox("auto", chosen.provides, chosen.imports) as sandbox:
             attacks = track(ATTACKS, "hostile submissions", console=Console(stderr=True))

@@ -13,6 +13,7 @@ from autograder.authoring.check import lacks, point_faults
 from autograder.authoring.hostile import LEAK, Attack
 from autograder.authoring.samples import solution_notebook
 from autograder.authoring.wild import Wild
+from autograder.authoring.wrong import SLIPS, Told, slips, told
 from autograder.course import Course
 from autograder.exercises.attempt import Check, Function
 from autograder.exercises.exercise import Assignment, Exercise
@@ -85,6 +86,23 @@ class Family:
 
 
 @dataclasses.dataclass(frozen=True)
+class Slips:
+    """Slips of the pen in an exercise: how many failed, how many were told a name, and which a wrong one."""
+
+    exercise: str
+    tried: int
+    failed: int
+    named: int
+    misleading: tuple[str, ...]
+
+    @classmethod
+    def of(cls, exercise: str, found: Sequence[Told]) -> "Slips":
+        wrong = tuple(f"{one.slip}: {one.name}" for one in found if one.misleading)
+        failed, named = sum(one.failed for one in found), sum(bool(one.name) for one in found)
+        return cls(exercise, len(found), failed, named, wrong)
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
     """The confusion table of one assignment, and what is missing from its exercises, in words.
 
@@ -98,12 +116,13 @@ class Table:
     hostile: tuple[Family, ...] = ()
     not_attacked: str = ""
     wild: tuple[Family, ...] = ()
+    slips: tuple[Slips, ...] = ()
 
     @property
     def holds(self) -> bool:
         families = (*self.hostile, *self.wild)
         right = all(row.holds for row in self.rows) and all(family.holds for family in families)
-        return right and not self.faults
+        return right and not self.faults and not any(slips.misleading for slips in self.slips)
 
     def wrong(self) -> list[Row]:
         """The rows that do not hold."""
@@ -124,7 +143,18 @@ class Table:
             lines.append(
                 f"{mark} {row.kind:<11}  {row.name:<{width}}  {checks}  {row.verdict}  {named}{misnamed}".rstrip()
             )
-        return "\n".join([*lines, *self._attack_lines(), *(f"✗ {fault}" for fault in self.faults)])
+        return "\n".join(
+            [*lines, *self._slip_lines(), *self._attack_lines(), *(f"✗ {fault}" for fault in self.faults)]
+        )
+
+    def _slip_lines(self) -> list[str]:
+        lines = [
+            f"  slips        {s.exercise}: {s.tried} tried, {s.failed} failed, {s.named} told a name, "
+            f"{len(s.misleading)} a misleading one"
+            for s in self.slips
+        ]
+        wrong = [f"✗ a misleading name: {one}" for s in self.slips for one in s.misleading]
+        return ["", "slips of the pen in right answers", *lines, *wrong] if lines else []
 
     def _attack_lines(self) -> list[str]:
         if self.not_attacked:
@@ -159,6 +189,11 @@ def selftest(
     return Table(
         assignment.name, tuple(rows), (*lacks(course, assignment), *_point_faults(course, assignment))
     )
+
+
+def slipped(assignment: Assignment, most: int = SLIPS) -> tuple[Slips, ...]:
+    """Try the corpus of wrong answers: what is told of them must be theirs."""
+    return tuple(Slips.of(e.name, [told(e, slip) for slip in slips(e, most)]) for e in assignment.exercises)
 
 
 def attacked(assignment: Assignment, attacks: Iterable[Attack], sandbox: Sandbox) -> tuple[Family, ...]:

@@ -34,14 +34,14 @@ def matching_mistake(exercise: Exercise, tried: Sequence[Tried]) -> Match | None
     best: tuple[float, Match] | None = None
     order = sorted(tried, key=lambda t: not t.complaint)  # most mistakes differ on the first that failed
     for mistake in exercise.mistakes:
-        likeness, fails = _replayed(exercise, mistake, order, best[0] if best else 0.0)
+        likeness, fails = replayed(exercise, mistake, order, best[0] if best else 0.0)
         if fails and likeness > (best[0] if best else 0.0):
             best = likeness, Match(mistake, fails)
     return best[1] if best else None
 
 
-def _replayed(
-    exercise: Exercise, mistake: Mistake, tried: Sequence[Tried], least: float
+def replayed(
+    exercise: Exercise, mistake: Mistake, tried: Sequence[Tried], least: float = 0.0
 ) -> tuple[float, frozenset[str]]:
     """The least likeness over all checks, and which checks both fail; 0 as soon as it is no more than `least`."""
     likeness, fails, compared = 1.0, set(), False

@@ -105,6 +105,22 @@ def sums_over_the_batch(v, h, a, b, W):
     return -(v @ a).sum() - (h * field).sum(), -(v @ a).sum() - np.logaddexp(0, field).sum()
 
 
+@energies.mistake("The field inside the logarithm of F is b + v W: the hidden biases are missing there.")
+def forgets_the_hidden_biases_in_the_free_energy(v, h, a, b, W):
+    return -(v @ a) - (h * (b + v @ W)).sum(-1), -(v @ a) - np.logaddexp(0, v @ W).sum(-1)
+
+
+@energies.mistake("The hidden units have biases too: the term -b·h of E is missing.")
+def forgets_the_hidden_biases_in_the_energy(v, h, a, b, W):
+    return -(v @ a) - (h * (v @ W)).sum(-1), -(v @ a) - np.logaddexp(0, b + v @ W).sum(-1)
+
+
+@energies.mistake("In uint8, -1 is 255: `-v @ a` negates v first. Write -(v @ a), or convert to float.")
+def negates_unsigned_bits(v, h, a, b, W):
+    field = b + v @ W
+    return -v @ a + (-h * field).sum(-1), -v @ a - np.logaddexp(0, field).sum(-1)
+
+
 @energies.alternative
 def energies_by_loops(v, h, a, b, W):
     E, F = [], []

@@ -117,6 +117,21 @@ def answers_in_bits(data, a, b, W):
     return (score.mean() - log_z) / np.log(2)
 
 
+@log_likelihood.mistake("Z sums over both layers: the terms of the layer that is not listed are missing.")
+def sums_z_over_one_layer_only(data, a, b, W):
+    score = data @ a + np.logaddexp(0, b + data @ W).sum(1)
+    return score.mean() - np.logaddexp(0, b).sum()
+
+
+@log_likelihood.mistake("The data's own terms include the hidden biases: log(1 + exp(b + v W)).")
+def forgets_the_hidden_biases_of_the_data(data, a, b, W):
+    score = data @ a + np.logaddexp(0, data @ W).sum(1)
+    if len(a) < len(b):
+        a, b, W = b, a, W.T
+    h = np.arange(2 ** len(b))[:, None] >> np.arange(len(b)) & 1
+    return score.mean() - np.logaddexp.reduce(h @ b + np.logaddexp(0, a + h @ W.T).sum(1))
+
+
 @log_likelihood.alternative
 def likelihood_by_product(data, a, b, W):
 

@@ -228,6 +228,27 @@ def shares_random_numbers_in_the_batch(data, a, b, W, k, rng):
     return data.mean(0) - v.mean(0), p.mean(0) - q.mean(0), (data.T @ p - v.T @ q) / len(data)
 
 
+@cd_gradient.mistake("The field of a hidden unit is b + v W: its bias is missing.")
+def forgets_the_hidden_biases(data, a, b, W, k, rng):
+    v = data
+    for _ in range(k):
+        h = rng.random((len(v), len(b))) < 0.5 * (1 + np.tanh(0.5 * (v @ W)))
+        v = (rng.random(data.shape) < 0.5 * (1 + np.tanh(0.5 * (a + h @ W.T)))).astype(float)
+    p, q = (0.5 * (1 + np.tanh(0.5 * (x @ W))) for x in (data, v))
+    return data.mean(0) - v.mean(0), p.mean(0) - q.mean(0), (data.T @ p - v.T @ q) / len(data)
+
+
+@cd_gradient.mistake("The statistics use the probabilities p(h | v), with less noise than drawn hidden bits.")
+def puts_drawn_hidden_units_into_the_statistics(data, a, b, W, k, rng):
+    v = data
+    for _ in range(k):
+        h = rng.random((len(v), len(b))) < 0.5 * (1 + np.tanh(0.5 * (b + v @ W)))
+        v = (rng.random(data.shape) < 0.5 * (1 + np.tanh(0.5 * (a + h @ W.T)))).astype(float)
+    p, q = (0.5 * (1 + np.tanh(0.5 * (b + x @ W))) for x in (data, v))
+    p, q = ((rng.random(x.shape) < x).astype(float) for x in (p, q))
+    return data.mean(0) - v.mean(0), p.mean(0) - q.mean(0), (data.T @ p - v.T @ q) / len(data)
+
+
 @cd_gradient.alternative
 def cd_row_by_row(data, a, b, W, k, rng):
     import math

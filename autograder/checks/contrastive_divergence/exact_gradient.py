@@ -116,6 +116,17 @@ def rounds_the_hidden_probabilities(data, a, b, W):
     return data.mean(0) - p @ v, h_data.mean(0) - p @ h, data.T @ h_data / len(data) - (v * p[:, None]).T @ h
 
 
+@exact_gradient.mistake("The field of a hidden unit is b + v W: its bias is missing.")
+def forgets_the_hidden_biases(data, a, b, W):
+    n = len(a)
+    v = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
+    log_w = v @ a + np.logaddexp(0, v @ W).sum(1)
+    p = np.exp(log_w - log_w.max())
+    p /= p.sum()
+    h, h_data = 0.5 * (1 + np.tanh(0.5 * (v @ W))), 0.5 * (1 + np.tanh(0.5 * (data @ W)))
+    return data.mean(0) - p @ v, h_data.mean(0) - p @ h, data.T @ h_data / len(data) - (v * p[:, None]).T @ h
+
+
 @exact_gradient.alternative
 def gradient_by_autograd(data, a, b, W):
 

@@ -157,6 +157,14 @@ def goes_through_mean_hidden_units(data, chains, a, b, W, rng):
     return data.mean(0) - v.mean(0), p.mean(0) - q.mean(0), data.T @ p / len(data) - v.T @ q / len(v), v
 
 
+@pcd_step.mistake("The field of a hidden unit is b + v W: its bias is missing.")
+def forgets_the_hidden_biases(data, chains, a, b, W, rng):
+    h = rng.random((len(chains), len(b))) < 0.5 * (1 + np.tanh(0.5 * (chains @ W)))
+    v = (rng.random(chains.shape) < 0.5 * (1 + np.tanh(0.5 * (a + h @ W.T)))).astype(float)
+    p, q = (0.5 * (1 + np.tanh(0.5 * (x @ W))) for x in (data, v))
+    return data.mean(0) - v.mean(0), p.mean(0) - q.mean(0), data.T @ p / len(data) - v.T @ q / len(v), v
+
+
 @pcd_step.alternative
 def pcd_with_stacked_rows(data, chains, a, b, W, rng):
     from scipy.special import expit

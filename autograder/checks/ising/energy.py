@@ -93,6 +93,23 @@ def computes_in_the_dtype_of_the_labels(labels, noisy, coupling, field):
     return -field * float((s * t).sum()) - coupling * float(neighbours)
 
 
+@energy.mistake("Neighbours that agree lower the energy: the sum with J carries a minus sign, too.")
+def has_the_wrong_sign_before_the_coupling(labels, noisy, coupling, field):
+    s, t = 2.0 * labels - 1, 2.0 * noisy - 1
+    return -field * (s * t).sum() + coupling * ((s[1:] * s[:-1]).sum() + (s[:, 1:] * s[:, :-1]).sum())
+
+
+@energy.mistake("Agreement with what was seen lowers the energy: the sum with h carries a minus sign, too.")
+def has_the_wrong_sign_before_the_field(labels, noisy, coupling, field):
+    s, t = 2.0 * labels - 1, 2.0 * noisy - 1
+    return field * (s * t).sum() - coupling * ((s[1:] * s[:-1]).sum() + (s[:, 1:] * s[:, :-1]).sum())
+
+
+@energy.mistake("The sum over the pairs of neighbours, with J, is missing.")
+def forgets_the_neighbours(labels, noisy, coupling, field):
+    return -field * ((2.0 * labels - 1) * (2.0 * noisy - 1)).sum()
+
+
 @energy.alternative
 def energy_by_loops(labels, noisy, coupling, field):
     n, m = labels.shape

@@ -446,6 +446,40 @@ def shares_random_numbers_in_the_batch(labels, noisy, coupling, field, rng):
     return labels
 
 
+@gibbs_sweep.mistake("All even pixels come first, then all odd ones: not one row after the other.")
+def visits_the_pixels_row_by_row(labels, noisy, coupling, field, rng):
+    new = np.array(labels)
+    for i, j in np.ndindex(*noisy.shape):
+        s = np.pad(2.0 * new - 1, ((0, 0), (1, 1), (1, 1)))
+        around = s[:, i, j + 1] + s[:, i + 2, j + 1] + s[:, i + 1, j] + s[:, i + 1, j + 2]
+        pull = field * (2.0 * noisy[i, j] - 1) + coupling * around
+        new[:, i, j] = rng.random(len(new)) < 0.5 * (1 + np.tanh(pull))
+    return new
+
+
+@gibbs_sweep.mistake("One sweep visits every pixel once; these were two.")
+def makes_two_sweeps(labels, noisy, coupling, field, rng):
+    parity = np.indices(noisy.shape).sum(0) % 2
+    for colour in (0, 1, 0, 1):
+        s = np.pad(2.0 * labels - 1, ((0, 0), (1, 1), (1, 1)))
+        around = s[:, :-2, 1:-1] + s[:, 2:, 1:-1] + s[:, 1:-1, :-2] + s[:, 1:-1, 2:]
+        p = 0.5 * (1 + np.tanh(field * (2.0 * noisy - 1) + coupling * around))
+        labels = np.where(parity == colour, rng.random(labels.shape) < p, labels)
+    return labels
+
+
+@gibbs_sweep.mistake("That is Metropolis: it proposes a flip. Gibbs draws the label from its conditional.")
+def flips_by_the_rule_of_metropolis(labels, noisy, coupling, field, rng):
+    parity = np.indices(noisy.shape).sum(0) % 2
+    for colour in (0, 1):
+        s = np.pad(2.0 * labels - 1, ((0, 0), (1, 1), (1, 1)))
+        around = s[:, :-2, 1:-1] + s[:, 2:, 1:-1] + s[:, 1:-1, :-2] + s[:, 1:-1, 2:]
+        pull = (field * (2.0 * noisy - 1) + coupling * around) * s[:, 1:-1, 1:-1]
+        flip = (parity == colour) & (np.log(rng.random(labels.shape)) < -2 * pull)
+        labels = np.where(flip, 1 - labels, labels)
+    return labels
+
+
 @gibbs_sweep.alternative
 def sweep_by_loops(labels, noisy, coupling, field, rng):
     import math

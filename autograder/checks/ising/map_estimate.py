@@ -157,6 +157,15 @@ def decodes_the_answer_in_another_order(noisy, coupling, field):
     return digits[best][::-1].reshape(n, m)
 
 
+@map_estimate.mistake("There are no neighbours across the border: do not join the last row to the first.")
+def joins_opposite_borders(noisy, coupling, field):
+    n, m = noisy.shape
+    y = (np.arange(2 ** (n * m))[:, None] >> np.arange(n * m) & 1).reshape(-1, n, m)
+    s, t = 2.0 * y - 1, 2.0 * noisy - 1
+    neighbours = (s * np.roll(s, 1, 1)).sum((1, 2)) + (s * np.roll(s, 1, 2)).sum((1, 2))
+    return y[np.argmax(field * (s * t).sum((1, 2)) + coupling * neighbours)]
+
+
 @map_estimate.alternative
 def mode_by_product(noisy, coupling, field):
 

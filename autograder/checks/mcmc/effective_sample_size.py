@@ -91,8 +91,10 @@ def keeps_all_positive_pairs(x):
     return n / max(1.0, 2 * pairs[pairs > 0].sum() - 1)
 
 
-@effective_sample_size.mistake("All lags together add up to nonsense: cut the sum by Geyer's rule.")
-def sums_over_all_lags(x):
+@effective_sample_size.mistake(
+    "Every draw counted as an independent one. So it comes out, too, where all lags are added: they sum to -1/2."
+)
+def counts_all_draws_as_independent(x):
     n, away = len(x), np.asarray(x, dtype=float) - np.mean(x, dtype=float)
     rho = np.correlate(away, away, "full")[n - 1 :] / (away @ away)
     return n / max(1.0, 1 + 2 * rho[1:].sum())

@@ -177,6 +177,17 @@ def sweeps_backwards(x, mean, precision, rng):
     return z + mean
 
 
+@gaussian_gibbs.mistake("The variance is 1 / Λ_ii: divide the noise by the root of the precision.")
+def multiplies_the_noise_by_the_root_of_the_precision(x, mean, precision, rng):
+    new = np.array(x, dtype=float)
+    for i in range(len(mean)):
+        away = new - mean
+        away[:, i] = 0
+        new[:, i] = mean[i] - away @ precision[i] / precision[i, i]
+        new[:, i] += rng.standard_normal(len(x)) * np.sqrt(precision[i, i])
+    return new
+
+
 @gaussian_gibbs.alternative
 def sweep_by_loops(x, mean, precision, rng):
     new = [[float(v) for v in row] for row in x]

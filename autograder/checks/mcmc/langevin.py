@@ -345,6 +345,22 @@ def accepts_higher_energies(x, energy, step_size, adjusted, generator):
     return torch.where(accepted[:, None], proposal, x)
 
 
+@langevin.mistake("log q has the variance 2ε: the squares are divided by 2 · 2ε = 4ε.")
+def takes_epsilon_for_the_variance_of_the_proposal(x, energy, step_size, adjusted, generator):
+    def gradient(point):
+        leaf = point.detach().clone().requires_grad_(True)
+        return torch.autograd.grad(energy(leaf).sum(), leaf)[0]
+
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    proposal = x - step_size * gradient(x) + math.sqrt(2 * step_size) * noise
+    if not adjusted:
+        return proposal
+    back = (x - proposal + step_size * gradient(proposal)).square().sum(-1) / (2 * step_size)
+    log_ratio = energy(x) - energy(proposal) - back + noise.square().sum(-1)
+    accepted = torch.rand(len(x), generator=generator, dtype=x.dtype) < log_ratio.exp()
+    return torch.where(accepted[:, None], proposal, x)
+
+
 @langevin.alternative
 def langevin_by_backward(x, energy, step_size, adjusted, generator):
     a = x.clone().requires_grad_(True)

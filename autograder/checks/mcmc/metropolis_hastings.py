@@ -236,6 +236,16 @@ def overwrites_the_chains_it_was_given(x, log_density, propose, log_proposal, rn
     return x
 
 
+@metropolis_hastings.mistake(
+    "That is Barker's acceptance r / (1 + r). Here accept with probability min(1, r)."
+)
+def accepts_by_barkers_rule(x, log_density, propose, log_proposal, rng):
+    proposal = propose(x, rng)
+    log_ratio = log_density(proposal) - log_density(x) + log_proposal(x, proposal) - log_proposal(proposal, x)
+    accepted = rng.random(len(x)) < np.exp(-np.logaddexp(0, -log_ratio))
+    return np.where(accepted[:, None], proposal, x)
+
+
 @metropolis_hastings.alternative
 def step_with_a_clipped_ratio(x, log_density, propose, log_proposal, rng):
     new = np.array(x, dtype=float)

@@ -131,6 +131,32 @@ def lets_the_acceptance_exceed_one(log_p, Q):
     return P, p[:, None] * P
 
 
+@transition_matrix.mistake(
+    "The way back stands above: Q_ji / Q_ij. Yours has the two proposals turned round."
+)
+def turns_the_ratio_of_the_proposals_round(log_p, Q):
+    p = np.exp(log_p - np.logaddexp.reduce(log_p))
+    with np.errstate(all="ignore"):
+        ratio = np.exp(log_p[None] - log_p[:, None] + np.log(Q) - np.log(Q.T))
+    P = np.where((Q > 0) & (Q.T > 0), Q * np.minimum(1, ratio), 0)
+    np.fill_diagonal(P, 0)
+    np.fill_diagonal(P, 1 - P.sum(1))
+    return P, p[:, None] * P
+
+
+@transition_matrix.mistake(
+    "That is Barker's acceptance r / (1 + r). Metropolis and Hastings accept min(1, r)."
+)
+def accepts_by_barkers_rule(log_p, Q):
+    p = np.exp(log_p - np.logaddexp.reduce(log_p))
+    with np.errstate(all="ignore"):
+        log_ratio = log_p[None] - log_p[:, None] + np.log(Q.T) - np.log(Q)
+    P = np.where(Q > 0, Q * np.exp(-np.logaddexp(0, -np.where(Q > 0, log_ratio, -np.inf))), 0)
+    np.fill_diagonal(P, 0)
+    np.fill_diagonal(P, 1 - P.sum(1))
+    return P, p[:, None] * P
+
+
 @transition_matrix.alternative
 def matrix_by_loops(log_p, Q):
     K = len(log_p)
