@@ -26,6 +26,7 @@ _METHODS = {
     "elimination": ("ebmkit.partition", "_elimination"),
     "quadrature": ("ebmkit.partition", "_quadrature"),
     "ais": ("ebmkit.annealing", "annealed_importance_sampling"),
+    "smc": ("ebmkit.partition", "_smc"),
     "ais_bracket": ("ebmkit.partition", "_ais_bracket"),
     "thermodynamic_integration": ("ebmkit.annealing", "thermodynamic_integration"),
     "bridge": ("ebmkit.annealing", "bridge_sampling"),
@@ -101,6 +102,12 @@ def _ais_bracket(model: EnergyModel, samples: Tensor | None = None, **options: A
     (lower, lower_error), (upper, upper_error) = ais_bracket(model, samples, **options)
     # The ends' own errors count too: where few chains let the ends meet or cross, log Z is not known exactly.
     return Estimate((lower + upper) / 2, ((upper - lower).abs() + lower_error + upper_error) / 2)
+
+
+def _smc(model: EnergyModel, **options: Any) -> Estimate:
+    from ebmkit.annealing import sequential_monte_carlo
+
+    return sequential_monte_carlo(model, **options).log_partition
 
 
 def _quadrature(model: EnergyModel, **options: Any) -> Estimate:

@@ -24,6 +24,7 @@ from ebmkit.annealing._paths import (
     TractableBase,
     UniformBase,
 )
+from ebmkit.annealing._sequential import Particles, sequential_monte_carlo
 from ebmkit.annealing._thermodynamic_integration import thermodynamic_integration
 from ebmkit.annealing._weights import log_mean_weight, weight_ess
 
@@ -34,6 +35,7 @@ __all__ = [
     "GaussianBase",
     "GeometricPath",
     "Interpolated",
+    "Particles",
     "TractableBase",
     "Transition",
     "UniformBase",
@@ -45,6 +47,7 @@ __all__ = [
     "log_mean_weight",
     "reverse_anneal",
     "reverse_annealed_importance_sampling",
+    "sequential_monte_carlo",
     "thermodynamic_integration",
     "weight_ess",
 ]

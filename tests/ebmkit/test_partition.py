@@ -122,6 +122,7 @@ def test_every_method_in_the_table_can_be_called(method):
     chains = {"n_steps": 20, "burn_in": 10}
     sampling = {
         "ais": {"betas": 100},
+        "smc": {"n_chains": 300},
         "ais_bracket": {"betas": 100, "samples": enumeration.states(model)[draws]},
         "thermodynamic_integration": {"n_nodes": 4, **chains},
         "bridge": chains,
