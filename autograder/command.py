@@ -235,7 +235,10 @@ def grade(
     ] = None,
 ) -> int:
     """Grade the submissions of an assignment. Exits with 3 if some could not be graded."""
+    import dataclasses
+
     from autograder.classroom.batch import grade as grade_class
+    from autograder.classroom.codes import shown
     from autograder.classroom.gradebook import shown_address
     from autograder.classroom.progress import reporting, table
 
@@ -248,8 +251,12 @@ def grade(
             "that you trust; it is recorded in every result.",
             file=sys.stderr,
         )
-    with reporting() as progress:
+    called = shown(course)
+    with reporting(called) as progress:
         rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress, dask)
+    rows = sorted(
+        (dataclasses.replace(row, student=called(row.student)) for row in rows), key=lambda row: row.student
+    )
     table(rows)
     print(f"Feedback:  {course.folder('feedback')}\nGradebook: {shown_address(course)}")
     return UNGRADED_CODE if _list_ungraded(rows) else 0
@@ -318,6 +325,19 @@ def similarity(
         f"{found.compared} submissions compared; {found.alike.count} pairs and {len(found.to_sources)} likenesses "
         f"to our own code at {100 * threshold:.0f}% or more\nReport: {path}"
     )
+
+
+@app.command()
+def who(
+    code: Annotated[str, typer.Argument(help="A code; all with their students if left out.")] = "",
+) -> None:
+    """Say which student a code stands for, where a course grades without names."""
+    from autograder.classroom.codes import everyone, resolve
+
+    course = _course()
+    found = {code: resolve(course, code)} if code else everyone(course)
+    for text, student in found.items():
+        print(f"{text}  {student}")
 
 
 @app.command()

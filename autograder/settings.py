@@ -27,6 +27,7 @@ name = "{name}"
 # alternatives = 1              # and how many alternatives: right code that is written differently
 # isolation_floor = "landlock"  # weaker isolation does not grade; from strongest: namespaces, bubblewrap, user,
                                 # landlock, none; "namespaces+seccomp" demands a system-call filter too
+# anonymous = false             # true: codes stand for students on pages and lists; `autograder who` resolves them
 
 # [limits]                      # of one submission, in seconds of processor time and GB of memory
 # cell_seconds = 20
@@ -50,6 +51,7 @@ class Settings:
     mistakes: int = 1
     alternatives: int = 1
     isolation_floor: str = "landlock"
+    anonymous: bool = False
     limits: tuple[tuple[str, float], ...] = ()
     chapters: Path | None = None
     """The folder of a book whose pages go with the assignments; `autograder new` writes a stub there."""
@@ -85,6 +87,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     "mistakes": (int, "a number that is not negative"),
     "alternatives": (int, "a number that is not negative"),
     "isolation_floor": (str, "a level of isolation"),
+    "anonymous": (bool, "true or false"),
     "limits": (dict, "a table"),
 }
 
@@ -101,7 +104,7 @@ class _Reader:
             self._validate(key, value)
         plain = {
             key: self.written[key]
-            for key in ("id", "points", "mistakes", "alternatives", "isolation_floor")
+            for key in ("id", "points", "mistakes", "alternatives", "isolation_floor", "anonymous")
             if key in self.written
         }
         limits: dict[str, float] = self.written.get("limits", {})
@@ -122,7 +125,7 @@ class _Reader:
             raise ValueError(f"{self.path} sets {key!r}, which is no setting; there are {', '.join(KINDS)}")
         kind, words = KINDS[key]
         negative = isinstance(value, int | float) and value < 0
-        if not isinstance(value, kind) or isinstance(value, bool) or negative:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or negative:
             raise ValueError(f"{key} in {self.path} must be {words}; got {value!r}")
         if isinstance(value, list) and not all(isinstance(entry, str) for entry in value):
             raise ValueError(f"{key} in {self.path} must be {words}; got {value!r}")

@@ -51,3 +51,4 @@ def configure(c: Any, file: str) -> None:
     c.GenerateFeedback.exporter_class = "autograder.ways.nbgrader.FeedbackPage"
     c.GenerateFeedback.preprocessors = []
     c.JudgeNotebook.isolation_floor = settings.isolation_floor
+    c.JudgeNotebook.anonymous = settings.anonymous

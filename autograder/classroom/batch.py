@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.classroom import inbox
+from autograder.classroom.codes import shown
 from autograder.classroom.deadlines import settle
 from autograder.classroom.floor import floor_of, require
 from autograder.classroom.gradebook import Book, GradebookError, Graded
@@ -305,6 +306,7 @@ class _Run:
         self.progress = progress
         self.total = total
         self.store = Store(course, name)
+        self.shown = shown(course)
         self.rows: list[Row] = []
         self.maximum = 0.0
         self.by_hand = 0.0
@@ -329,6 +331,7 @@ class _Run:
             job.targets.append(
                 {
                     "student": student,
+                    "shown": self.shown(student),
                     "notes": notes,
                     "by_hand": self.book.by_hand(self.name, student) if student in in_book else {},
                 }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from autograder.atomic import write_atomically
 from autograder.classroom import inbox
+from autograder.classroom.codes import shown
 from autograder.classroom.progress import printable
 from autograder.classroom.store import Store
 from autograder.course import Course
@@ -229,15 +230,16 @@ def overview(course: Course, name: str) -> Overview:
     found = Overview(name)
     store = Store(course, name)
     environment = _environments(course, name)
+    called = shown(course)
     for student in _everyone(course, name, store):
         key = store.recorded(student)
         report = store.load_report(key) if key else None
         if report is None:
-            found.miss(student)
+            found.miss(called(student))
         else:
-            found.add(student, report)
+            found.add(called(student), report)
             if not _is_current(course, name, student, key, environment(report.isolation)):
-                found.mark_outdated(student)
+                found.mark_outdated(called(student))
     if not found.graded and not found.count_unreadable:
         raise ValueError(f"nothing of {name} is graded yet; run: autograder grade {name}")
     return found

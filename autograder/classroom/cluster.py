@@ -27,6 +27,7 @@ from typing import Any
 
 from autograder.atomic import write_atomically
 from autograder.classroom import inbox
+from autograder.classroom.feedback_files import accompany
 from autograder.classroom.lane_process import ATTEMPTS, JOB_SECONDS, Job, LaneProcess
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
@@ -205,6 +206,8 @@ class Cluster:
             for path, data in files.items():
                 kept = path.startswith("results/")
                 write_atomically(self.course.folder(path), data, durable=kept)
+                if path.startswith("feedback/"):
+                    accompany(self.course, path.split("/")[1], self._order.assignment)
         except OSError as error:
             return {"event": "fault", "reason": f"what a worker made could not be written: {error}"}
         return message

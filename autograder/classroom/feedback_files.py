@@ -7,6 +7,7 @@ from typing import Any
 
 from autograder.atomic import write_atomically
 from autograder.classroom import inbox
+from autograder.classroom.codes import shown
 from autograder.classroom.store import Store
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
@@ -23,11 +24,17 @@ def write(course: Course, student: str, assignment: str, html: str) -> Path:
     """Write `course/feedback/STUDENT/ASSIGNMENT/ASSIGNMENT.html`, and what nbgrader's `release_feedback` needs."""
     path = course.folder("feedback", student, assignment, f"{assignment}.html")
     write_atomically(path, html.encode("utf-8", "replace"), durable=False)
+    accompany(course, student, assignment)
+    return path
+
+
+def accompany(course: Course, student: str, assignment: str) -> None:
+    """Write beside a page what nbgrader's `release_feedback` reads: when it was handed in, and the secret."""
+    path = course.folder("feedback", student, assignment, "timestamp.txt")
     when = _beside(course, student, assignment, "timestamp.txt")
-    write_atomically(path.with_name("timestamp.txt"), when, durable=False)
+    write_atomically(path, when, durable=False)
     secret = _beside(course, student, assignment, SECRET) or _nobodys_secret(course, student, assignment)
     write_atomically(path.with_name(SECRET), secret, durable=False)
-    return path
 
 
 def _nobodys_secret(course: Course, student: str, assignment: str) -> bytes:
@@ -69,6 +76,7 @@ def pages(
     """Each student who has a verdict, with their page."""
     handout = Handout.of(course, assignment_named(name))
     store = Store(course, name)
+    called = shown(course)
     for student in store.students() if students is None else students:
         judged = store.load(store.recorded(student))
         if judged is None:
@@ -80,4 +88,7 @@ def pages(
             data, notes = b"", ()
         penalty = (penalties or {}).get(student, 0.0)
         judged = with_notes(judged, notes)
-        yield student, feedback.page(student, cells_of(data), judged, handout, by_hand(student), penalty)
+        yield (
+            student,
+            feedback.page(called(student), cells_of(data), judged, handout, by_hand(student), penalty),
+        )

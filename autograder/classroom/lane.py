@@ -67,10 +67,7 @@ class Lane:
         if job["path"] and hashlib.sha256(data).hexdigest() != job["digest"]:
             raise OSError("the file changed while it was being graded; grade it again")
         judged = self.verdict(job["key"], data, job["reason"], job["force"])
-        students = {
-            target["student"]: self.write(target["student"], data, judged, target["notes"], target["by_hand"])
-            for target in job["targets"]
-        }
+        students = {target["student"]: self.write(target, data, judged) for target in job["targets"]}
         report = judged.report
         return {"status": report.status, "score": report.score, "notes": report.notes, "students": students}
 
@@ -88,11 +85,10 @@ class Lane:
         self.store.save(key, judged)
         return judged
 
-    def write(
-        self, student: str, data: bytes, judged: Judged, notes: list[str], by_hand: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+    def write(self, target: dict[str, Any], data: bytes, judged: Judged) -> list[dict[str, Any]]:
         """Write the student's graded notebook and feedback; returns what the gradebook must be told."""
-        judged = with_notes(judged, notes)
+        student = target["student"]
+        judged = with_notes(judged, target["notes"])
         submission = cells_of(data)
         name = self.assignment.name
         notebook = graded_notebook(submission, judged, self.handout)
@@ -100,7 +96,7 @@ class Lane:
         write_atomically(folder / f"{name}.ipynb", json.dumps(notebook).encode() + b"\n", durable=False)
         if when := inbox.timestamp(self.course, student, name):
             write_atomically(folder / "timestamp.txt", when.encode(), durable=False)
-        html = feedback.page(student, submission, judged, self.handout, by_hand)
+        html = feedback.page(target["shown"], submission, judged, self.handout, target["by_hand"])
         feedback_files.write(self.course, student, name, html)
         return [vars(entry) for entry in entries(submission, judged, self.handout)]
 

@@ -17,11 +17,11 @@ COLOURS = {GRADED: "green", UNREADABLE: "yellow"}
 
 
 @contextlib.contextmanager
-def reporting() -> Iterator[Callable[["Row", int], None]]:
-    """A function that is told of each student who is done, and how many there are."""
+def reporting(called: Callable[[str], str] = str) -> Iterator[Callable[["Row", int], None]]:
+    """A function that is told of each student who is done, and how many there are; `called` names them."""
     console = Console(stderr=True)
     if console.is_terminal:
-        with _bar(console) as report:
+        with _bar(console, called) as report:
             yield report
         return
     done = 0
@@ -29,13 +29,13 @@ def reporting() -> Iterator[Callable[["Row", int], None]]:
     def line(row: "Row", total: int) -> None:
         nonlocal done
         done += 1
-        print(f"[{done}/{total}] {printable(row.student)}: {_score(row)}", flush=True)
+        print(f"[{done}/{total}] {printable(called(row.student))}: {_score(row)}", flush=True)
 
     yield line
 
 
 @contextlib.contextmanager
-def _bar(console: Console) -> Iterator[Callable[["Row", int], None]]:
+def _bar(console: Console, called: Callable[[str], str]) -> Iterator[Callable[["Row", int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -49,7 +49,7 @@ def _bar(console: Console) -> Iterator[Callable[["Row", int], None]]:
         task = progress.add_task("", total=None)
 
         def advance(row: "Row", total: int) -> None:
-            description = Text(f"{printable(row.student)}: {_score(row)}").markup
+            description = Text(f"{printable(called(row.student))}: {_score(row)}").markup
             progress.update(task, advance=1, total=total, description=description)
 
         yield advance

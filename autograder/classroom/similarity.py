@@ -20,6 +20,7 @@ import numpy as np
 
 from autograder.atomic import write_atomically
 from autograder.classroom import inbox
+from autograder.classroom.codes import shown
 from autograder.classroom.progress import printable
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
@@ -272,14 +273,15 @@ def _groups(works: Sequence[Work], first: np.ndarray) -> Iterator[tuple[Work, ..
 def _submitted(course: Course, assignment: Assignment, given: np.ndarray) -> tuple[list[Work], list[str]]:
     """Everyone's work in the inbox, and who handed in what cannot be read."""
     works, unreadable = [], []
+    called = shown(course)
     for student in inbox.students(course, assignment.name):
         try:
             data = inbox.read(inbox.find(course, student, assignment.name).path)
             cells = submission.parse(data).cells
         except (inbox.Rejected, submission.Unreadable, FileNotFoundError):
-            unreadable.append(printable(student))
+            unreadable.append(printable(called(student)))
             continue
-        works.append(Work(printable(student), _answers(assignment, cells), given))
+        works.append(Work(printable(called(student)), _answers(assignment, cells), given))
     return works, unreadable
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import nbformat
 from nbconvert.exporters import HTMLExporter
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 
 from autograder.classroom import feedback_files, inbox
+from autograder.classroom.codes import shown
 from autograder.classroom.deadlines import settle
 from autograder.classroom.floor import FLOOR, floor_of, require
 from autograder.classroom.gradebook import Book
@@ -66,6 +67,7 @@ class JudgeNotebook(NbGraderPreprocessor):
     """Judges the submitted notebook in the sandbox and puts outputs and scores where nbgrader reads them."""
 
     isolation = Unicode("auto", help="auto, namespaces, bubblewrap, user, landlock or none").tag(config=True)
+    anonymous = Bool(False, help="codes in place of names on pages and lists").tag(config=True)
     isolation_floor = Unicode(FLOOR, help="the least isolation that is accepted").tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
@@ -121,7 +123,8 @@ class WriteFeedback(NbGraderPreprocessor):
         graded: Verdict = resources["autograder"]
         with Book(graded.course) as book:
             by_hand, penalty = book.by_hand(name, student), book.penalty(name, student)
-        html = feedback.page(student, graded.submission, graded.judged, graded.handout, by_hand, penalty)
+        called = shown(graded.course)(student)
+        html = feedback.page(called, graded.submission, graded.judged, graded.handout, by_hand, penalty)
         feedback_files.write(graded.course, student, name, html)
         Store(graded.course, name).record(student, graded.key)
         return nb, resources

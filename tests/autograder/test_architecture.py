@@ -163,7 +163,7 @@ def job_of(classroom: Classroom, lane: Lane) -> dict[str, object]:
     path = classroom.course.folder("submitted", "alice", "toy", "toy.ipynb")
     data = path.read_bytes()
     key = result_key(bytes.fromhex(lane.environment), data)
-    target = {"student": "alice", "notes": [], "by_hand": {}}
+    target = {"student": "alice", "shown": "alice", "notes": [], "by_hand": {}}
     job = Job(key, str(path), hashlib.sha256(data).hexdigest(), "", False, [target])
     return vars(job)
 
