@@ -215,7 +215,7 @@ def _preference(taken: Taken, handout: Handout) -> tuple[bool, float, bool, int,
 def _is_expected(member: Member, handout: Handout) -> bool:
     """Whether the file is called as the assignment; systems put words before it, and `-1` or ` (1)` after it."""
     called = rf"(?:^|_| - ){re.escape(handout.assignment)}(?:-\d+| ?\(\d+\))?\.ipynb$"
-    return bool(re.search(called, member.name))
+    return bool(re.search(called, member.given_name))
 
 
 def _unfit(best: Taken, handout: Handout, notebooks: int) -> str:

@@ -7,6 +7,7 @@ old Windows programs put \\ between folders, and both leave files behind that no
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import stat
@@ -24,18 +25,25 @@ MAX_EXPANSION = 100
 FREE_BYTES = 256 << 20
 """All that is read from an archive together may be this much, and `MAX_EXPANSION` times the archive's size more."""
 
+MAX_PACKED = 64 << 20
+"""A zip that a student packed is looked into up to this size."""
+
 LEFT_BEHIND = frozenset({"__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin"})
 UTF8_FLAG = 0x800
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file in the folder or zip: where it lies, when it was changed, and a way to read so many bytes of it."""
+    """A file in the folder or zip: where it lies, when it was changed, and a way to read so many bytes of it.
+
+    `inner` is its path in a zip that a student packed; `parts` are then those of that zip.
+    """
 
     parts: tuple[str, ...]
     modified: float
     read: Callable[[int], bytes]
     refusal: str = ""
+    inner: str = ""
 
     @property
     def name(self) -> str:
@@ -43,22 +51,27 @@ class Member:
 
     @property
     def path(self) -> str:
-        return "/".join(self.parts)
+        return "/".join((*self.parts, self.inner) if self.inner else self.parts)
+
+    @property
+    def given_name(self) -> str:
+        """The name that a student gave the file, as far as the system that it came from kept it."""
+        return self.inner.rpartition("/")[2] or self.name
 
     @property
     def is_notebook(self) -> bool:
-        return self.name.lower().endswith(".ipynb")
+        return self.given_name.lower().endswith(".ipynb")
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[list[Member]]:
     """The files in a folder or zip, without what systems leave behind; raises `ValueError` if it is neither."""
     if path.is_dir():
-        yield _visible(_in_folder(path))
+        yield _unpacked(_visible(_in_folder(path)))
     elif path.is_file():
         try:
             with zipfile.ZipFile(path) as archive:
-                yield _visible(_in_archive(archive, path.stat().st_size))
+                yield _unpacked(_visible(_in_archive(archive, path.stat().st_size)))
         except (zipfile.BadZipFile, NotImplementedError) as error:
             raise ValueError(
                 f"{path} is no zip archive, or it is damaged: {error}; download it again, or unpack it and "
@@ -75,6 +88,46 @@ def _visible(members: list[Member]) -> list[Member]:
 def _is_left_behind(part: str) -> bool:
     """Whether a name is that of what editors and systems leave behind."""
     return part.lower() in LEFT_BEHIND or (part.startswith(".") and part != ".." and "\\" not in part)
+
+
+def _unpacked(members: list[Member]) -> list[Member]:
+    """The files, and in place of a zip that a student packed the notebooks in it, if there are some."""
+    found = []
+    for member in members:
+        packed = member.name.lower().endswith(".zip") and not member.refusal
+        found += (_packed_by_a_student(member) if packed else []) or [member]
+    return found
+
+
+def _packed_by_a_student(zipped: Member) -> list[Member]:
+    """The notebooks in a student's zip, each opened again when it is read: no class fits into memory."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(_whole(zipped))) as archive:
+            inside = _visible(_in_archive(archive, 0))
+    except (inbox.Rejected, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return []  # it is no hand-in that can be read, and stays what it is
+
+    def reader(name: str) -> Callable[[int], bytes]:
+        def read(most: int) -> bytes:
+            with zipfile.ZipFile(io.BytesIO(_whole(zipped))) as archive:
+                (member,) = (m for m in _visible(_in_archive(archive, 0)) if m.path == name)
+                return member.read(most)
+
+        return read
+
+    paths = [m.path for m in inside]
+    return [
+        Member(zipped.parts, m.modified, reader(m.path), m.refusal, m.path)
+        for m in inside
+        if m.is_notebook and paths.count(m.path) == 1
+    ]
+
+
+def _whole(zipped: Member) -> bytes:
+    data = zipped.read(MAX_PACKED + 1)
+    if len(data) > MAX_PACKED:
+        raise inbox.Rejected(f"it is larger than {MAX_PACKED >> 20} MB")
+    return data
 
 
 def _in_folder(top: Path) -> list[Member]:

@@ -1,12 +1,13 @@
 """Zips as macOS, Windows and old programs pack them: every name comes as people see it, and nothing is lost."""
 
+import io
 import unicodedata
 import zipfile
 
 import pytest
 from downloads import handed_in, zipped
 
-from autograder.ways.collect import COLLECTED, REFUSED, NothingCollected, collect
+from autograder.ways.collect import COLLECTED, NO_NOTEBOOK, REFUSED, NothingCollected, collect
 
 ZOE = "Zoë Müller"
 
@@ -119,3 +120,49 @@ def test_an_empty_archive_and_one_of_folders_alone_say_what_was_expected(classro
     for members in ({}, {"ada/": b""}):
         with pytest.raises(NothingCollected, match="holds no notebooks"):
             take(classroom, zipped(tmp_path / "in.zip", members))
+
+
+def packed(members: dict[str, bytes]) -> bytes:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return memory.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lovelaceada_4711_100_work.zip",
+        "Ada_123_assignsubmission_file/work.zip",
+        "Toy_ada_attempt_2026-10-01-12-00-00_work.zip",
+        "1-2 - ada - Oct 1, 2026 1200 PM/work.zip",
+        "ada/toy/deep/WORK.ZIP",
+    ],
+)
+def test_a_notebook_that_a_student_packed_is_found_in_the_zip(classroom, answer, tmp_path, name):
+    work = packed({"toy/toy.ipynb": answer(), "toy/data.csv": b"", "__MACOSX/toy/._toy.ipynb": b"x"})
+    (found,) = take(classroom, zipped(tmp_path / "in.zip", {name: work})).items()
+    assert found == (f"{name}/toy/toy.ipynb", (COLLECTED, ""))
+    ((path, data),) = [item for item in handed_in(classroom).items() if item[0].endswith(".ipynb")]
+    assert "ada" in path.casefold()
+    assert data == answer()
+
+
+def test_names_in_a_students_zip_never_say_whose_it_is(classroom, answer, tmp_path):
+    work = packed({"ada/toy/toy.ipynb": answer(), "ada/toy/timestamp.txt": b"2020-01-01 00:00:00 UTC"})
+    take(classroom, zipped(tmp_path / "in.zip", {"eve/toy.zip": work, "ada/toy.ipynb": answer("2")}))
+    assert handed_in(classroom) == {"eve/toy/toy.ipynb": answer(), "ada/toy/toy.ipynb": answer("2")}
+
+
+@pytest.mark.parametrize(
+    "work", [b"no zip", packed({"../x.ipynb": b"{}"}), packed({"essay.pdf": b""}), packed({})]
+)
+def test_a_students_zip_without_a_notebook_that_can_be_read_is_told(classroom, answer, tmp_path, work):
+    found = take(classroom, zipped(tmp_path / "in.zip", {"eve/toy.zip": work, "ada/toy.ipynb": answer()}))
+    ((status, reason),) = [what for source, what in found.items() if source.startswith("eve")]
+    assert (status, reason) in [
+        (NO_NOTEBOOK, "instead of one: toy.zip"),
+        (REFUSED, "its path leads out of the archive"),
+    ]
+    assert set(handed_in(classroom)) == {"ada/toy/toy.ipynb"}
