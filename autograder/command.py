@@ -334,7 +334,7 @@ def who(
     """Say which student a code stands for, where a course grades without names."""
     from autograder.classroom.codes import everyone, resolve
 
-    course = _course()
+    course = course_here()
     found = {code: resolve(course, code)} if code else everyone(course)
     for text, student in found.items():
         print(f"{text}  {student}")
