@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ebmkit.energy import Estimate as Estimate
     from ebmkit.energy import from_module as from_module
     from ebmkit.partition import log_partition as log_partition
+    from ebmkit.saving import load as load
+    from ebmkit.saving import save as save
 
 __version__ = "0.1.0"
 
@@ -23,7 +25,9 @@ _HOME = {
     "Estimate": "energy",
     "condition": "conditioning",
     "from_module": "energy",
+    "load": "saving",
     "log_partition": "partition",
+    "save": "saving",
     "set_validation": "_checks",
     "validation": "_checks",
 }
@@ -45,6 +49,7 @@ _MODULES = (
     "normalization",
     "partition",
     "product_of_experts",
+    "saving",
     "score_matching",
     "testing",
 )

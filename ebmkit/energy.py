@@ -9,7 +9,7 @@ Source: Cornell Tech, Deep Generative Models, lecture 11, "Energy-based models".
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -51,6 +51,13 @@ class EnergyModel(nn.Module):
     event_shape: tuple[int, ...]
     values: tuple[float, ...] | None = None
     batch_shape: tuple[int, ...] = ()
+    _made_by: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Notes what the model is made of, so that `ebmkit.save` can say it."""
+        model = super().__new__(cls)
+        model.__dict__["_made_by"] = (args, options)
+        return model
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Sees to it that every energy, a user's too, takes arrays and returns one number for each x."""

@@ -17,7 +17,7 @@ FLOORS = [
     {"_checks", "_chance_kernels", "_threads"},
     {"chance", "energy"},
     {"_models"},
-    {"conditioning", "enumeration", "kernel"},
+    {"conditioning", "enumeration", "kernel", "saving"},
     {
         "applications",
         "boltzmann_machines",
