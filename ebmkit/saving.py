@@ -123,7 +123,8 @@ def _again(x: Any, classes: dict[str, type[EnergyModel]]) -> Any:
         return [_again(part, classes) for part in x]
     if not isinstance(x, dict):
         return x
-    kind, of = x["kind"], x.get("of")
+    kind: str = x["kind"]
+    of: Any = x.get("of")
     if kind == "model":
         return _made(of, classes)
     if kind == "generator":
