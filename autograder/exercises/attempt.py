@@ -68,6 +68,8 @@ class Attempt(abc.ABC):
         self.counts: tuple[Count, ...] = ()
         self.changed: set[str] = set()  # names of arguments that a call has changed
         self.cut = False  # whether an exchange did not come to its end
+        self.asked = 0  # calls so far
+        self.failing: int | None = None  # the place of a call whose value was wrong, or that raised
         self._latest: tuple[list[tuple[Any, ...]], list[Any]] = ([], [])
 
     @abc.abstractmethod
@@ -85,15 +87,17 @@ class Attempt(abc.ABC):
         return values
 
     def _valid(self, calls: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-        self.cut = True
+        self.cut, first = True, self.asked
+        self.asked += len(calls)
         outcomes = self.outcomes(calls)
         self.cut = False
         names = list(inspect.signature(self.exercise.reference).parameters)
         for outcome in outcomes:
             places = [p for p in outcome.get("changed", []) if 0 <= p < len(names)]
             self.changed.update(names[p] for p in places)
-        for outcome in outcomes:
+        for place, outcome in enumerate(outcomes):
             if "value" not in outcome:
+                self.failing = first + place
                 raise explain(outcome, self.exercise.name)
         if len(outcomes) != len(calls):
             raise Wrong("your function's process stopped in the middle of the check")
@@ -109,10 +113,12 @@ class Attempt(abc.ABC):
         expected = [self.exercise.reference(*local(args)) for args in calls]
         values = self.call_many(calls)
         wrong = nearly = 0
-        for value, target in zip(values, expected):
+        for place, (value, target) in enumerate(zip(values, expected), self.asked - len(calls)):
             if complaint := shape_complaint(value, target):
+                self.failing = place
                 raise Wrong(complaint)
             if not close(value, target, rtol, atol):
+                self.failing = place if self.failing is None else self.failing
                 wrong += 1
                 nearly += close(value, target, NEARLY, NEARLY)
         if wrong:
@@ -194,7 +200,11 @@ class LocalAttempt(Attempt):
                     {"raised": {"type": type(error).__name__, "message": "", "line": 0, "code": ""}}
                 )
                 break
-            plain = codec.unpack(*_split(codec.pack(meant(value))))
+            try:
+                plain = codec.unpack(*_split(codec.pack(meant(value))))
+            except codec.ProtocolError as error:
+                results.append({"unsendable": str(error)})
+                break
             results.append({"value": plain, "changed": changed(list(real), before)})
         return results
 

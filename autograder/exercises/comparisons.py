@@ -19,12 +19,17 @@ def compare_part(
 ) -> None:
     """One of the values that the function returns together must agree with the reference on every call."""
     wrong = 0
-    for value, call in zip(attempt.call_many(calls), calls):
+    values = attempt.call_many(calls)
+    for place, (value, call) in enumerate(zip(values, calls), attempt.asked - len(calls)):
         expected = attempt.exercise.reference(*local(call))
         if not isinstance(value, tuple | list) or len(value) != len(expected):
+            attempt.failing = place
             raise Wrong(f"{shape_complaint(value, expected)}: {' and '.join(names)}")
         if complaint := shape_complaint(value[part], expected[part]):
+            attempt.failing = place
             raise Wrong(complaint.replace("your function returned", f"{names[part]} is"))
-        wrong += not close(value[part], expected[part], rtol, atol)
+        if not close(value[part], expected[part], rtol, atol):
+            attempt.failing = place if attempt.failing is None else attempt.failing
+            wrong += 1
     if wrong:
         raise Wrong(f"{names[part]} differs from the definition for {wrong} of {len(calls)} inputs")

@@ -15,6 +15,7 @@ from typing import Any
 
 from autograder.exercises import pictures
 from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Unsolved, Wrong
+from autograder.exercises.examples import example_of
 from autograder.exercises.exercise import Assignment, Exercise, Tried
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging import causes
@@ -359,11 +360,12 @@ class _Grading:
                 )
             self.run.hang_up()
         self.hung = self.hung or self.late
-        picture = None
+        picture, example = None, ""
         if attempt is None:
             complaint = "the notebook's process died too often, or used too much time in all, to go on"
         else:
             self._keep(check, seed, attempt, complaint)
+            example = "" if self.unsolved or self.late else example_of(self.exercise, check, attempt)
             if not self.unsolved and (attempt.values or attempt.counts):
                 picture = pictures.bars(attempt.counts) or self._example(seed)
         return CheckResult(
@@ -374,6 +376,7 @@ class _Grading:
             complaint,
             seconds=time.perf_counter() - start,
             picture=picture,
+            example=example,
         )
 
     def _keep(self, check: Check, seed: int, attempt: SandboxAttempt, complaint: str = "") -> None:

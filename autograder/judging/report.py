@@ -22,6 +22,7 @@ class CheckResult:
     hint: str = ""
     seconds: float = 0.0
     picture: Picture | None = None
+    example: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,6 +70,8 @@ def in_words(result: ExerciseResult) -> str:
         lines.append(f"- {points(check.score):g}/{check.points:g} {check.tried}: {check.message}")
         if check.hint:
             lines.append(f"  This looks like: {check.mistake}. {check.hint}")
+        if check.example:
+            lines += ["  Try this in your notebook (it did not count):", *check.example.splitlines()]
     return "\n".join(lines)
 
 

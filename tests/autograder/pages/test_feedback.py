@@ -58,7 +58,17 @@ def hostile_judged() -> tuple[Submission, Judged]:
     """A verdict in which everything that a student can choose is hostile."""
     drawn = Picture("grids", ("01",), ("13",), (HOSTILE, HOSTILE), HOSTILE)
     checks = (
-        CheckResult("double.1", 40, 0.0, "random arrays", HOSTILE, "squares instead", HOSTILE, picture=drawn),
+        CheckResult(
+            "double.1",
+            40,
+            0.0,
+            "random arrays",
+            HOSTILE,
+            "squares instead",
+            HOSTILE,
+            picture=drawn,
+            example=HOSTILE,
+        ),
     )
     exercises = (ExerciseResult("double", "Twice as much", checks),)
     report = Report("toy", GRADED, exercises, (HOSTILE,), "namespaces+seccomp", max_score=80)
@@ -110,6 +120,7 @@ def test_the_page_teaches(classroom, right):
         "Squares instead?",
         "Twice a number is not its square.",
         "0 / 30",
+        "# must give",
     ):
         assert words in text
     assert text.count("Twice a number is not its square.") == 1
