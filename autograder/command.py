@@ -3,9 +3,12 @@
 Everything heavy is imported by the command that needs it, so that `autograder --help` answers at once.
 """
 
+import dataclasses
 import errno
 import gc
 import importlib.util
+import os
+import signal
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,7 +16,17 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from autograder import making
-from autograder.terminal import UNGRADED_CODE, Assignment, Assignments, course_here
+from autograder.terminal import (
+    EXIT_CODES,
+    FAILED_CODE,
+    STOPPED_CODE,
+    UNGRADED_CODE,
+    AsJson,
+    Assignment,
+    Assignments,
+    course_here,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from autograder.classroom.batch import Row
@@ -77,7 +90,7 @@ def _say_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=EXIT_CODES)
 def _options(
     version: Annotated[
         bool,
@@ -89,6 +102,7 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command; a failure that the user can mend is one clear message, without a traceback."""
+    signal.signal(signal.SIGINT, _stop)
     gc.set_threshold(20_000, 20)  # what is imported is no garbage: to look for some takes time
     _leave_out_imports()
     try:
@@ -96,9 +110,17 @@ def main() -> NoReturn:
         gc.freeze()  # leave at once: nothing is left to be tidied
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; what was graded is kept, and the next run goes on from there", 130)
+        _fail("stopped", STOPPED_CODE)
     except Exception as error:
         _explain(error)
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    """Ctrl-C is answered at once; ending what runs can take some seconds. A second one does not wait for that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    words = "stopping: what was done is kept, and the next run goes on from there (again Ctrl-C: at once)"
+    os.write(2, f"\nautograder: {words}\n".encode())
+    raise KeyboardInterrupt
 
 
 def _leave_out_imports() -> None:
@@ -117,7 +139,7 @@ def _explain(error: Exception) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     if isinstance(error, expected()):
-        _fail(f"{error}{_way_out(error)}", 1)
+        _fail(f"{error}{_way_out(error)}", FAILED_CODE)
     raise error
 
 
@@ -159,7 +181,7 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-@app.command()
+@app.command(epilog="Example: autograder collect first_steps downloads")
 def collect(
     assignment: Assignment,
     path: Annotated[str, typer.Argument(help="A folder or zip: STUDENT/NOTEBOOK, or a download.")],
@@ -205,7 +227,7 @@ def collect(
     return UNGRADED_CODE if counts[REFUSED] else 0
 
 
-@app.command()
+@app.command(epilog="Example: autograder due first_steps 2026-12-01T23:59")
 def due(
     assignment: Assignment,
     when: Annotated[
@@ -223,7 +245,7 @@ def due(
         print(line)
 
 
-@app.command()
+@app.command(epilog="Example: autograder grade first_steps --student right")
 def grade(
     assignment: Assignment,
     student: Annotated[list[str] | None, typer.Option(help="Only this student; may be repeated.")] = None,
@@ -233,10 +255,12 @@ def grade(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Grade on the workers of this Dask scheduler.")
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
-    """Grade the submissions of an assignment. Exits with 3 if some could not be graded."""
-    import dataclasses
+    """Grade the submissions of an assignment. Exits with 3 if some could not be graded.
 
+    The table at the end says what counts: the automatic score, points by hand, late penalties.
+    """
     from autograder.classroom.batch import grade as grade_class
     from autograder.classroom.codes import shown
     from autograder.classroom.gradebook import shown_address
@@ -252,11 +276,14 @@ def grade(
             file=sys.stderr,
         )
     called = shown(course)
-    with reporting(called) as progress:
+    with reporting(called, as_json) as progress:
         rows = grade_class(course, assignment, student, force, isolation.value, jobs, progress, dask)
     rows = sorted(
         (dataclasses.replace(row, student=called(row.student)) for row in rows), key=lambda row: row.student
     )
+    if as_json:
+        write_json([dataclasses.asdict(row) for row in rows])
+        return UNGRADED_CODE if _list_ungraded(rows) else 0
     table(rows)
     print(f"Feedback:  {course.folder('feedback')}\nGradebook: {shown_address(course)}")
     return UNGRADED_CODE if _list_ungraded(rows) else 0
@@ -273,7 +300,7 @@ def _list_ungraded(rows: "list[Row]") -> bool:
     return bool(ungraded)
 
 
-@app.command()
+@app.command(epilog="Example: autograder feedback first_steps")
 def feedback(
     assignment: Assignment,
     zip: Annotated[
@@ -302,7 +329,7 @@ def feedback(
             print(f"not from {zip.value}, and left out: {', '.join(returned.left_out)}", file=sys.stderr)
 
 
-@app.command()
+@app.command(epilog="Example: autograder report first_steps")
 def report(assignment: Assignment) -> None:
     """Write one page on how the class did: scores, how hard each check was, mistakes, what was not graded."""
     from autograder.classroom.class_report import write
@@ -310,7 +337,7 @@ def report(assignment: Assignment) -> None:
     print(f"Report: {write(course_here(), assignment)}")
 
 
-@app.command()
+@app.command(epilog="Example: autograder similarity first_steps --threshold 0.6")
 def similarity(
     assignment: Assignment,
     threshold: Annotated[
@@ -327,7 +354,7 @@ def similarity(
     )
 
 
-@app.command()
+@app.command(epilog="Example: autograder who")
 def who(
     code: Annotated[str, typer.Argument(help="A code; all with their students if left out.")] = "",
 ) -> None:
@@ -340,7 +367,7 @@ def who(
         print(f"{text}  {student}")
 
 
-@app.command()
+@app.command(epilog="Example: autograder export first_steps --output grades.csv")
 def export(
     assignments: Assignments = None,
     output: Annotated[str, typer.Option("--output", "-o", help="The CSV file; - is standard output.")] = "-",
@@ -379,7 +406,7 @@ def export(
     return UNGRADED_CODE if marks.stale else 0
 
 
-@app.command()
+@app.command(epilog="Example: autograder gradescope first_steps --visibility after_due_date")
 def gradescope(
     assignment: Assignment,
     visibility: Annotated[

@@ -20,6 +20,7 @@ from autograder.exercises.attempt import Check
 from autograder.exercises.catalogue import sources_of
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
+from autograder.judging.causes import failures_of
 from autograder.judging.judge import seed_for
 from autograder.sandbox.sandbox import Dead, Limits, NoIsolation, Sandbox, Session
 
@@ -217,10 +218,13 @@ def _run(session: Session, cells: list[Any], seconds: float, until: set[str] | N
             f"cell {index + 1}{f' ({name})' if name else ''} of the {'un' if until else ''}solved notebook"
         )
         try:
-            error = session.run_cell(cell.source, seconds)["error"]
+            answer = session.run_cell(cell.source, seconds)
         except Dead as death:
             yield f"{where} ended its process: {death.reason}"
             return
+        for failure in failures_of(index, answer):
+            yield f"{where} fails at line {failure.line}: {failure.reason}"
+        error = answer["error"]
         if isinstance(error, dict):
             if error.get("late"):
                 yield f"{where} takes more than {seconds:g} seconds of processor time"

@@ -62,6 +62,7 @@ class Row:
     fresh: bool = True
     by_hand: float = 0.0  # further points, for free text
     penalty: float = 0.0  # what late work costs
+    counts: float | None = None  # what stands in the gradebook: with points by hand, less the penalty
 
 
 class SharedSandbox:
@@ -251,7 +252,15 @@ def _penalize(course: Course, name: str, book: Book, run: "_Run", students: list
     }
     if stale := sorted((changed | (fresh & after.keys())) & {row.student for row in run.rows}):
         _show(course, name, book, after, stale)
-    run.rows = [dataclasses.replace(row, penalty=after.get(row.student, 0.0)) for row in run.rows]
+    scores = {student: sum(cells.values()) for student, cells in book.scores(name).items()}
+    run.rows = [_counted(row, scores.get(row.student), after.get(row.student, 0.0)) for row in run.rows]
+
+
+def _counted(row: Row, score: float | None, penalty: float) -> Row:
+    """The row with what counts; nothing does where the grader failed."""
+    if row.score is None or score is None:
+        return dataclasses.replace(row, penalty=penalty)
+    return dataclasses.replace(row, penalty=penalty, counts=max(0.0, score - penalty))
 
 
 def _show(course: Course, name: str, book: Book, penalties: dict[str, float], students: list[str]) -> None:

@@ -3,7 +3,9 @@
 import csv
 import importlib.metadata
 import io
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -61,7 +63,8 @@ def test_grading_prints_each_student_and_a_table_and_where_things_are(classroom,
     assert "[2/2]" in out
     assert "ada" in out
     assert "80/80" in out
-    assert "20 more points are given by hand" in out
+    assert "20 of the points are given by hand" in out
+    assert re.search(r"ada +│ graded +│ 80/80 +│ +│ 80/100", out)
     assert "cut off" in out
     assert str(classroom.course.folder("feedback")) in out
     assert "gradebook.db" in out
@@ -201,6 +204,76 @@ def test_the_selftest_runs_the_attacks_in_a_sandbox(classroom, call, sandbox, mo
     monkeypatch.setattr("autograder.authoring.hostile.ATTACKS", few)
     out = call("selftest", "toy", "--seeds", "1")[1]
     assert f"know the inputs  {len(few):>4} attacks  0 points gained  rejected" in out
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (Row("ada", "graded", 80.0, 80.0, by_hand=20.0, counts=80.0), "80/80 +│ +│ 80/100"),
+        (Row("ada", "graded", 80.0, 80.0, by_hand=20.0, counts=95.0), r"80/80 +│ \+15 +│ 95/100"),
+        (Row("ada", "graded", 80.0, 80.0, by_hand=20.0, penalty=9.0, counts=86.0), r"\+15 +│ -9 +│ 86/100"),
+        (Row("ada", "graded", 80.0, 80.0, by_hand=20.0, penalty=200.0, counts=0.0), r"│ +│ -200 +│ 0/100"),
+        (Row("ada", "graded", 80.0, 80.0, counts=70.0), r"80/80 +│ -10 +│ 70/80"),
+        (Row("ada", "ungraded", None, 80.0, by_hand=20.0), r"not graded +│ +│ +│"),
+    ],
+)
+def test_the_table_says_what_counts_with_points_by_hand_and_late_penalties(row, words, capsys):
+    progress.table([row])
+    assert re.search(words, capsys.readouterr().out)
+
+
+def test_the_time_that_is_left_is_told_after_some_verdicts_and_not_from_kept_ones(capsys, monkeypatch):
+    monkeypatch.setattr(progress.time, "monotonic", iter([0.0, 60.0, 80.0]).__next__)
+    with progress.reporting() as report:
+        for fresh in (False, True, True, True, True):
+            report(Row("ada", "graded", 1.0, 2.0, fresh=fresh), 8)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "[3/8] ada: 1/2"
+    assert lines[3] == "[4/8] ada: 1/2 (about 80 s left)"
+    assert lines[4] == "[5/8] ada: 1/2 (about 60 s left)"
+    assert [progress.in_words(s) for s in (0.1, 600, 7200)] == ["about 1 s", "about 10 min", "about 2 h"]
+
+
+@pytest.mark.slow
+def test_json_is_all_that_stands_on_standard_output(classroom, right, call):
+    classroom.submit("ada", right)
+    code, out, err = call("grade", "toy", "--isolation", "none", "--jobs", "1", "--json")
+    assert code == 0
+    (row,) = json.loads(out)
+    assert (row["student"], row["score"], row["counts"], row["by_hand"]) == ("ada", 80.0, 80.0, 20.0)
+    assert "[1/1] ada" in err
+
+
+def test_ctrl_c_is_answered_at_once_in_words_and_with_its_own_code():
+    code = (
+        "import os, signal, time; from autograder import command\n"
+        "def hang():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+        "command.app.command('hang')(hang)\n"
+        "import sys; sys.argv = ['autograder', 'hang']\n"
+        "command.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 130
+    assert done.stderr.startswith("\nautograder: stopping: what was done is kept")
+    assert "Traceback" not in done.stderr
+
+
+def test_every_exit_code_is_in_the_help(call):
+    from autograder import terminal
+
+    codes = {value for name, value in vars(terminal).items() if name.endswith("_CODE")}
+    out = " ".join(call("--help")[1].split())
+    assert all(re.search(rf"\b{code} [a-z]", out) for code in codes | {0}), out
+
+
+def test_the_shell_completes_the_names_of_assignments(classroom, call):
+    from autograder import terminal
+
+    assert terminal._complete("t") == ["toy"]
+    assert "ising" in terminal._complete("")
+    assert "--install-completion" in call("--help")[1]
 
 
 def test_the_command_is_installed_beside_the_interpreter():
