@@ -1,8 +1,8 @@
 """The least isolation that a course accepts: below it, nothing is graded.
 
-    c.JudgeNotebook.isolation_floor = "namespaces+seccomp"      in nbgrader_config.py
+    isolation_floor = "namespaces+seccomp"      in course.toml
 
-`autograder grade` and `nbgrader autograde` read the same setting.
+`autograder grade` and `nbgrader autograde` read the same setting: nbgrader's configuration takes it from there.
 """
 
 from autograder.classroom.gradebook import settings
@@ -20,9 +20,9 @@ def floor_of(course: Course) -> str:
     level, *walls = floor.split("+")
     if level not in LEVELS or not set(walls) <= set(WALLS) or (level == NO_FLOOR and walls):
         raise ValueError(
-            f"c.JudgeNotebook.isolation_floor must be one of {', '.join(LEVELS)}, all but the last with "
+            f"isolation_floor must be one of {', '.join(LEVELS)}, all but the last with "
             f"{' or '.join('+' + wall for wall in WALLS)} where wanted; got {floor!r} in "
-            f"{course.root / 'nbgrader_config.py'}"
+            f"{course.settings.path}"
         )
     return floor
 
@@ -34,5 +34,5 @@ def require(reached: str, floor: str) -> None:
     if LEVELS.index(level) > LEVELS.index(wanted) or not set(demanded) <= set(walls):
         raise NoIsolation(
             f"this course demands the isolation {floor}, and this machine reached {reached}, so nothing was "
-            "graded. Grade on another machine, or lower c.JudgeNotebook.isolation_floor in nbgrader_config.py."
+            "graded. Grade on another machine, or lower isolation_floor in course.toml."
         )

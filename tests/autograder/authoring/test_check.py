@@ -31,7 +31,7 @@ SOLUTION, CHECKS, SETTINGS = "solutions/spread.py", "checks/spread.py", "course.
     [
         (SOLUTION, "points=80", "points=70", "variance: its cell gives 70 points and its checks 80"),
         (SOLUTION, "### END SOLUTION", "", "the cell of 'variance' has no ### BEGIN SOLUTION"),
-        (SOLUTION, 'tests="variance"', 'tests="varience"', "must be its tests"),
+        (SOLUTION, 'tests="variance"', 'tests="spread"', "must be its tests"),
         (SOLUTION, "import numpy as np", "import numpy as np\nprint(found)", "cell 2 needs 'found'"),
         (
             SOLUTION,
@@ -49,7 +49,7 @@ SOLUTION, CHECKS, SETTINGS = "solutions/spread.py", "checks/spread.py", "course.
         (
             CHECKS,
             "attempt.compare([(attempt.rng.normal",
-            "attempt.compair([(attempt.rng.normal",
+            "attempt.compares([(attempt.rng.normal",
             "a check broke",
         ),
     ],

@@ -103,7 +103,7 @@ def test_the_template_says_what_holds_without_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nam = 'x'", "sets 'nam', which is no setting; there are name"),
+        ("title = 'x'", "sets 'title', which is no setting; there are name"),
         ("points = 'many'", "points in .*course.toml must be a number that is not negative; got 'many'"),
         ("points = -1", "points in .* got -1"),
         ("packages = 'numpy'", "packages in .* must be a list of names"),
