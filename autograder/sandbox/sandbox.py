@@ -42,7 +42,17 @@ OUTSIDE = ("user", "landlock")
 """Where nothing is mounted: permissions and Landlock decide what can be reached, and scratch is a folder here."""
 LANDLOCK_WITH_SCOPES = 6
 WALLS = ("seccomp", "landlock", "cgroup")
-WORKERS = ("account", "codec", "environment", "isolation", "materialize", "meaning", "notebook", "zygote")
+WORKERS = (
+    "account",
+    "codec",
+    "environment",
+    "isolation",
+    "materialize",
+    "meaning",
+    "notebook",
+    "priority",
+    "zygote",
+)
 USER = 61000
 WORKER = Path(__file__).parent / "worker"
 COMMON = ("_checks",)
@@ -453,6 +463,8 @@ class Sandbox:
             user = ["--cap-drop", "ALL"]
             for name in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
                 user += ["--cap-add", name]
+            if _holds(CAP_SYS_NICE):  # to put those users' processes further down
+                user += ["--cap-add", "CAP_SYS_NICE"]
         else:
             user = ["--unshare-user", "--uid", "1000", "--gid", "1000"]
         arguments = [*user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
@@ -721,6 +733,16 @@ _LOOKED: set[tuple[Any, ...]] = set()
 def _walls(event: dict[str, Any], cgroup: bool) -> tuple[str, ...]:
     """The walls that a zygote told of, and the one around it."""
     return tuple(wall for wall in WALLS if wall in event["walls"] or (cgroup and wall == "cgroup"))
+
+
+CAP_SYS_NICE = 23
+
+
+def _holds(capability: int) -> bool:
+    """Whether this process has a capability, by its number."""
+    status = Path("/proc/self/status").read_text()
+    held = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(held.split()[1], 16) >> capability & 1)
 
 
 def _readable(channel: socket.socket, seconds: float) -> bool:

@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import account
 import isolation
+import priority
 
 WATCH_SECONDS = 0.05
 
@@ -37,6 +38,7 @@ class Submission:
         self.inherited = isolation.held_bytes("self")
         self.peak = 0
         self.account = account.Account()
+        self.standing = priority.Standing()
 
     def processes(self) -> list[int]:
         """Its processes, but for the one that only waits for the first of its pid namespace."""
@@ -57,7 +59,9 @@ class Submission:
     def excess(self) -> str | None:
         """What the submission has too much of, if anything."""
         alive = self.processes()
-        self.account.watch(self._counted(alive))
+        counted = self._counted(alive)
+        self.account.watch(counted)
+        self.standing.watch(counted)
         used = isolation.memory(alive, self.inherited)
         self.peak = max(self.peak, used)
         if used > self.limits["memory"]:
@@ -216,8 +220,9 @@ class Zygote:
 
     def child(self, channel: socket.socket, limits: dict[str, int]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        priority.lower()
         if not self.settings["alone"]:
-            os.setsid()
+            os.setpgid(0, 0)
             limits = limits | {"processes": limits["processes"] + isolation.threads_of_user()}
             if scratch := limits.get("scratch"):
                 isolation.take_scratch(str(scratch))
@@ -262,6 +267,7 @@ def main() -> None:
         if descriptor != settings["control"]:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+    priority.lower_session()
     start = time.perf_counter()
     control = socket.socket(fileno=settings["control"])
     try:
