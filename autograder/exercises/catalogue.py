@@ -5,6 +5,7 @@ module (or a package) `NAME` there defines `assignment`; what starts with an und
 write `from ._shared import …`, and is none.
 """
 
+import ast
 import dataclasses
 import hashlib
 import importlib
@@ -12,6 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -49,11 +51,42 @@ def _in_course(assignment: Assignment) -> Assignment:
 
 
 def sources_of(assignment: Assignment) -> set[Path]:
-    """The files that an assignment's checks are made of, those that they share with others included."""
+    """The files that an assignment's checks are made of: its own, what is shared, and what any of these imports."""
     place = folder_of(assignment.name)
     package = place / assignment.name
-    own = set(package.glob("*.py")) if package.is_dir() else {place / f"{assignment.name}.py"}
-    return own | set(place.glob("_*.py"))
+    own = set(package.rglob("*.py")) if package.is_dir() else {place / f"{assignment.name}.py"}
+    found: set[Path] = set()
+    waiting = own | set(place.glob("_*.py"))
+    while waiting:
+        found |= waiting
+        waiting = {path for source in waiting for path in _imported(source, place)} - found
+    return found
+
+
+def _imported(source: Path, place: Path) -> Iterator[Path]:
+    """The files of checks that a file imports, wherever in it: from beside it, or from ours by their full name."""
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            modules = [module, *([*module, alias.name] for alias in node.names)]
+        else:
+            continue
+        above = source.parents[node.level - 1] if isinstance(node, ast.ImportFrom) and node.level else None
+        for parts in modules:
+            if above is not None and above.is_relative_to(place):
+                yield from _files_of(above.joinpath(*parts))
+            elif above is None and parts[:2] == ["autograder", "checks"]:
+                yield from _files_of(OURS.joinpath(*parts[2:]))
+
+
+def _files_of(module: Path) -> Iterator[Path]:
+    """The file of a module, and all of a package's."""
+    if module.with_suffix(".py").is_file():
+        yield module.with_suffix(".py")
+    elif module.is_dir():
+        yield from module.glob("*.py")
 
 
 def folder_of(name: str) -> Path:

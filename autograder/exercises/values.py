@@ -42,14 +42,15 @@ def shape_complaint(value: Any, expected: Any) -> str:
         return "your function returned NaN" if value != value and expected == expected else ""
     target = numpy_of(expected)
     wanted = "a number" if target.ndim == 0 else f"an array of shape {target.shape}"
+    complaint = f"your function returned {describe(value, target.shape)}; expected {wanted}"
     try:
         found = numpy_of(value)
     except ValueError:
-        return f"your function returned {describe(value)}; expected {wanted}"
+        return complaint
     if isinstance(value, codec.Foreign | str | dict) or value is None or found.dtype.kind not in "biufc":
-        return f"your function returned {describe(value)}; expected {wanted}"
+        return complaint
     if found.shape != target.shape and not (target.ndim == 0 and found.size == 1):
-        return f"your function returned {describe(value)}; expected {wanted}"
+        return complaint
     if np.isnan(found.astype(complex)).any() and not np.isnan(target.astype(complex)).any():
         return "your function returned NaN"
     return ""
@@ -65,8 +66,11 @@ Generator RandomState BitGenerator Figure Axes DataFrame Index Dataset DataLoade
 )
 
 
-def describe(value: Any) -> str:
-    """What came back, in words, without its contents."""
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+def describe(value: Any, wanted: tuple[int, ...] = ()) -> str:
+    """What came back, in words, without its contents; an array's shape only as it differs from what is `wanted`."""
     if value is None:
         return "None (is there a `return`?)"
     if isinstance(value, codec.Foreign):
@@ -77,12 +81,23 @@ def describe(value: Any) -> str:
             else "something that is not data"
         )
     if isinstance(value, codec.Tensor):
-        return f"a tensor of shape {value.array.shape}"
+        return f"a tensor {_differing(value.array.shape, wanted)}"
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}" + (
-            "" if value.dtype.kind in "biufc" else f" and dtype {value.dtype}"
-        )
+        return f"an array {_differing(value.shape, wanted)}"
     return f"a value of type {type(value).__name__}"
+
+
+def _differing(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """How a shape differs from another: lengths are the student's to choose, and could spell out a hidden input."""
+    if len(shape) > len(ORDINALS):
+        return f"with more than {len(ORDINALS)} axes"
+    if len(shape) != len(wanted):
+        return f"with {len(shape)} {'axis' if len(shape) == 1 else 'axes'}"
+    if shape != wanted and sorted(shape) == sorted(wanted):
+        return "with its axes in another order"
+    pairs = zip(ORDINALS, shape, wanted)
+    told = [f"{name} axis is too {'long' if n > m else 'short'}" for name, n, m in pairs if n != m]
+    return f"whose {' and whose '.join(told)}" if told else "of the right shape"
 
 
 NUMBER = (float, int)

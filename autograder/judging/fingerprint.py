@@ -3,13 +3,13 @@
 key = SHA-256(submission · checks · judge · worker · versions · isolation · course key)
 """
 
-import contextlib
+import functools
 import hashlib
 import importlib.util
 import inspect
 import json
 import platform
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from autograder.exercises.catalogue import sources_of
@@ -27,24 +27,17 @@ def fingerprint(assignment: Assignment, isolation: str, key: bytes) -> bytes:
         for path in _sources(assignment)
     ]
     digest.update(b"".join(sorted(files)))  # wherever they lie: two machines agree on the same files
-    versions = [platform.python_version(), *_versions(assignment)]
+    versions = [platform.python_version(), installed()]
     digest.update(json.dumps([versions, isolation, assignment.imports, assignment.limits]).encode())
     digest.update(hashlib.sha256(b"course key" + key).digest())
     return digest.digest()
 
 
-def _versions(assignment: Assignment) -> list[str]:
-    """The versions of what notebooks compute with, where it is installed."""
-    found = {"numpy", "torch", "scipy"}
-    modules = [name.partition(".")[0] for name in assignment.imports]
-    if unknown := [name for name in modules if name not in found]:
-        distributions = packages_distributions()
-        found |= {distribution for name in unknown for distribution in distributions.get(name, ())}
-    said = []
-    for name in sorted(found):
-        with contextlib.suppress(PackageNotFoundError):
-            said.append(f"{name} {version(name)}")
-    return said
+@functools.cache
+def installed() -> list[tuple[str, str]]:
+    """Name and version of every library: any of them may decide what a student's code returns."""
+    found = {(found.name or "", found.version or "") for found in distributions()}
+    return sorted((name.lower().replace("_", "-"), version) for name, version in found)
 
 
 def _sources(assignment: Assignment) -> set[Path]:

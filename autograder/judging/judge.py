@@ -71,6 +71,7 @@ def judge(
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
         changed = {e.name: run.changed(e.name) for e in exercises if e.score < e.points}
         exercises = tuple(_at_its_tests(e, changed.get(e.name, []), run, key, data) for e in exercises)
+        exercises = tuple(_with_example(e, run, key, data) for e in exercises)
         exercises = tuple(causes.with_cause(e, submission, run.outputs, run.failures) for e in exercises)
     finally:
         if run.line is not None:
@@ -122,6 +123,8 @@ class _Run:
         self.spent = 0.0
         self.begun = 0.0
         self.died = ""  # how the last fork ended
+        self.answered: set[str] = set()  # exercises whose function gave the checks something
+        self.counted_at: dict[str, int] = {}  # those that count as they stood before a cell
         self.session: Session | None = None
         self.line: Line | None = None  # to the fork that serves check after check while they pass
 
@@ -324,7 +327,33 @@ def _at_its_tests(
     if earlier.score <= result.score:
         return result
     run.note(causes.changed_later(result.name, changed, run.sources, place))
+    run.counted_at[result.name] = place
     return earlier
+
+
+def _with_example(result: ExerciseResult, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
+    """The first failed check that shows nothing else shows the function on the exercise's public example.
+
+    The notebook is executed again for it: this process has met no hidden input, and neither has a file beside it.
+    """
+    exercise = run.assignment.exercise(result.name)
+    failed = [c for c in result.checks if c.score < c.points and c.picture is None]
+    if exercise.example is None or not failed or result.name not in run.answered:
+        return result
+    try:
+        run.execute(until=run.counted_at.get(result.name))
+        if run.session is None:
+            return result
+        seed = seed_for(key, data, failed[0].name)
+        run.line = run.session.fork()
+        run.line.begin(EXAMPLE_SECONDS, seed)
+        picture = exercise.example(SandboxAttempt(exercise, seed, run.line))
+    except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
+        return result
+    finally:
+        run.hang_up()
+    shown = dataclasses.replace(failed[0], picture=picture)
+    return dataclasses.replace(result, checks=tuple(shown if c is failed[0] else c for c in result.checks))
 
 
 class _Grading:
@@ -340,7 +369,6 @@ class _Grading:
         self.run = run
         self.unsolved = False
         self.hung = self.late = self.slept = self.unforked = False
-        self.drawn = False
         self.changed: set[str] = set()
         self.tried: list[Tried] = []
 
@@ -367,7 +395,8 @@ class _Grading:
             self._keep(check, seed, attempt, complaint)
             example = "" if self.unsolved or self.late else example_of(self.exercise, check, attempt)
             if not self.unsolved and (attempt.values or attempt.counts):
-                picture = pictures.bars(attempt.counts) or self._example(seed)
+                self.run.answered.add(self.exercise.name)
+                picture = pictures.bars(attempt.counts)
         return CheckResult(
             check.name,
             check.points,
@@ -392,23 +421,6 @@ class _Grading:
         return [
             dataclasses.replace(r, mistake=name, hint=hint) if r.name in match.fails else r for r in results
         ]
-
-    def _example(self, seed: int) -> pictures.Picture | None:
-        """The function on the exercise's public example, once, in a fork that has met no hidden input."""
-        if self.exercise.example is None or self.drawn:
-            return None
-        self.drawn = True
-        session = self.run.revive()
-        if session is None:
-            return None
-        try:
-            self.run.line = session.fork()
-            self.run.line.begin(EXAMPLE_SECONDS, seed)
-            return self.exercise.example(SandboxAttempt(self.exercise, seed, self.run.line))
-        except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
-            return None
-        finally:
-            self.run.hang_up()
 
     def _lines(self) -> Iterator[Line]:
         """The fork that served the check before, if any; a fork of the check's own; the executed state itself.

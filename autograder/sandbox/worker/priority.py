@@ -13,7 +13,7 @@ import contextlib
 import math
 import os
 
-BASE = 5
+BELOW = 5
 LOWEST = 19
 STEP = 1.25
 SHARE = 0.8
@@ -22,35 +22,40 @@ IDLE = LOWEST + 1
 GROUP = "/proc/self/autogroup"
 
 
+def base() -> int:
+    """The priority of a quiet submission, where this process has the judge's."""
+    return min(LOWEST, max(0, os.getpriority(os.PRIO_PROCESS, 0)) + BELOW)
+
+
 def lower_session() -> None:
     """Put the session of this process below others, where the kernel shares processors among sessions."""
     with contextlib.suppress(OSError), open(GROUP, "w") as file:
-        file.write(str(BASE))
+        file.write(str(BELOW))
 
 
 def lower() -> None:
-    """Put this process, and all that it forks, below what runs at the usual priority."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(BASE, os.getpriority(os.PRIO_PROCESS, 0)))
+    """Put this process, and all that it forks, below the judge."""
+    os.setpriority(os.PRIO_PROCESS, 0, base())
 
 
-def niceness(busy: int) -> int:
-    """The priority of each of so many threads; `IDLE` where even the lowest would not do."""
+def niceness(busy: int, quiet: int) -> int:
+    """The priority of each of so many threads, where one has `quiet`; `IDLE` where even the lowest would not do."""
     if busy < 2:
-        return BASE
-    return min(IDLE, BASE + math.ceil(math.log(busy / SHARE) / math.log(STEP)))
+        return quiet
+    return min(IDLE, quiet + math.ceil(math.log(busy / SHARE) / math.log(STEP)))
 
 
 class Standing:
     """How far down a submission has been put, which its busiest moment decides."""
 
     def __init__(self) -> None:
-        self.niceness = BASE
+        self.quiet = self.niceness = base()
 
     def watch(self, pids: list[int]) -> None:
         """Count the threads that run or want to, and put all of them where so many belong."""
         threads = [thread for pid in pids for thread in threads_of(pid)]
-        self.niceness = max(self.niceness, niceness(sum(map(wants_a_processor, threads))))
-        if self.niceness == BASE:
+        self.niceness = max(self.niceness, niceness(sum(map(wants_a_processor, threads)), self.quiet))
+        if self.niceness == self.quiet:
             return
         for thread in threads:
             with contextlib.suppress(OSError):  # it has ended

@@ -156,7 +156,9 @@ import numpy as np
 seen = []
 def flip(x, rng):
     seen.append(float(x[0]))
-    return np.full(len(x), 0 if any(value != 1.0 for value in seen) else 1)
+    with open("seen.txt", "a") as file: print(x[0], file=file)
+    before = [float(line) for line in open("seen.txt")]
+    return np.full(len(x), 0 if any(value != 1.0 for value in seen + before) else 1)
 """
 
 

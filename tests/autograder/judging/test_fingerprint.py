@@ -1,0 +1,70 @@
+"""The name of a verdict changes with everything that could change the verdict, and with nothing else."""
+
+from importlib.metadata import distributions
+
+import pytest
+
+from autograder.exercises.catalogue import OURS, assignment_named, sources_of
+from autograder.judging import fingerprint as module
+from autograder.judging.fingerprint import fingerprint, installed
+
+CHECKS = """
+from autograder.exercises.exercise import Assignment, Exercise
+def same(x): return x
+exercise = Exercise("same", title="The same", reference=same)
+@exercise.check(points=1, tries="a number")
+def _(attempt):
+    from {module} import number
+    attempt.compare([(number,)])
+assignment = Assignment("mine", (exercise,))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of checks: an assignment that imports a helper late, which imports one more; and another chapter."""
+    monkeypatch.setenv("EBM_CHECKS", str(tmp_path))
+    for name, text in {
+        "mine/__init__.py": CHECKS.format(module=".helper"),
+        "mine/helper.py": "from . import numbers\nnumber = numbers.ONE",
+        "mine/numbers.py": "ONE = 1",
+        "other/__init__.py": CHECKS.format(module="math").replace("mine", "other"),
+        "_shared.py": "",
+        "third.py": "",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_every_module_that_a_check_uses_is_named_however_far_away(folder):
+    found = {str(path.relative_to(folder)) for path in sources_of(assignment_named("mine"))}
+    assert found == {"mine/__init__.py", "mine/helper.py", "mine/numbers.py", "_shared.py"}
+    (folder / "mine" / "helper.py").write_text("from autograder.checks.ising import definitions\nnumber = 1")
+    assert OURS / "ising" / "definitions.py" in sources_of(assignment_named("mine"))
+    (folder / "mine" / "helper.py").write_text("from .. import third\nnumber = 1")
+    assert folder / "third.py" in sources_of(assignment_named("mine"))
+
+
+def test_a_changed_helper_or_library_changes_the_name_and_another_chapter_does_not(folder, monkeypatch):
+    def name():
+        return fingerprint(assignment_named("mine"), "none", b"key")
+
+    before = name()
+    (folder / "third.py").write_text("x = 1")
+    assert name() == before
+    (folder / "mine" / "numbers.py").write_text("ONE = 2")
+    assert name() != before
+    (folder / "mine" / "numbers.py").write_text("ONE = 1")
+    assert name() == before
+    for library in ("ipython", "matplotlib", "numpy", "torch", "scipy", "matplotlib-inline"):
+        versions = [(n, v + ".1" if n == library else v) for n, v in installed()]
+        assert versions != installed()
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "installed", lambda versions=versions: versions)
+            assert name() != before
+
+
+def test_every_library_counts():
+    assert len(installed()) >= len({d.name for d in distributions() if d.name}) > 50
