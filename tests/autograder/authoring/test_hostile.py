@@ -1,4 +1,4 @@
-"""Ninety ways of cheating, run against the real pipeline: no point gained, nothing read, nobody harmed."""
+"""Every known way of cheating, run against the real pipeline: no point gained, nothing read, nobody harmed."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ PLACES = [Path(p) / CANARY for p in ("/", "/tmp", "/dev/shm", "/usr", "/etc", ".
 RIGHT = "def double(x):\n    return 2 * x"
 
 
-def test_the_corpus_covers_every_family_with_sixty_attacks_or_more():
-    assert len(ATTACKS) >= 60
-    assert len({a.family for a in ATTACKS}) == 11
+def test_the_corpus_covers_every_family_with_many_attacks():
+    assert len(ATTACKS) >= 180
+    assert len({a.family for a in ATTACKS}) == 13
     assert len({a.name for a in ATTACKS}) == len(ATTACKS)
 
 

@@ -111,25 +111,40 @@ def test_a_right_solution_gets_full_marks(level, assignment):
     assert report.score == report.max_score - report.manual_points
 
 
-QUICK = ("read the secret", "escape or exfiltrate", "forge the result", "patch the checker")
+LONG = ("die early", "starve")
+"""Families whose attacks run until their time is up, which the judge counts in the same way at every level."""
+
+HEAVY = frozenset(
+    """
+memory that processes share, memory that has no owner, memory bomb, fork bomb, thread storm, many small files,
+files that have no name, descriptors until there are none, more than its limits allow, less for others,
+signals every process it can name, kills its parent, kills everyone, closes every descriptor, becomes another program
+""".replace("\n", " ")
+    .strip()
+    .split(", ")
+)
+"""Of these families, what the walls of a level must stop."""
+
+
+def at_each_level(attack):
+    return attack.family not in LONG or attack.name in HEAVY
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", CLOSED[1:])
-def test_the_attacks_that_read_and_escape_gain_nothing(level, toy):
+def test_the_attacks_gain_nothing_and_read_nothing_at_every_level(level, toy, notebook):
+    """At the strongest level each attack is a test of its own, and tried in full."""
+    limits = Limits(cell_seconds=4.0, notebook_seconds=12.0)
+    names = {attack.name for attack in ATTACKS}
+    assert names >= HEAVY
     with opened_at(level) as sandbox:
-        for attack in ATTACKS:
-            if attack.family in QUICK:
-                judged = judge(
-                    attack.notebook(["double"]),
-                    toy,
-                    sandbox,
-                    b"key",
-                    Limits(cell_seconds=4.0, notebook_seconds=12.0),
-                )
-                assert judged.report.score == 0, attack.name
-                printed = "\n".join(o.stdout for o in judged.outputs)
-                assert LEAK not in printed, (attack.name, printed)
+        for attack in filter(at_each_level, ATTACKS):
+            judged = judge(attack.notebook(["double"]), toy, sandbox, b"key", limits)
+            assert judged.report.score == 0, attack.name
+            printed = "\n".join(o.stdout for o in judged.outputs)
+            assert LEAK not in printed, (attack.name, printed)
+        honest = judge(notebook("def double(x): return 2 * x"), toy, sandbox, b"key").report
+    assert honest.score == honest.max_score
 
 
 HOST = """
