@@ -20,7 +20,7 @@ def _twisted(name: str, change: Change) -> Attack:
 
 
 def _code(source: Any, **more: Any) -> dict[str, Any]:
-    empty = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
     return empty | {"id": "own", "source": source} | more
 
 
@@ -105,7 +105,7 @@ def _keys_twice(document: dict[str, Any]) -> bytes:
 
 
 def _cells_that_are_none(document: dict[str, Any]) -> None:
-    odd = [
+    odd: list[Any] = [
         None,
         1,
         "cell",

@@ -114,15 +114,13 @@ def test_a_right_solution_gets_full_marks(level, assignment):
 LONG = ("die early", "starve")
 """Families whose attacks run until their time is up, which the judge counts in the same way at every level."""
 
-HEAVY = frozenset(
-    """
-memory that processes share, memory that has no owner, memory bomb, fork bomb, thread storm, many small files,
-files that have no name, descriptors until there are none, more than its limits allow, less for others,
-signals every process it can name, kills its parent, kills everyone, closes every descriptor, becomes another program
-""".replace("\n", " ")
-    .strip()
-    .split(", ")
-)
+_HEAVY = """
+memory that processes share, memory that has no owner, memory bomb, fork bomb, thread storm, many small files
+files that have no name, descriptors until there are none, more than its limits allow, less for others
+signals every process it can name, kills its parent, kills everyone, closes every descriptor
+becomes another program
+"""
+HEAVY = frozenset(_HEAVY.strip().replace("\n", ", ").split(", "))
 """Of these families, what the walls of a level must stop."""
 
 

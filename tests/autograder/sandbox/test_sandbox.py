@@ -234,11 +234,11 @@ for _ in range(8):
     if os.fork() == 0:
         hoard = bytearray(300_000_000)
         for i in range(0, len(hoard), 4096): hoard[i] = 1
-        time.sleep(20)
-time.sleep(20)
+        time.sleep(100)
+time.sleep(100)
 """
     with pytest.raises(Dead, match="memory"):
-        run(sandbox, source, seconds=20, limits=Limits(memory=2 << 30))
+        run(sandbox, source, seconds=60, limits=Limits(memory=2 << 30))
 
 
 def test_memory_that_processes_share_counts_too(sandbox):
