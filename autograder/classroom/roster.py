@@ -12,6 +12,7 @@ import dataclasses
 import io
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -182,14 +183,14 @@ def read(path: Path, course: Course) -> Roster:
     Raises `ValueError`, with the file's name and line, for a table that names nobody or one student twice.
     """
     before = Roster.of(course)
-    known = [*before.people, *(Person(name) for name in _met(course))]
+    known = _Known(before, _met(course))
+    listed = [(line, person) for line, row in _rows(path) if (person := _person(row))]
+    names = Counter(" ".join(_words(person.name)) for _, person in listed)
     people: dict[str, Person] = {}
     lines: dict[str, int] = {}
-    for line, row in _rows(path):
-        person = _person(row)
-        if person is None:
-            continue
-        person = dataclasses.replace(person, student=_name_in_course(person, known, path, line))
+    for line, person in listed:
+        alone = names[" ".join(_words(person.name))] == 1
+        person = dataclasses.replace(person, student=known.name(person, alone, f"{path}, line {line}"))
         key = folded(person.student)
         if key in people and not _are_one(people[key], person):
             raise ValueError(
@@ -210,22 +211,46 @@ def _met(course: Course) -> list[str]:
     return sorted(p.name for p in top.iterdir() if p.is_dir() and p.name[0] != ".") if top.is_dir() else []
 
 
-def _name_in_course(person: Person, known: list[Person], path: Path, line: int) -> str:
-    """The name that the course has for them already, else the best that the table gives."""
-    for column in ("login", "number", "email", "lms_id", "participant", "github"):
-        told = folded(getattr(person, column))
-        found = {p.student for p in known if told and told in (folded(p.student), folded(getattr(p, column)))}
-        if person.lms_id and column == "lms_id":  # as a download without a roster named them
-            found |= {p.student for p in known if re.fullmatch(rf"[^_]+_{re.escape(told)}", p.student)}
-        if len(found) == 1:
-            return found.pop()
+class _Known:
+    """The names that the course has for students already: those of its roster, and of what was handed in."""
+
+    def __init__(self, roster: Roster, met: Iterable[str]) -> None:
+        self._by_id: dict[tuple[str, str], set[str]] = {}
+        self._by_name: dict[str, set[str]] = {}
+        people = [*roster.people, *(Person(name) for name in met)]
+        for person in people:
+            for column in IDS:
+                self._by_id.setdefault((column, folded(getattr(person, column))), set()).add(person.student)
+            if number := re.fullmatch(
+                r"[^_]+_(\d+)", person.student
+            ):  # of a download, before there was a roster
+                for column in ("lms_id", "participant"):
+                    self._by_id.setdefault((column, number[1]), set()).add(person.student)
+            self._by_name.setdefault(" ".join(_words(person.student)), set()).add(person.student)
+
+    def name(self, person: Person, alone: bool, where: str) -> str:
+        """What the course calls a person, else the best that the table gives; `alone` has the name for themselves.
+
+        Raises `ValueError` for one whom the course has under two names.
+        """
+        for column in ("login", "number", "email", "lms_id", "participant", "github"):
+            if told := folded(getattr(person, column)):
+                found = self._by_id.get((column, told), set()) | self._by_id.get(("student", told), set())
+                if found:
+                    return self._only(found, person, where)
+        found = self._by_name.get(" ".join(_words(person.name)), set()) if alone and person.name else set()
         if found:
+            return self._only(found, person, where)
+        best = person.student or person.login or person.number or person.email or person.name
+        return best.replace("/", "-")
+
+    def _only(self, found: set[str], person: Person, where: str) -> str:
+        if len(found) > 1:
             raise ValueError(
-                f"{path}, line {line}: {' and '.join(sorted(found))} are both {person.name or told}; put what they "
+                f"{where}: {' and '.join(sorted(found))} are both {person.name or person.email}; put what they "
                 "handed in into one folder of course/submitted, and delete the other"
             )
-    best = person.student or person.login or person.number or person.email or person.name
-    return best if "/" not in best else best.replace("/", "-")
+        return next(iter(found))
 
 
 def _are_one(one: Person, other: Person) -> bool:

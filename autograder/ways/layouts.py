@@ -166,11 +166,12 @@ def read(
     found = [h for h in told.values() if h is not None and _is_of(h, depth, assignment)]
     yield from _dated(_without_title(found), members, depth)
     of_systems = {h.system for h in found}
+    times = {m.parts: m for m in members if m.name == TIMESTAMP and not m.refusal}
     for member, handed in told.items():
         if handed is None and (
             not of_systems or member.is_notebook
         ):  # else it is the system's own, as index.html
-            yield _from_folder(member, depth, assignment, members, roster, clones)
+            yield _from_folder(member, depth, assignment, times, roster, clones)
 
 
 def _depth(members: list[Member], assignment: str, roster: Roster, stem: str) -> int:
@@ -277,7 +278,7 @@ def _from_folder(
     member: Member,
     depth: int,
     assignment: str,
-    members: list[Member],
+    times: Mapping[tuple[str, ...], Member],
     roster: Roster,
     clones: Mapping[tuple[str, ...], float],
 ) -> Handed:
@@ -292,9 +293,8 @@ def _from_folder(
         return Handed(member, Who(login=_cloned(folders[0], around, assignment, roster)), "github", commit)
     when = None
     if folders[1:2] == (assignment,):
-        mark = (*member.parts[: depth + 2], TIMESTAMP)
-        found = next((m for m in members if m.parts == mark and not m.refusal), None)
-        when = instant(_text(found)) if found else None
+        mark = times.get((*member.parts[: depth + 2], TIMESTAMP))
+        when = instant(_text(mark)) if mark else None
     return Handed(member, Who(login=folders[0]), FOLDERS, when)
 
 

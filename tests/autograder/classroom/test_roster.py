@@ -143,6 +143,30 @@ def test_whoever_the_course_met_before_keeps_their_name_and_ids_add_up(classroom
     assert (person.student, person.lms_id, person.email) == ("lovelaceada_4711", "4711", "ada@example.org")
 
 
+@pytest.mark.parametrize(
+    "folder", ["lovelaceada_4711", "Ada Lovelace_123", "Ada Lovelace", "ada@example.org", "0815"]
+)
+def test_whatever_a_download_called_them_before_there_was_a_roster(classroom, table, folder):
+    classroom.submit(folder, {})
+    text = (
+        "username,student id,email,lms_user_id,participant,name\n"
+        "ada,0815,ada@example.org,4711,123,Ada Lovelace\nbob,0816,,4712,124,Bob Byron\n"
+    )
+    assert [p.student for p in read(table(text), classroom.course).people] == [folder, "bob"]
+
+
+def test_a_name_that_two_have_is_kept_for_neither(classroom, table):
+    classroom.submit("Ada Lovelace", {})
+    text = "username,name\nada,Ada Lovelace\nada2,Ada Lovelace\n"
+    assert [p.student for p in read(table(text), classroom.course).people] == ["ada", "ada2"]
+
+
+def test_a_large_class_is_read_and_searched_at_once(classroom, table):
+    text = "username,name\n" + "".join(f"s{i},First{i} Last\n" for i in range(1000))
+    roster = read(table(text), classroom.course)
+    assert all(roster.find(Who(f"First{i} Last")) == [roster.people[i]] for i in range(1000))
+
+
 def test_a_student_who_became_two_before_is_told(classroom, table):
     classroom.submit("ada", {})
     classroom.submit("ADA", {})
