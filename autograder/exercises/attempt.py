@@ -69,7 +69,7 @@ class Attempt(abc.ABC):
         self.changed: set[str] = set()  # names of arguments that a call has changed
         self.cut = False  # whether an exchange did not come to its end
         self.asked = 0  # calls so far
-        self.failing: int | None = None  # the place of a call whose value was wrong, or that raised
+        self.failing: list[int] = []  # the places of calls whose value was wrong, or that raised
         self._latest: tuple[list[tuple[Any, ...]], list[Any]] = ([], [])
 
     @abc.abstractmethod
@@ -97,7 +97,7 @@ class Attempt(abc.ABC):
             self.changed.update(names[p] for p in places)
         for place, outcome in enumerate(outcomes):
             if "value" not in outcome:
-                self.failing = first + place
+                self.failing = [first + place]
                 raise explain(outcome, self.exercise.name)
         if len(outcomes) != len(calls):
             raise Wrong("your function's process stopped in the middle of the check")
@@ -115,10 +115,10 @@ class Attempt(abc.ABC):
         wrong = nearly = 0
         for place, (value, target) in enumerate(zip(values, expected), self.asked - len(calls)):
             if complaint := shape_complaint(value, target):
-                self.failing = place
+                self.failing = [place]
                 raise Wrong(complaint)
             if not close(value, target, rtol, atol):
-                self.failing = place if self.failing is None else self.failing
+                self.failing.append(place)
                 wrong += 1
                 nearly += close(value, target, NEARLY, NEARLY)
         if wrong:

@@ -23,13 +23,13 @@ def compare_part(
     for place, (value, call) in enumerate(zip(values, calls), attempt.asked - len(calls)):
         expected = attempt.exercise.reference(*local(call))
         if not isinstance(value, tuple | list) or len(value) != len(expected):
-            attempt.failing = place
+            attempt.failing = [place]
             raise Wrong(f"{shape_complaint(value, expected)}: {' and '.join(names)}")
         if complaint := shape_complaint(value[part], expected[part]):
-            attempt.failing = place
+            attempt.failing = [place]
             raise Wrong(complaint.replace("your function returned", f"{names[part]} is"))
         if not close(value[part], expected[part], rtol, atol):
-            attempt.failing = place if attempt.failing is None else attempt.failing
+            attempt.failing.append(place)
             wrong += 1
     if wrong:
         raise Wrong(f"{names[part]} differs from the definition for {wrong} of {len(calls)} inputs")

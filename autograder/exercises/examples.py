@@ -25,17 +25,19 @@ LARGEST = 40
 
 
 def example_of(exercise: Exercise, check: Check, attempt: Attempt) -> str:
-    """A call of the kind that failed first and smallest, and its value; empty if none is small enough to read."""
-    return _drawn(exercise, check, attempt.failing) if attempt.failing is not None else ""
+    """The smallest call of the kinds that failed, and its value; empty if none is small enough to read."""
+    return _drawn(exercise, check, tuple(attempt.failing)) if attempt.failing else ""
 
 
 @functools.lru_cache(maxsize=1024)
-def _drawn(exercise: Exercise, check: Check, place: int) -> str:
-    """The example at one place of a check's calls."""
+def _drawn(exercise: Exercise, check: Check, places: tuple[int, ...]) -> str:
+    """The example at the place of a check's calls where it is smallest."""
     public = _Recorder(exercise, exercise.reference, zlib.crc32(check.name.encode()))
     with contextlib.suppress(Wrong):
         check.run(public)
-    if place >= len(public.calls) or sum(size(value) for value in public.calls[place]) > LARGEST:
+    sizes = {p: sum(map(size, public.calls[p])) for p in places if p < len(public.calls)}
+    place = min(sizes, key=sizes.__getitem__, default=None)
+    if place is None or sizes[place] > LARGEST:
         return ""
     arguments = [code(value) for value in public.calls[place]]
     # Of the numbers as they stand there, rounded: what is told must be right for what is run.
