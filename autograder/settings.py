@@ -13,26 +13,45 @@ HOME = Path(__file__).parent.parent
 LIMITS = ("memory_gb", "cell_seconds", "notebook_seconds")
 
 TEMPLATE = """\
-# All settings of this course. A line that starts with # shows what holds without it.
+# All settings of this course. A line that starts with #, without a space after it,
+# shows what holds without it.
 name = "{name}"
 
-# id = "course"                 # what nbgrader calls the course; keep it once something is graded
-# solutions = "solutions"       # the folder of NAME.py: solved notebooks as py:percent text
-# checks = "checks"             # the folder of NAME.py or NAME/: the hidden checks
-# packages = []                 # what notebooks import, such as ["pandas", "sklearn"]: the sandbox imports it
-                                # once for all, and students are told to install it; NumPy is always there
-# wheels = []                   # .whl files, or folders to build one from, that go into the students' zips
-# points = 0                    # what an assignment's points must add to; 0: whatever they add to
-# mistakes = 1                  # how many named mistakes every exercise has at least
-# alternatives = 1              # and how many alternatives: right code that is written differently
-# isolation_floor = "landlock"  # weaker isolation does not grade; from strongest: namespaces, bubblewrap, user,
-                                # landlock, none; "namespaces+seccomp" demands a system-call filter too
-# anonymous = false             # true: codes stand for students on pages and lists; `autograder who` resolves them
+# What nbgrader calls the course. Keep it once something is graded.
+#id = "course"
 
-# [limits]                      # of one submission, in seconds of processor time and GB of memory
-# cell_seconds = 20
-# notebook_seconds = 90
-# memory_gb = 2
+# The folder of NAME.py, solved notebooks as py:percent text, and that of the hidden
+# checks, NAME.py or NAME/.
+#solutions = "solutions"
+#checks = "checks"
+
+# What notebooks import besides NumPy, such as ["pandas", "sklearn"]. The sandbox
+# imports it once for all, and students are told to install it.
+#packages = []
+
+# What goes into students' zips: .whl files, or folders to build wheels from.
+#wheels = []
+
+# What the points of an assignment must add to. 0: whatever they add to.
+#points = 0
+
+# How many named mistakes every exercise has at least, and how many alternatives:
+# right code that is written differently.
+#mistakes = 1
+#alternatives = 1
+
+# Weaker isolation does not grade. From strongest: namespaces, bubblewrap, user,
+# landlock, none; "namespaces+seccomp" demands a filter of system calls too.
+#isolation_floor = "landlock"
+
+# Whether codes stand for students on pages and lists; `autograder who` resolves them.
+#anonymous = false
+
+# What one submission may use: seconds of processor time, and memory.
+#[limits]
+#cell_seconds = 20
+#notebook_seconds = 90
+#memory_gb = 2
 """
 
 

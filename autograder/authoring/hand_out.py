@@ -91,7 +91,7 @@ def pack(course: Course, name: str, libraries: Iterable[Path]) -> Path:
     needs = [f"./{library.name}" for library in libraries]
     needs += distributions_of(("numpy", *course.settings.packages))
     members = {
-        "README.txt": README.format(name=name, needs=" ".join(needs)).encode(),
+        "README.txt": README.format(course=course.settings.name, name=name, needs=" ".join(needs)).encode(),
         f"{name}.ipynb": notebook.read_bytes(),
         **{library.name: library.read_bytes() for library in libraries},
     }
@@ -108,6 +108,7 @@ def pack(course: Course, name: str, libraries: Iterable[Path]) -> Path:
 
 
 README = """\
+{course}
 Assignment: {name}
 
 Start

@@ -139,7 +139,7 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
         raise refusal(
             course,
             name,
-            f"{count} submissions are graded, and nbgrader's gradebook cannot give them other graded cells: "
+            f"{count} submission{'s are' if count > 1 else ' is'} graded, and nbgrader's gradebook cannot give them other graded cells: "
             f"{changed}. Text, tests, points and checks may change. New exercises can be an "
             f"assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, and "
             f"grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} --force",

@@ -40,10 +40,10 @@ SOLUTION, CHECKS, SETTINGS = "solutions/spread.py", "checks/spread.py", "course.
             '# %% tests="other" points=5\nassert other == 1',
             "other: the solution has this exercise and the checks have not",
         ),
-        (SETTINGS, "# points = 0 ", "points = 90 #", "the points add to 100; course.toml demands 90"),
-        (SETTINGS, "# packages = []", 'packages = ["pandaz"] #', "lists the package 'pandaz', which is not"),
-        (SETTINGS, "# mistakes = 1", "mistakes = 3 #", "1 mistakes; at least 3 are needed"),
-        (SETTINGS, "# wheels = []", 'wheels = ["kit"] #', "kit, which is neither a .whl file nor a folder"),
+        (SETTINGS, "#points = 0", "points = 90", "the points add to 100; course.toml demands 90"),
+        (SETTINGS, "#packages = []", 'packages = ["pandaz"]', "lists the package 'pandaz', which is not"),
+        (SETTINGS, "#mistakes = 1", "mistakes = 3", "1 mistakes; at least 3 are needed"),
+        (SETTINGS, "#wheels = []", 'wheels = ["kit"]', "kit, which is neither a .whl file nor a folder"),
         (CHECKS, "np.var(x, ddof=1)", "np.var(x)", "by_numpy is right and fails 'random samples'"),
         (CHECKS, "/ len(x)\n", "/ (len(x) - 1)\n", "the mistake 'divides by n' passes every check"),
         (
@@ -71,7 +71,7 @@ def test_a_wheel_that_holds_the_checks_is_named(course):
 
     with zipfile.ZipFile(course.root / "kit.whl", "w") as archive:
         archive.write(course.root / CHECKS, "kit/spread.py")
-    change(course.root / SETTINGS, "# wheels = []", 'wheels = ["kit.whl"] #')
+    change(course.root / SETTINGS, "#wheels = []", 'wheels = ["kit.whl"]')
     assert "kit.whl would bring students spread.py" in first_problem(course)
 
 

@@ -1,7 +1,9 @@
 """Courses and assignments to begin with: what is written, and what is refused."""
 
+import re
 import shutil
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def test_a_course_of_ones_own_has_its_own_assignments_alone(course):
 
 
 def test_a_folder_that_is_a_course_is_not_made_one_again(course):
-    change(course.root / "course.toml", "# points = 0 ", "points = 10 #")
+    change(course.root / "course.toml", "#points = 0", "points = 10")
     with pytest.raises(ValueError, match=r"is a course already: it has .*course\.toml"):
         new_course(course.root)
     assert course.settings.points == 10
@@ -90,9 +92,7 @@ def test_checks_share_what_begins_with_an_underscore(course):
 def test_the_template_says_what_holds_without_it(tmp_path):
     (tmp_path / "course.toml").write_text(TEMPLATE.replace("{name}", "Statistics"))
     bare = settings_of(tmp_path)
-    active = "\n".join(
-        line.removeprefix("# ") for line in TEMPLATE.splitlines()[1:] if "=" in line or "[limits]" in line
-    )
+    active = re.sub(r"^#(?=\S)", "", TEMPLATE, flags=re.M)
     (tmp_path / "course.toml").write_text(active.replace("{name}", "Statistics"))
     said = settings_of(tmp_path)
     assert Limits.set_by(said.limits) == Limits.set_by(()) == Limits()
@@ -123,7 +123,7 @@ def test_limits_reach_the_sandbox_the_students_and_the_name_of_a_verdict(course)
     from autograder.authoring.percent import limits_in_words
 
     before = fingerprint(assignment_named("spread"), "namespaces", b"key")
-    change(course.root / "course.toml", "# [limits]", "[limits]\ncell_seconds = 300\nmemory_gb = 4 #")
+    change(course.root / "course.toml", "#[limits]", "[limits]\ncell_seconds = 300\nmemory_gb = 4")
     assignment = assignment_named("spread")
     limits = Limits.set_by(assignment.limits)
     assert (limits.cell_seconds, limits.memory, limits.cpu_seconds) == (300, 4 << 30, 600)
@@ -146,6 +146,23 @@ def test_only_the_assignment_whose_checks_changed_is_graded_again(course):
 
 
 def test_no_submission_sees_the_solutions_and_checks_wherever_the_course_has_them(course):
-    change(course.root / "course.toml", '# checks = "checks" ', 'checks = "secret" #')
+    change(course.root / "course.toml", '#checks = "checks"', 'checks = "secret"')
     (course.root / "checks").rename(course.root / "secret")
     assert {course.root / "secret", course.root / "solutions"} <= view.hidden()
+
+
+def test_a_gradescope_zip_brings_the_packages_limits_and_checks_of_a_course_of_ones_own(course, monkeypatch):
+    import autograder.ways.gradescope as gradescope
+
+    change(course.root / "course.toml", "#packages = []", 'packages = ["sklearn.linear_model"]')
+    change(course.root / "course.toml", "#[limits]", "[limits]\ncell_seconds = 300")
+    monkeypatch.setattr(gradescope.importlib.util, "find_spec", lambda name: None)
+    with zipfile.ZipFile(gradescope.pack(course, "spread")) as archive:
+        names = archive.namelist()
+        said = tomllib.loads(archive.read("lib/course.toml").decode())
+        requirements = archive.read("requirements.txt").decode().splitlines()
+    assert said["packages"] == ["sklearn.linear_model"]
+    assert said["limits"] == {"cell_seconds": 300.0}
+    assert "scikit-learn" in requirements
+    assert "checks/spread.py" in names
+    assert not [name for name in names if "ebmkit" in name or name.startswith("lib/autograder/checks/ising")]

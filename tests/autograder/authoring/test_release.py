@@ -79,7 +79,7 @@ def test_graded_cells_cannot_change_once_there_are_submissions(classroom, right,
     before = tree(classroom, "release", "toy", "toy.ipynb")
     del notebook_of_toy.cells[6]
     with pytest.raises(
-        ReleaseError, match=r"1 graded submissions.+why \(gone\).+nbgrader db assignment remove toy --force"
+        ReleaseError, match=r"1 submission is graded.+why \(gone\).+nbgrader db assignment remove toy --force"
     ):
         publish(classroom.course, assignment_named("toy"), notebook_of_toy)
     assert tree(classroom, "release", "toy", "toy.ipynb") == before
@@ -134,6 +134,7 @@ def test_the_zip_holds_notebook_library_and_readme_and_is_the_same_every_time(cl
         readme = archive.read("toy/README.txt").decode()
         assert json.loads(archive.read("toy/toy.ipynb")) == classroom.released()
     assert f"pip install ./{library.name}" in readme
+    assert readme.startswith("Energy-based models\nAssignment: toy\n")
     assert "pip install ebmkit" not in readme
 
 
