@@ -139,15 +139,15 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
         raise refusal(
             course,
             name,
-            f"{count} submission{'s are' if count > 1 else ' is'} graded, and nbgrader's gradebook cannot give them other graded cells: "
-            f"{changed}. Text, tests, points and checks may change. New exercises can be an "
-            f"assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, and "
-            f"grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} --force",
+            f"{count} submission{'s are' if count > 1 else ' is'} graded, and nbgrader's gradebook cannot give "
+            f"them other graded cells: {changed}. Text, tests, points and checks may change. New exercises can be an "
+            f"assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, "
+            f"and grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} --force",
         )
 
 
 def release_checked(course: Course, name: str, unchecked: bool = False) -> Path:
-    """Check an assignment as it is now, unless that was done already or is not wanted, and release it."""
+    """Check an assignment as it is now, unless that is not wanted, and release it."""
     from autograder.authoring.check import check
     from autograder.authoring.percent import nbgrader_notebook
 
