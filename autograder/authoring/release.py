@@ -140,9 +140,10 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
             course,
             name,
             f"{count} submission{'s are' if count > 1 else ' is'} graded, and nbgrader's gradebook cannot give "
-            f"them other graded cells: {changed}. Text, tests, points and checks may change. New exercises can be an "
-            f"assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, "
-            f"and grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} --force",
+            f"them other graded cells: {changed}. Text, tests, points and checks may change. New exercises can be "
+            f"an assignment of their own: autograder new {name}_2. Or forget the grades, those given by hand too, "
+            f"and grade again: autograder export {name} -o before.csv; nbgrader db assignment remove {name} "
+            "--force",
         )
 
 
