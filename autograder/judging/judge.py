@@ -242,6 +242,7 @@ class _Run:
 DEATHS = {
     "memory": "it used more memory than allowed",
     "processes": "it started too many processes",
+    "disk": "it wrote more to files than allowed",
     "late": "it did not stop when its time was up",
     "exited": "it ended the notebook's process",
     "protocol": "it disturbed the connection to the grader",

@@ -25,6 +25,7 @@ import isolation
 import priority
 
 WATCH_SECONDS = 0.05
+WEIGH_SECONDS = 0.3
 
 
 class Submission:
@@ -37,6 +38,7 @@ class Submission:
         self.settings = settings
         self.inherited = isolation.held_bytes("self")
         self.peak = 0
+        self.weighed = time.monotonic()
         self.account = account.Account()
         self.standing = priority.Standing()
 
@@ -68,7 +70,15 @@ class Submission:
             return "memory"
         if len(alive) > self.limits["processes"] + 8:
             return "processes"
-        return None
+        return "disk" if self._stores_too_much(alive) else None
+
+    def _stores_too_much(self, alive: list[int]) -> bool:
+        """Whether its folder holds more than it may, where no mount of a given size bounds that."""
+        if not self.limits.get("scratch") or time.monotonic() < self.weighed + WEIGH_SECONDS:
+            return False
+        self.weighed = time.monotonic()
+        most = len(isolation.SCRATCH) * self.limits["scratch_bytes"]
+        return bool(isolation.stored_bytes(str(self.limits["scratch"]), alive) > most)
 
     def used(self, since: float) -> tuple[float, float]:
         """Processor seconds, and seconds without a processor, since a moment."""

@@ -10,7 +10,7 @@ from autograder.authoring.hostile import ATTACKS, LEAK
 from autograder.authoring.samples import solution_notebook
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.judging.judge import judge
-from autograder.sandbox.sandbox import LEVELS, Limits, NoIsolation, Sandbox
+from autograder.sandbox.sandbox import LEVELS, OUTSIDE, Dead, Limits, NoIsolation, Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 CLOSED = LEVELS[:-1]
@@ -86,6 +86,29 @@ os.wait()
         assert sandbox._process is not None  # bubblewrap, the first process inside, and the zygote
         sandbox.end()
         assert descendants_of(sandbox._process.pid) <= (2 if level in ("namespaces", "bubblewrap") else 0)
+
+
+FILLS = """
+import os, time
+for number in range(8):
+    with open(f"part{number}", "wb") as file: file.write(bytes(10 << 20))
+    if nameless: held = [*globals().get("held", []), open(f"part{number}", "rb")]; os.remove(f"part{number}")
+time.sleep(100)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", OUTSIDE)
+@pytest.mark.parametrize("nameless", [False, True])
+def test_what_a_submission_writes_is_bounded_where_its_folder_is_the_hosts(level, nameless):
+    with opened_at(level) as sandbox:
+        if nameless and os.getuid() != 0:
+            pytest.skip("an ordinary user's zygote does not see which files a submission holds open")
+        session = sandbox.start(Limits(scratch_bytes=10 << 20))
+        with pytest.raises(Dead, match="disk"):
+            session.run_cell(f"nameless = {nameless}" + FILLS, 60)
+        small = sandbox.start().run_cell("open('a', 'wb').write(bytes(1 << 20)); print(1)", 60)
+        assert small["stdout"] == "1\n"
 
 
 def descendants_of(pid):
