@@ -34,7 +34,9 @@ def shape_complaint(value: Any, expected: Any) -> str:
     """What is wrong with the kind or shape of `value`, in words; empty if it can be compared."""
     if isinstance(expected, tuple):
         if not isinstance(value, tuple | list) or len(value) != len(expected):
-            return f"your function returned {describe(value)}; expected a tuple of {len(expected)} values"
+            several = isinstance(value, tuple | list)
+            came = f"a {type(value).__name__} of {len(value)}" if several else describe(value)
+            return f"your function returned {came}; expected a tuple of {len(expected)} values"
         return next((c for v, e in zip(value, expected) if (c := shape_complaint(v, e))), "")
     if isinstance(expected, str):
         return "" if isinstance(value, str) else f"your function returned {describe(value)}; expected text"

@@ -73,3 +73,11 @@ def test_a_call_that_raised_has_an_example_too():
     exercise = assignment_named("ising").exercise("energy")
     assert examples_of(exercise, lambda *a: a[0][99])[0].startswith("energy(np.array(")
     assert close(*run(examples_of(exercise, lambda *a: a[0][99])[0], exercise, exercise.reference))
+
+
+def test_a_tuple_of_another_length_is_told_its_length():
+    from autograder.exercises.values import shape_complaint
+
+    assert shape_complaint((1.0, 2.0), (0.0, 0.0, 0.0)).endswith(
+        "returned a tuple of 2; expected a tuple of 3 values"
+    )

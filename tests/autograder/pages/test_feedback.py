@@ -170,6 +170,15 @@ def test_pages_are_written_again_with_what_a_human_decided(classroom, right):
     assert "still to be given" not in text
 
 
+def test_a_sentence_begins_with_a_capital_and_a_name_stays_as_it_is_written():
+    from autograder.pages.template import template
+
+    sentence = template("feedback.html").environment.filters["capitalize_first"]
+    assert sentence("a draw comes out too often") == "A draw comes out too often"
+    for message in ("a is an array of shape (2,)", "μ_2 differs from the definition", "b differs from it"):
+        assert sentence(message) == message
+
+
 def test_a_real_picture_passes_with_its_extras_removed():
     data = png()
     chunk = b"tEXt" + b"comment\0<script>"
