@@ -27,7 +27,7 @@ ORDERS = (
 FORGOTTEN = 1e-14
 """How far from the posterior, in total variation, the chain may be when it counts as mixed."""
 
-STRENGTH_DRAWS = 700
+STRENGTH_DRAWS = 900
 """Pictures of 15×15 pixels, so that J or h 3 % too strong or too weak is caught with probability 0.99."""
 
 INVARIANCE_DRAWS = 3000

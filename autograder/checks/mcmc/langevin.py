@@ -19,7 +19,7 @@ from .inputs import noise_counts
 
 langevin = Exercise("langevin", "Langevin, unadjusted and adjusted", langevin_of)
 
-LANGEVIN_DRAWS = 8000
+LANGEVIN_DRAWS = 9000
 """So that noise 3 % too large or too small is caught with probability 0.99."""
 
 ACCEPTANCE_DRAWS = 16_000
