@@ -149,7 +149,7 @@ def conditional(
     ### END SOLUTION
 
 
-# %% tests="conditional" points=15
+# %% tests="conditional" points=10
 found = conditional(example_labels, example_noisy, 0, 0, 1.0, 0.5)
 assert found is not None, "conditional returned None: is there a `return`?"
 assert np.ndim(found) == 0, f"conditional must return one number, got shape {np.shape(found)}"
@@ -269,7 +269,7 @@ def denoise(noisy: np.ndarray, coupling: float, field: float) -> np.ndarray:
     ### END SOLUTION
 
 
-# %% tests="denoise" points=15
+# %% tests="denoise" points=10
 white = np.ones((3, 3), dtype=int)
 spotted = white.copy()
 spotted[1, 1] = 0
@@ -341,7 +341,7 @@ def map_estimate(noisy: np.ndarray, coupling: float, field: float) -> np.ndarray
     ### END SOLUTION
 
 
-# %% tests="map_estimate" points=15
+# %% tests="map_estimate" points=10
 found = map_estimate(noisy_slide, 0.1, 1.0)
 assert found is not None, "map_estimate returned None: is there a `return`?"
 assert np.shape(found) == (3, 3), f"the result must have the shape of noisy, (3, 3), got {np.shape(found)}"
@@ -355,7 +355,74 @@ found = map_estimate(np.array([[0, 1, 0, 0]]), 1.0, 1.0)
 assert (np.asarray(found) == 0).all(), f"in a row of 0, 1, 0, 0 the 1 is outvoted, got {found}"
 
 # %% [markdown]
-# ## Exercise 6: a log-ratio without Z
+# ## Exercise 6: a chain, exactly
+#
+# Take away the grid and keep a line: each label is tied to the one before and the one after it, as the tags
+# of the words in a sentence are. Now there may be $K$ labels, and neighbours need not want to be equal:
+#
+# $$p(y) = \frac{1}{Z} \exp\Bigl( \sum_{t=1}^{n} s_t(y_t) + \sum_{t=2}^{n} a(y_{t-1}, y_t) \Bigr) .$$
+#
+# There are $K^n$ labellings, and you list none of them. Go from left to right and keep one number for each
+# label: the log of the total weight of all beginnings that end in it. At the end this gives $\log Z$. With
+# the largest in place of the total, and a note of where it came from, the same walk finds the most probable
+# labelling.
+#
+# - `scores`: shape `(n, K)`; `scores[t, k]` is $s_t(k)$. A chain can be as short as one position.
+# - `transitions`: shape `(K, K)`; `transitions[j, k]` is $a(j, k)$, for label $j$ *followed by* label $k$.
+# - Returns the tuple `(log_z, labels)`: a number, and labels of shape `(n,)`, counted from 0. If several
+#   labellings are equally probable, any of them is right.
+# - Scores can be large and chains long: $e^{800}$ overflows. `np.logaddexp.reduce(x, axis=...)` adds numbers
+#   whose logarithms you have.
+#
+# *Example.* The chapter's sentence of three words, with weights $(2, 1)$, $(1, 3)$, $(2, 1)$ for noun and
+# verb, 3 for neighbours that differ and 1 for equal ones: $Z = 172$, and the best labelling is 0, 1, 0.
+#
+# Chapter: *A chain, exactly*.
+
+
+# %% exercise="decode_chain"
+def decode_chain(scores: np.ndarray, transitions: np.ndarray) -> tuple[float, np.ndarray]:
+    """log Z of the chain and its most probable labels (n,); scores are (n, K), transitions (K, K)."""
+    ### BEGIN SOLUTION
+    total = best = np.asarray(scores[0], dtype=float)
+    came_from = []
+    for row in scores[1:]:
+        total = np.logaddexp.reduce(total[:, None] + transitions, axis=0) + row
+        candidates = best[:, None] + transitions
+        came_from.append(candidates.argmax(axis=0))
+        best = candidates.max(axis=0) + row
+    labels = [best.argmax()]
+    for origin in reversed(came_from):
+        labels.append(origin[labels[-1]])
+    return np.logaddexp.reduce(total), np.array(labels[::-1])
+    ### END SOLUTION
+
+
+# %% tests="decode_chain" points=15
+word_scores = np.log([[2.0, 1.0], [1.0, 3.0], [2.0, 1.0]])
+prefer_to_differ = np.log([[1.0, 3.0], [3.0, 1.0]])
+
+found = decode_chain(word_scores, prefer_to_differ)
+assert found is not None, "decode_chain returned None: is there a `return`?"
+assert isinstance(found, tuple | list), (
+    f"decode_chain must return the tuple (log_z, labels), got {type(found).__name__}"
+)
+assert len(found) == 2, f"decode_chain must return the tuple (log_z, labels), got {len(found)} values"
+assert np.ndim(found[0]) == 0, f"log_z must be one number, got shape {np.shape(found[0])}"
+assert np.shape(found[1]) == (3,), f"labels must have shape (3,), got {np.shape(found[1])}"
+assert np.isclose(found[0], np.log(172)), f"the example above has Z = 172, got exp({found[0]})"
+assert np.array_equal(found[1], [0, 1, 0]), f"the best labelling of the example is 0, 1, 0; got {found[1]}"
+
+log_z, labels = decode_chain(np.full((200, 2), 800.0), np.zeros((2, 2)))
+assert np.isclose(log_z, 200 * (800 + np.log(2))), f"2^200 labellings of score 160,000 each; got {log_z}"
+
+_, labels = decode_chain(np.zeros((4, 2)), np.array([[-1.0, 0.0], [0.0, -1.0]]))
+assert np.asarray(labels).tolist() in ([0, 1, 0, 1], [1, 0, 1, 0]), (
+    f"both 0, 1, 0, 1 and 1, 0, 1, 0 are best, and no mixture of them is; got {labels}"
+)
+
+# %% [markdown]
+# ## Exercise 7: a log-ratio without Z
 #
 # How much more probable is one picture than another? Take the model without a field, $p(y) \propto e^{J
 # \sum_{(i,j)} s_i s_j}$, and compute
@@ -419,7 +486,7 @@ for name, picture in pictures.items():
 # A detector that knows only this energy takes an empty page for the most normal one.
 
 # %% [markdown] question="why_icm_gets_stuck" points=10
-# ## Exercise 7: why ICM gets stuck
+# ## Exercise 8: why ICM gets stuck
 #
 # Your answers to exercises 4 and 5 can differ on the same picture, though both look for low energy.
 #

@@ -235,7 +235,7 @@ def test_work_is_kept_opened_and_erased(opened: Callable[..., Live], tmp_path: P
         for cell in handed["cells"]
     }
     assert "return 'mine'" in texts["energy"]
-    assert texts["why_icm_gets_stuck"].startswith("## Exercise 7")
+    assert texts["why_icm_gets_stuck"].startswith("## Exercise 8")
     assert texts["why_icm_gets_stuck"].endswith("Write a few sentences for each.\n\nIt stops.")
 
     live.browser.open(live.browser.driver.current_url)  # a reload, and the way of who comes back

@@ -7,7 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-CHAPTERS = ("normalization", "exponential_families", "ising", "product_of_experts")
+CHAPTERS = (
+    "normalization",
+    "exponential_families",
+    "ising",
+    "product_of_experts",
+    "boltzmann_machines",
+    "mcmc",
+    "contrastive_divergence",
+    "beyond",
+)
 GREEK = (
     "alpha beta gamma delta varepsilon epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi varphi "
     "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"

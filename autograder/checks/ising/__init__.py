@@ -1,4 +1,4 @@
-"""Hidden checks of the Ising assignment: energies, conditionals, a sampler, denoising, MAP and a log-ratio.
+"""Hidden checks of the Ising assignment: energies, a sampler, denoising, MAP, a chain and a log-ratio.
 
     E(y) = -h Σ_i t_i s_i - J Σ_(i,j) s_i s_j,   s = 2y - 1, t = 2x - 1,   p(y | x) ∝ exp(-E(y))
 
@@ -9,6 +9,7 @@ sampler must have is known exactly. Mistakes and alternatives stand alone: each 
 from autograder.exercises.exercise import Assignment
 
 from .conditional import conditional
+from .decode_chain import decode_chain
 from .denoise import denoise
 from .energy import energy
 from .gibbs_sweep import gibbs_sweep
@@ -17,7 +18,7 @@ from .map_estimate import map_estimate
 
 assignment = Assignment(
     "ising",
-    (energy, conditional, gibbs_sweep, denoise, map_estimate, log_ratio),
+    (energy, conditional, gibbs_sweep, denoise, map_estimate, decode_chain, log_ratio),
     imports=("matplotlib.pyplot", "ebmkit.data"),
     provides=("chance", "data"),
 )

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 
 Grid = np.ndarray
+Array = np.ndarray
 
 
 def spins(labels: Grid) -> Grid:
@@ -83,6 +84,27 @@ def map_of(noisy: Grid, coupling: float, field: float) -> Grid:
 def log_ratio_of(image: Grid, other: Grid, coupling: float) -> float:
     """log p(image) / p(other) without a field."""
     return float(coupling * (agreement(image) - agreement(other)))
+
+
+def chain_of(scores: Array, transitions: Array) -> tuple[float, Array]:
+    """log Z of a chain, by the forward recursion, and a labelling of the highest score, by Viterbi's."""
+    ahead = best = np.asarray(scores[0], dtype=float)
+    origins = []
+    for row in scores[1:]:
+        total = best[:, None] + transitions
+        origins.append(total.argmax(0))
+        best = total.max(0) + row
+        ahead = np.logaddexp.reduce(ahead[:, None] + transitions, axis=0) + row
+    labelling = [int(best.argmax())]
+    for origin in reversed(origins):
+        labelling.append(int(origin[labelling[-1]]))
+    return float(np.logaddexp.reduce(ahead)), np.array(labelling[::-1])
+
+
+def chain_score(labelling: Array, scores: Array, transitions: Array) -> float:
+    """What a labelling adds up to: log p + log Z."""
+    at_positions = scores[np.arange(len(scores)), labelling].sum()
+    return float(at_positions + transitions[labelling[:-1], labelling[1:]].sum())
 
 
 TIE = 1e-9

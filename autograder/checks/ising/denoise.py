@@ -58,7 +58,7 @@ def _(attempt: Attempt) -> Picture:
     )
 
 
-@denoise.check(6, "random pictures of several sizes, down to one pixel, row or column")
+@denoise.check(4, "random pictures of several sizes, down to one pixel, row or column")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     sizes = [(1, 1), (1, 8), (8, 1), (2, 2), (3, 3), (9, 14), (16, 11), (20, 20), (20, 20), (20, 20)]
@@ -67,7 +67,7 @@ def _(attempt: Attempt) -> None:
     compare_descents(attempt, calls)
 
 
-@denoise.check(5, "pictures of large patches with one pixel in ten flipped: most must be repaired")
+@denoise.check(3, "pictures of large patches with one pixel in ten flipped: most must be repaired")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     cases: list[tuple[Grid, Grid]] = []
@@ -92,7 +92,7 @@ def _(attempt: Attempt) -> None:
         )
 
 
-@denoise.check(4, "ties, no coupling, and labels of another integer type")
+@denoise.check(3, "ties, no coupling, and labels of another integer type")
 def _(attempt: Attempt) -> None:
     rng = attempt.rng
     stripes = np.indices((6, 7)).sum(0) % 2

@@ -4,7 +4,7 @@ import numpy as np
 
 from autograder.exercises.attempt import Attempt
 
-from .definitions import Grid
+from .definitions import Array, Grid
 
 
 def shape(rng: np.random.Generator, largest: int = 7) -> tuple[int, int]:
@@ -18,6 +18,11 @@ def labels(rng: np.random.Generator, size: tuple[int, ...], dtype: type = np.int
 
 def strength(rng: np.random.Generator, low: float = 0.2, high: float = 1.5) -> float:
     return float(rng.uniform(low, high))
+
+
+def chain(rng: np.random.Generator, length: int, n_labels: int) -> tuple[Array, Array]:
+    """Scores (length, n_labels) and transitions (n_labels, n_labels) of a chain whose neighbours matter."""
+    return rng.normal(0, 1, (length, n_labels)), rng.normal(0, 1.5, (n_labels, n_labels))
 
 
 def both_kinds(rng: np.random.Generator, size: tuple[int, int]) -> Grid:

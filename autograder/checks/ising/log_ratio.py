@@ -1,4 +1,4 @@
-"""Exercise 6: a log-ratio without Z."""
+"""Exercise 7: a log-ratio without Z."""
 
 import numpy as np
 

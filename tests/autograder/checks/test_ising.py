@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from autograder.checks.ising.definitions import (
+    chain_of,
+    chain_score,
     conditional_of,
     denoise_of,
     energy_of,
@@ -16,7 +18,7 @@ from autograder.checks.ising.definitions import (
     sigmoid,
 )
 from autograder.checks.ising.gibbs_sweep import INVARIANCE_DRAWS, ORDERS, random_posterior
-from ebmkit import ising
+from ebmkit import applications, ising
 
 GRIDS = [(1, 1), (1, 5), (4, 1), (2, 3), (3, 3)]
 
@@ -67,6 +69,22 @@ def test_the_reference_descent_ends_where_the_library_finds_nothing_to_change(sh
     _, x, coupling, field = random_grid(shape, 4)
     found = spins(denoise_of(x, coupling, field))
     assert torch.equal(ising.icm(model_of(x, coupling, field), found), found)
+
+
+@pytest.mark.parametrize(("length", "n_labels"), [(1, 3), (4, 1), (5, 3), (7, 2)])
+def test_the_reference_chain_is_that_of_the_library_and_of_all_labellings_listed(length, n_labels):
+    rng = np.random.default_rng(length)
+    scores, transitions = rng.normal(size=(length, n_labels)), rng.normal(size=(n_labels, n_labels))
+    log_z, labelling = chain_of(scores, transitions)
+    listed = [
+        chain_score(np.array(labels), scores, transitions)
+        for labels in itertools.product(range(n_labels), repeat=length)
+    ]
+    assert log_z == pytest.approx(np.logaddexp.reduce(listed))
+    assert chain_score(labelling, scores, transitions) == pytest.approx(max(listed))
+    model = applications.LinearChain(torch.from_numpy(scores), torch.from_numpy(transitions))
+    assert log_z == pytest.approx(model.exact_log_partition().item())
+    assert model.viterbi().tolist() == labelling.tolist()
 
 
 def transition_matrix(posterior, order):
