@@ -8,6 +8,12 @@ a `live-cell` for each exercise, which is its stub and its visible tests until a
 `_static/live/live.js` is that script; Python and the editor come from dist/live (`make live`). Without them, or
 without the assignment, the pages say so and point to the notebook.
 
+    :::{live-exercise} ising energy
+    :::
+
+is one exercise of an assignment inside a chapter, folded; what is written there is the work of the assignment's
+own page.
+
     :::{live-line} A line of code to start from
     np.round(np.pi, 3)
     :::
@@ -26,6 +32,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
@@ -117,6 +124,14 @@ def code(text: str) -> nodes.literal_block:
     return nodes.literal_block(text, text, language="python")
 
 
+def statement_of(before: list[dict[str, Any]]) -> tuple[str, str]:
+    """Title and text of an exercise, from the cells before it."""
+    text = next(cell["source"] for cell in reversed(before) if cell["cell_type"] == "markdown")
+    heading, _, rest = text.partition("\n")
+    paragraphs = [part for part in re.split(r"\n{2,}", rest.strip()) if not part.startswith("Chapter:")]
+    return heading.partition(": ")[2], "\n\n".join(paragraphs)
+
+
 def first_call(tests: str, name: str) -> str:
     """A call of the exercise's function as its tests make it: something to try."""
     module = ast.parse(tests)
@@ -179,6 +194,27 @@ class LiveCell(LiveDirective):
         return section
 
 
+class LiveExercise(LiveCell):
+    """One exercise of an assignment at its place in the chapter: `{live-exercise} ising energy`."""
+
+    def run(self) -> list[nodes.Node]:
+        name, exercise = self.arguments
+        notebook = notebook_of(self.root, name)
+        if notebook is None:
+            return []
+        cells = notebook["cells"]
+        index = next((k for k, cell in enumerate(cells) if marks(cell).get("grade_id") == exercise), None)
+        if index is None:
+            raise self.error(f"the assignment {name} has no exercise {exercise!r}")
+        title, statement = statement_of(cells[:index])
+        self.arguments[1] = str(index)
+        text = nodes.container()
+        self.state.nested_parse(StringList(statement.splitlines()), self.content_offset, text)
+        points = marks(cells[index + 1])["points"]
+        summary = f"Do it here: {title} ({points:g} points of the assignment)"
+        return [folded("", *text.children, *super().run(), summary=summary, classes=["live-place"])]
+
+
 class LiveBar(LiveDirective):
     """What stands above an assignment: how to begin, how far one is, and the ways in and out."""
 
@@ -221,7 +257,8 @@ def close_live(writer: Any, node: live) -> None:
 
 
 def open_folded(writer: Any, node: folded) -> None:
-    writer.body.append(f'<details class="live-tests"><summary>{writer.encode(node["summary"])}</summary>\n')
+    names = " ".join(node["classes"]) or "live-tests"
+    writer.body.append(f'<details class="{names}"><summary>{writer.encode(node["summary"])}</summary>\n')
 
 
 def close_folded(writer: Any, node: folded) -> None:
@@ -255,7 +292,7 @@ def reread_pages(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     if getattr(env, "course_live", None) == current:
         return []
     env.course_live = current  # type: ignore[attr-defined]
-    live_pages = re.compile(r"^:{3,}\{(?:assignment|downloads|live-line)\}", re.MULTILINE)
+    live_pages = re.compile(r"^:{3,}\{(?:assignment|downloads|live-line|live-exercise)\}", re.MULTILINE)
     return sorted(
         page for page in env.found_docs if live_pages.search(Path(env.doc2path(page)).read_text("utf-8"))
     )
@@ -293,6 +330,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(live, html=(open_live, close_live), latex=plain, text=plain)
     app.add_node(folded, html=(open_folded, close_folded), latex=plain, text=plain)
     app.add_directive("live-cell", LiveCell)
+    app.add_directive("live-exercise", LiveExercise)
     app.add_directive("live-bar", LiveBar)
     app.add_directive("live-line", LiveLine)
     app.connect("source-read", expand)

@@ -29,7 +29,11 @@ TITLES = {
     "tip": "Tip",
 }
 FOLDED = {"solution": "Solution", "dropdown": ""}
-DROPPED = {"explorable", "downloads", "bibliography", "glue:figure"}
+DROPPED = {"explorable", "downloads", "bibliography", "glue:figure", "live-exercise"}
+PREDICT = re.compile(
+    r"^:::\{predict\}\n(?P<options>(?::\w+:[^\n]*\n)+)\n(?P<question>.*?)\n---\n(?P<explanation>.*?)^:::$",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def role_text(
@@ -67,6 +71,18 @@ def labelled(cells: list[Any]) -> dict[str, str]:
     return labels
 
 
+def predicted(match: re.Match[str]) -> str:
+    """A question with its choices as a list and its answer folded."""
+    options = dict(re.findall(r"^:(\w+): (.*)$", match["options"], re.MULTILINE))
+    choices = [f"- {choice.strip()}" for choice in options.get("choices", "").split("|") if choice.strip()]
+    folded = (
+        f"<details><summary>Answer</summary>\n\n**{options['answer']}**\n{match['explanation']}\n</details>"
+    )
+    return "\n\n".join(
+        ["**Predict.**", match["question"].strip(), *["\n".join(choices)] * bool(choices), folded]
+    )
+
+
 def plain_markdown(
     source: str, numbers: Mapping[str, str], labels: Mapping[str, str], cite: Callable[[str, str], str]
 ) -> str:
@@ -75,7 +91,7 @@ def plain_markdown(
     open_fences: list[tuple[str, str]] = []  # the closing marks and what to write when they come
     skipping_options = False
     dropping = 0
-    for line in source.splitlines():
+    for line in PREDICT.sub(predicted, source).splitlines():
         fence = FENCE.match(line)
         if fence:
             kind, argument = fence["kind"], fence["argument"].strip()

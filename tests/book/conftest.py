@@ -162,14 +162,14 @@ class Browser:
         if (document.readyState === "complete") settled(); else addEventListener("load", settled);
     """
 
-    def __init__(self, profile: Path, width: int, dark: bool, calm: bool, scripts: bool) -> None:
+    def __init__(self, profile: Path, width: int, dark: bool, calm: bool, scripts: bool, *flags: str) -> None:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
 
         chromium, driver = browser_binaries()
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
-        for flag in [*CHROMIUM_FLAGS, f"--user-data-dir={profile}"]:
+        for flag in [*CHROMIUM_FLAGS, f"--user-data-dir={profile}", *flags]:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.scripts = scripts
@@ -316,9 +316,13 @@ def started_browser(
 
     @contextlib.contextmanager
     def start(
-        width: int = 1400, dark: bool = False, calm: bool = False, scripts: bool = True
+        width: int = 1400,
+        dark: bool = False,
+        calm: bool = False,
+        scripts: bool = True,
+        flags: tuple[str, ...] = (),
     ) -> Iterator[Browser]:
-        browser = Browser(tmp_path_factory.mktemp("profile"), width, dark, calm, scripts)
+        browser = Browser(tmp_path_factory.mktemp("profile"), width, dark, calm, scripts, *flags)
         try:
             yield browser
         finally:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -215,6 +216,33 @@ def test_a_wrong_answer_is_shown_with_its_line_and_a_run_that_never_ends_can_be_
     assert shown.startswith("here\narray([[1, 1],")
     picture = live.browser.run("return document.querySelector('[data-cell=energy] .live-figure img').alt")
     assert picture.startswith("an array of 2 rows and 2 columns")
+    assert live.browser.run("return liveLimits.run") == 60
+    live.browser.run("liveLimits.run = 1")
+    live.write("energy", "def energy(*arguments):\n    while True:\n        pass\n")
+    assert live.press("Run", "energy").startswith("Ended after 1 seconds: does a loop never end?")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_python_in_the_page_asks_for_nothing_outside_the_site_and_a_request_of_its_own_would_be_seen(
+    opened: Callable[..., Live], served: str, tmp_path: Path
+) -> None:
+    """What a worker asks for is in no log of the page's, but in that of the whole browser."""
+    log = tmp_path / "network.json"
+    live = opened(flags=(f"--log-net-log={log}",))
+    live.begin()
+    live.write("energy", "def energy(*arguments):\n    return 1.0\n")
+    assert live.press("Run", "energy").startswith("Ran ")
+    live.write(
+        "energy",
+        "def energy(*arguments):\n    import js\n    js.fetch('http://127.0.0.1:9/elsewhere')\n    return 1.0\n",
+    )
+    assert live.press("Run", "energy").startswith("Ran ")
+    live.browser.driver.quit()
+    asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text(encoding="utf-8", errors="replace")))
+    assert f"{served}/_static/live/worker.js" in asked
+    assert any(url.startswith(f"{served}/live/vendor/python/") for url in asked)
+    assert {url for url in asked if not url.startswith(served)} == {"http://127.0.0.1:9/elsewhere"}
 
 
 @pytest.mark.browser

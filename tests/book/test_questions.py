@@ -106,6 +106,21 @@ def test_the_right_choice_stands_at_every_place_about_equally_often() -> None:
     assert max(places.count(place) for place in set(places)) < 0.6 * len(places)
 
 
+def test_a_downloaded_chapter_has_the_question_its_choices_and_a_folded_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BOOK / "_ext")
+    from plain_notebooks import plain_markdown
+
+    page = "".join(f":::{{predict}}\n{block}:::\n" for block in blocks("benchmarks"))
+    plain = plain_markdown(page, {}, {}, lambda role, text: text)
+    assert plain.count("**Predict.**") == plain.count("</details>") == 3
+    assert "- the first\n- the second\n- it depends on what you do\n" in plain
+    assert "**0.5**\n\nAll images share" in plain
+    assert ":::" not in plain
+    assert "\n---" not in plain
+
+
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chapter's questions alone, on a bare page."""
