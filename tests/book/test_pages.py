@@ -1,6 +1,7 @@
 """The built site, read as files: complete, self-contained, described, and without secrets."""
 
 import importlib
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -30,11 +31,20 @@ LOADS = re.compile(
 
 
 def extension(name: str) -> ModuleType:
-    """A module of book/_ext, loaded under its own name."""
+    """A module of book/_ext, loaded under its own name where no other module has it."""
     folder = str(ROOT / "book" / "_ext")
     if folder not in sys.path:
         sys.path.append(folder)
-    return importlib.import_module(name)
+    path = ROOT / "book" / "_ext" / f"{name}.py"
+    module = importlib.import_module(name)
+    if module.__file__ == str(path):
+        return module
+    spec = importlib.util.spec_from_file_location(f"book_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 CHAPTERS = extension("chapters").chapters(ROOT)
