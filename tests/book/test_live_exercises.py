@@ -252,7 +252,7 @@ def test_python_in_the_page_asks_for_nothing_outside_the_site_and_a_request_of_i
 ) -> None:
     """What a worker asks for is in no log of the page's, but in that of the whole browser."""
     log = tmp_path / "network.json"
-    live = opened(flags=(f"--log-net-log={log}",))
+    live = opened(flags=(f"--log-net-log={log}", "--disable-features=AutofillServerCommunication"))
     live.begin()
     live.write("energy", "def energy(*arguments):\n    return 1.0\n")
     assert live.press("Run", "energy").startswith("Ran ")
