@@ -109,6 +109,21 @@ assert np.allclose(found[1], -1 - np.log1p(np.exp(2.5))), f"the example above ha
 _, found = energies(np.array([[0, 0]] * 3), np.zeros((3, 1)), a, 1000 * b, W)
 assert np.allclose(found, -500), f"log(1 + exp(500)) is 500, so F = -500 here, got {found}"
 
+found = energies(
+    np.array([[1, 0], [1, 1]]),
+    np.array([[1, 0], [1, 1]]),
+    np.array([0.5, -1.0]),
+    np.array([1.0, 2.0]),
+    np.array([[1.0, 2.0], [3.0, 4.0]]),
+)
+assert np.shape(found[0]) == np.shape(found[1]) == (2,), (
+    f"two states have two energies, got the shapes {np.shape(found[0])} and {np.shape(found[1])}"
+)
+assert np.allclose(found[0], [-2.5, -12.5]), f"two states of four units: E = (-2.5, -12.5), got {found[0]}"
+fields = np.array([[2.0, 4.0], [5.0, 8.0]])
+expected = [-0.5, 0.5] - np.log1p(np.exp(fields)).sum(1)
+assert np.allclose(found[1], expected), f"their F is {expected}, got {found[1]}"
+
 # %% [markdown]
 # ## Exercise 2: the conditionals of a layer
 #
@@ -386,6 +401,15 @@ assert np.allclose(found[1], 1 / (1 + np.exp(-4 * first))), (
 )
 assert start[1][0, 0] == 0.5, "mean_field_pass changed the means it was given; work on a copy"
 assert start[2][0, 0] == 0.5, "mean_field_pass changed the means it was given; work on a copy"
+biases = [np.zeros(1), np.array([1.0]), np.array([-1.0])]
+found = mean_field_pass(start, biases, [np.array([[2.0]]), np.array([[4.0]])])
+first = 1 / (1 + np.exp(-5.0))
+assert np.allclose(found[0], first), (
+    f"with a bias of 1 the field is 1 + 2 + 2, so μ_1 = 0.993, got {found[0]}"
+)
+assert np.allclose(found[1], 1 / (1 + np.exp(1 - 4 * first))), (
+    f"with a bias of -1 the top has the field 4 μ_1 - 1, so μ_2 = 0.951, got {found[1]}"
+)
 
 # %% [markdown]
 # ### A surprise

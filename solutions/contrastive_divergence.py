@@ -204,6 +204,10 @@ assert np.allclose(found[0], -1), f"the example above has ∂L/∂a = 0 - 1 = -1
 assert np.allclose(found[1], 0), f"the example above has ∂L/∂b = 0, got {found[1]}"
 assert np.allclose(found[2], -0.5), f"the example above has ∂L/∂W = -1/2, got {found[2]}"
 
+data = np.array([[0.0], [0.0]])
+cd_gradient(data, a + 50, b, 0 * W, 1, np.random.default_rng(0))
+assert not data.any(), "cd_gradient changed the data that it was given; work on a copy"
+
 found = cd_gradient(
     np.ones((4000, 2)), np.zeros(2), np.zeros(3), np.zeros((2, 3)), 1, np.random.default_rng(1)
 )

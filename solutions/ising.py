@@ -228,6 +228,19 @@ assert (abs(share - 0.5) < 0.25).all(), (
     f"without coupling and field each pixel is 1 half of the time, got\n{share}"
 )
 
+# With a strong coupling nothing is left to chance: an even pixel does what its old odd neighbours want, and an odd
+# one what its new even neighbours want.
+strong = np.array([[[0, 1], [1, 0]]])
+after = gibbs_sweep(strong, np.zeros((2, 2), dtype=int), 40.0, 1.0, np.random.default_rng(0))
+assert (np.asarray(after) == 1).all(), (
+    f"even pixels first, then the odd ones, which see them: all become 1, got\n{np.asarray(after)}"
+)
+row = np.array([[[0, 1, 0]]])
+after = gibbs_sweep(row, np.zeros((1, 3), dtype=int), 40.0, 10.0, np.random.default_rng(0))
+assert (np.asarray(after) == 1).all(), (
+    f"the ends of a row have one neighbour each, which is 1: all become 1, got\n{np.asarray(after)}"
+)
+
 # %% [markdown]
 # ## Exercise 4: denoising
 #
