@@ -13,7 +13,7 @@ GRAPHS = {
     "no edges": ([], 3),
     "cube": ([(i, i ^ bit) for i in range(8) for bit in (1, 2, 4) if i < i ^ bit], 8),
 }
-TREES = {"edge", "two parts and a lonely site", "no edges"}
+TREES = ("edge", "two parts and a lonely site", "no edges")
 
 
 def seeded(seed=0):

@@ -7,6 +7,7 @@ refuses it. Sources: namespaces(7), user_namespaces(7), capabilities(7), landloc
 
 import contextlib
 import ctypes
+import functools
 import os
 import resource
 import select
@@ -98,10 +99,30 @@ def replace_processes(facts: dict[str, bytes]) -> None:
     _check(_libc.mount(None, b"/proc", None, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, None), "remount /proc")
 
 
+@functools.cache
+def accelerator_libraries() -> int:
+    """Bytes of the shared objects that torch's build for an accelerator maps when it is imported; 0 without one.
+
+    They are code in files, gigabytes of it, and no memory of a submission's.
+    """
+    folders = [os.path.join(path, "nvidia") for path in sys.path]
+    folders = [folder for folder in folders if os.path.isdir(folder)]
+    if not folders:
+        return 0
+    folders += [os.path.join(path, "torch", "lib") for path in sys.path]
+    return sum(
+        os.stat(os.path.join(place, name)).st_size
+        for folder in folders
+        for place, _, names in os.walk(folder)
+        for name in names
+        if ".so" in name
+    )
+
+
 def limit(limits: dict[str, int]) -> None:
     """Resource limits, inherited by every fork: memory and file size in bytes, CPU in seconds."""
     for kind, value in (
-        (resource.RLIMIT_AS, limits["memory"]),
+        (resource.RLIMIT_AS, limits["memory"] + accelerator_libraries()),
         (resource.RLIMIT_CPU, limits["cpu_seconds"]),
         (resource.RLIMIT_NPROC, limits["processes"]),
         (resource.RLIMIT_FSIZE, limits["file_bytes"]),

@@ -140,6 +140,7 @@ class Zygote:
         self.poller = select.poll()
         gc.disable()  # nothing that is imported is garbage; to look for some takes a sixth of the time
         sys.path += settings["packages"]
+        isolation.accelerator_libraries()  # looked for once, here
         import notebook  # the imports that are worth forking for
 
         for name in settings["imports"]:
