@@ -177,13 +177,11 @@ Landlock says nothing on modes, owners and times of files, nor on sockets that h
 
 
 def refuse_to_reach_others(rules: Any, seccomp: Any) -> None:
-    """No connection, no messages, and nobody else's limits, priority or processors."""
+    """No connection, no messages and nobody else's priority."""
     for name in OUTSIDE:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             rules.add_rule(seccomp.ERRNO(1), name)
     rules.add_rule(seccomp.ERRNO(1), "socketpair", seccomp.Arg(1, seccomp.MASKED_EQ, 15, 2))
-    for name in ("prlimit64", "sched_setaffinity"):
-        rules.add_rule(seccomp.ERRNO(1), name, seccomp.Arg(0, seccomp.NE, 0))
 
 
 def compile_filter(seccomp: Any, outside: bool = False) -> bytes:
@@ -199,6 +197,8 @@ def compile_filter(seccomp: Any, outside: bool = False) -> bytes:
         rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
     # The kernel may share processors among sessions: a submission stays one, whatever it believes.
     rules.add_rule(seccomp.ERRNO(0), "setsid")
+    for name in ("prlimit64", "sched_setaffinity"):  # of another process, be it this submission's own zygote
+        rules.add_rule(refuse, name, seccomp.Arg(0, seccomp.NE, 0))
     if outside:
         refuse_to_reach_others(rules, seccomp)
     # A lock on a file that all can read would be seen by the submissions beside this one.
