@@ -186,7 +186,10 @@ class Drill:
     def _look_at_verdicts(self) -> None:
         """A verdict that was kept is never written again."""
         now = {}
-        with os.scandir(self.store.folder) as entries:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            os.scandir(self.store.folder) as entries,
+        ):  # none kept yet
             for entry in entries:
                 if entry.name.endswith(".json") and not entry.name.startswith("."):
                     now[entry.name] = (entry.inode(), entry.stat().st_mtime_ns)

@@ -25,7 +25,7 @@ import nbformat
 import numpy as np
 
 from autograder.authoring.percent import nbgrader_notebook
-from autograder.checks.ising.definitions import conditional_of, energy_of, log_ratio_of, map_of
+from autograder.checks.ising.definitions import chain_of, conditional_of, energy_of, log_ratio_of, map_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -70,6 +70,15 @@ def hidden_asserts() -> dict[str, str]:
         lines.setdefault("denoise", []).append(f"assert denoise({shown}, 0.7, 0.4).shape == (3, 3)")
         lines.setdefault("gibbs_sweep", []).append(
             f"assert gibbs_sweep(np.zeros((9, 3, 3)), {shown}, 1.0, 1.0, np.random.default_rng()).shape"
+        )
+        scores, transitions = rng.normal(size=(5, 3)), rng.normal(size=(3, 3))
+        log_z, best = chain_of(scores, transitions)
+        shown = f"np.array({scores.tolist()}), np.array({transitions.tolist()})"
+        lines.setdefault("decode_chain", []).extend(
+            [
+                f"assert np.isclose(decode_chain({shown})[0], {float(log_z)!r})",
+                f"assert np.array_equal(decode_chain({shown})[1], {best.tolist()})",
+            ]
         )
     return {f"{name}-tests": HIDDEN.format("\n".join(source)) for name, source in lines.items()}
 
