@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import json
 import platform
+import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def fingerprint(assignment: Assignment, isolation: str, key: bytes) -> bytes:
 @functools.cache
 def installed() -> list[tuple[str, str]]:
     """Name and version of every library: any of them may decide what a student's code returns."""
-    found = {(found.name or "", found.version or "") for found in distributions()}
+    # Not all of sys.path: what setuptools brings along stands there in a process that has imported it.
+    folders = [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+    found = {(found.name or "", found.version or "") for found in distributions(path=folders)}
     return sorted((name.lower().replace("_", "-"), version) for name, version in found)
 
 

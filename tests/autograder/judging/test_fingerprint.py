@@ -1,6 +1,7 @@
 """The name of a verdict changes with everything that could change the verdict, and with nothing else."""
 
-from importlib.metadata import distributions
+import sys
+from importlib.metadata import distributions, version
 
 import pytest
 
@@ -68,3 +69,15 @@ def test_a_changed_helper_or_library_changes_the_name_and_another_chapter_does_n
 
 def test_every_library_counts():
     assert len(installed()) >= len({d.name for d in distributions() if d.name}) > 50
+
+
+def test_what_a_process_has_imported_changes_no_name(tmp_path, monkeypatch):
+    """setuptools puts the libraries that it brings along on the path, in whichever process imports it."""
+    before = installed.__wrapped__()
+    assert ("numpy", version("numpy")) in before
+    vendored = tmp_path / "_vendor" / "brought_along-1.0.dist-info"
+    vendored.mkdir(parents=True)
+    (vendored / "METADATA").write_text("Metadata-Version: 2.1\nName: brought-along\nVersion: 1.0\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(vendored.parent)])
+    assert "brought-along" in {found.name for found in distributions()}
+    assert installed.__wrapped__() == before
