@@ -129,7 +129,9 @@ class Judge:
 class Zygote:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        self.program = system_call_filter(not settings["alone"]) if settings["walls"] else b""
+        self.program = b""
+        if settings["walls"]:
+            self.program = system_call_filter(not settings["alone"], modes=settings["nested"])
         if not settings["alone"]:
             isolation.adopt()
         if settings["walls"] and not settings["alone"]:
@@ -262,13 +264,13 @@ class Zygote:
                 pass  # it hung up: the next poll says so
 
 
-def system_call_filter(outside: bool) -> bytes:
+def system_call_filter(outside: bool, modes: bool) -> bytes:
     """The compiled filter; empty where pyseccomp or libseccomp is missing."""
     try:
         import pyseccomp
     except (ImportError, OSError, RuntimeError):
         return b""
-    program: bytes = isolation.compile_filter(pyseccomp, outside)
+    program: bytes = isolation.compile_filter(pyseccomp, outside, modes)
     return program
 
 
