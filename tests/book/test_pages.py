@@ -224,7 +224,9 @@ def code_lines(text: str) -> set[str]:
 
 def solution_lines() -> set[str]:
     secret: set[str] = set()
-    public: set[str] = set()  # what students are given, stubs among it, and the library
+    public: set[str] = (
+        set()
+    )  # what students are given, stubs among it, the library, and the toy that a page teaches with
     for source in (ROOT / "solutions").glob("*.py"):
         blocks = re.findall(BLOCK, source.read_text(encoding="utf-8"))
         assert blocks, f"{source.name} has no solution to hide"
@@ -234,6 +236,7 @@ def solution_lines() -> set[str]:
         secret |= code_lines(source.read_text(encoding="utf-8"))
     for source in (ROOT / "ebmkit").rglob("*.py"):
         public |= code_lines(source.read_text(encoding="utf-8"))
+    public |= code_lines((ROOT / "autograder" / "authoring" / "toy.py").read_text(encoding="utf-8"))
     return secret - public
 
 
