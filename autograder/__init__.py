@@ -16,7 +16,7 @@ def grade(notebook: str | Path, assignment: str, isolation: str = "auto") -> Rep
     """Grade one notebook file against the hidden checks of `assignment`, those in `EBM_CHECKS` first.
 
     The verdict depends on the notebook's bytes and the course's key (`course/grading.key`, made when missing).
-    Raises `autograder.sandbox.sandbox.NoIsolation` where student code cannot be isolated and `isolation` is "auto",
+    Raises `autograder.sandbox.levels.NoIsolation` where student code cannot be isolated and `isolation` is "auto",
     or is isolated less than the course demands, and `FileNotFoundError` or `ValueError` for a missing file or an
     unknown assignment.
     """

@@ -161,7 +161,7 @@ def expected() -> tuple[type[Exception], ...]:
     from autograder.classroom.gradebook import GradebookError
     from autograder.classroom.store import Busy
     from autograder.judging.handout import NotReleased
-    from autograder.sandbox.sandbox import NoIsolation
+    from autograder.sandbox.levels import NoIsolation
 
     ours = (
         Busy,

@@ -147,7 +147,8 @@ def _attacked(chosen: "Exercises", table: "Table") -> "Table":
     from autograder.authoring.hostile import ATTACKS
     from autograder.authoring.selftest import attacked, endured
     from autograder.authoring.wild import WILD
-    from autograder.sandbox.sandbox import NoIsolation, Sandbox
+    from autograder.sandbox.levels import NoIsolation
+    from autograder.sandbox.sandbox import Sandbox
 
     console = Console(stderr=True)
     try:

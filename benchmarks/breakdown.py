@@ -87,15 +87,16 @@ def measure(name: str, count: int) -> dict[str, Any]:
     from autograder.classroom.gradebook import Book, Graded
     from autograder.course import Course
     from autograder.pages.graded_notebook import Entry
-    from autograder.sandbox import sandbox
+    from autograder.sandbox.sandbox import Sandbox
+    from autograder.sandbox.session import Line, Session
 
     course = Course.here()
     spent: Counter[str] = Counter()
-    timed(spent, sandbox.Sandbox, "start", "isolate a fork of the zygote")
-    timed(spent, sandbox.Session, "run_cell", "run the student's cells")
-    timed(spent, sandbox.Line, "call", "call the student's functions")
-    timed(spent, sandbox.Line, "close", "end the fork for the checks")
-    timed(spent, sandbox.Sandbox, "end", "end the submission")
+    timed(spent, Sandbox, "start", "isolate a fork of the zygote")
+    timed(spent, Session, "run_cell", "run the student's cells")
+    timed(spent, Line, "call", "call the student's functions")
+    timed(spent, Line, "close", "end the fork for the checks")
+    timed(spent, Sandbox, "end", "end the submission")
     timed(spent, lane, "judge", "judge")
     timed(spent, lane.Lane, "write", "write the graded notebook and the feedback")
     timed(spent, Book, "record", "write the gradebook")

@@ -22,7 +22,10 @@ from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging.causes import failures_of
 from autograder.judging.judge import seed_for
-from autograder.sandbox.sandbox import Dead, Limits, NoIsolation, Sandbox, Session
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
+from autograder.sandbox.session import Dead, Session
 
 SEED = b"check"
 

@@ -125,7 +125,7 @@ def _table_of_points(notebook: "NotebookNode") -> str:
 def limits_in_words(name: str) -> str:
     """The limits on an assignment's submissions: seconds of processor time, sleep, memory."""
     from autograder.exercises.catalogue import assignment_named
-    from autograder.sandbox.sandbox import PATIENCE, Limits
+    from autograder.sandbox.limits import PATIENCE, Limits
     from autograder.sandbox.worker.codec import MAX_PAYLOAD
 
     assignment = assignment_named(name)

@@ -20,7 +20,8 @@ from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging.judge import judge, seed_for
 from autograder.judging.report import points
-from autograder.sandbox.sandbox import Limits, Sandbox
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
 
 REFERENCE, ALTERNATIVE, MISTAKE, HOSTILE = "reference", "alternative", "mistake", "hostile"
 WILD_ROW = "wild"

@@ -33,7 +33,8 @@ from autograder.judging.fingerprint import fingerprint, result_key
 from autograder.judging.handout import Handout
 from autograder.judging.report import UNGRADED
 from autograder.pages.graded_notebook import Entry
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from autograder.classroom.cluster import Cluster

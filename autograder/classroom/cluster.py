@@ -32,7 +32,7 @@ from autograder.classroom.lane_process import ATTEMPTS, JOB_SECONDS, Job, LanePr
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
 from autograder.judging.fingerprint import fingerprint
-from autograder.sandbox.sandbox import NoIsolation
+from autograder.sandbox.levels import NoIsolation
 
 CONNECT_SECONDS = 20.0
 WORKERLESS_SECONDS = 600.0

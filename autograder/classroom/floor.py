@@ -7,7 +7,7 @@
 
 from autograder.classroom.gradebook import settings
 from autograder.course import Course
-from autograder.sandbox.sandbox import LEVELS, WALLS, NoIsolation
+from autograder.sandbox.levels import LEVELS, WALLS, NoIsolation
 
 FLOOR = LEVELS[-2]
 """Where a course says nothing: everything but no isolation."""

@@ -31,7 +31,8 @@ from autograder.judging.judge import Judged, judge, nothing, with_notes
 from autograder.judging.submission import Cell, Submission, cells_of
 from autograder.pages import feedback
 from autograder.pages.graded_notebook import entries, graded_notebook
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.sandbox import Sandbox
 
 PR_SET_PDEATHSIG = 1
 

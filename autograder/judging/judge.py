@@ -21,7 +21,9 @@ from autograder.exercises.likeness import matching_mistake
 from autograder.judging import causes
 from autograder.judging import submission as reading
 from autograder.judging.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
-from autograder.sandbox.sandbox import Dead, Limits, Line, Sandbox, Session
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
+from autograder.sandbox.session import Dead, Line, Session
 from autograder.sandbox.worker import codec
 
 CHECK_RESTARTS = 3

@@ -32,7 +32,8 @@ from autograder.course import Course
 from autograder.exercises.catalogue import OURS, assignment_named, folder_of, sources_of
 from autograder.judging.judge import judge, nothing
 from autograder.judging.report import CheckResult, Report, points
-from autograder.sandbox.sandbox import OUTSIDE, Sandbox
+from autograder.sandbox.levels import OUTSIDE
+from autograder.sandbox.sandbox import Sandbox
 
 PACKAGES = ("ebm-course", "ebm-course-autograder")
 MAX_TEXT = 5000

@@ -16,7 +16,8 @@ from autograder.authoring.samples import solution_notebook
 from autograder.exercises.attempt import Attempt, Function
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.sequential import Count
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.sandbox import Sandbox
 
 
 def double(x):

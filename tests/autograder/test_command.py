@@ -16,7 +16,7 @@ from autograder import command
 from autograder.authoring.hostile import ATTACKS
 from autograder.classroom import progress
 from autograder.classroom.batch import Row
-from autograder.sandbox.sandbox import NoIsolation
+from autograder.sandbox.levels import NoIsolation
 from autograder.ways.export import export, safe
 from autograder.ways.marks import gather
 

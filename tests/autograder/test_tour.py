@@ -3,7 +3,7 @@
 import pytest
 
 from autograder import tour
-from autograder.sandbox.sandbox import NoIsolation
+from autograder.sandbox.levels import NoIsolation
 
 
 def test_where_nothing_can_be_isolated_the_places_are_shown_and_the_reason_stands_at_the_end(

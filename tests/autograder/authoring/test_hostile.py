@@ -7,7 +7,7 @@ import pytest
 
 from autograder.authoring.hostile import ATTACKS, CANARY, LEAK
 from autograder.judging.judge import judge
-from autograder.sandbox.sandbox import Limits
+from autograder.sandbox.limits import Limits
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.xdist_group("sandbox")]
 

@@ -16,7 +16,7 @@ from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.judging.fingerprint import fingerprint
 from autograder.sandbox import view
-from autograder.sandbox.sandbox import Limits
+from autograder.sandbox.limits import Limits
 from autograder.settings import KINDS, TEMPLATE, Settings, settings_of
 
 ROOT = Path(__file__).parents[3]

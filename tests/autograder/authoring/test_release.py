@@ -14,7 +14,7 @@ from autograder.authoring.hand_out import pack, wheels
 from autograder.authoring.percent import nbgrader_notebook
 from autograder.authoring.release import ReleaseError, publish
 from autograder.exercises.catalogue import assignment_named, available_assignments
-from autograder.sandbox.sandbox import Limits
+from autograder.sandbox.limits import Limits
 
 pytestmark = pytest.mark.slow
 

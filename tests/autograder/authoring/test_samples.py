@@ -16,7 +16,8 @@ from autograder.authoring.samples import (
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
 from autograder.judging.judge import judge
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.sandbox import Sandbox
 
 ASSIGNMENT = assignment_named("ising")
 

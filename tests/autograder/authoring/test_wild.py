@@ -9,7 +9,9 @@ from autograder.authoring.samples import solution_notebook
 from autograder.authoring.wild import WILD
 from autograder.exercises.catalogue import assignment_named
 from autograder.judging.judge import judge
-from autograder.sandbox.sandbox import Limits, NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 

@@ -23,7 +23,8 @@ from autograder.exercises.catalogue import assignment_named, available_assignmen
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.judging.judge import judge
 from autograder.judging.report import Report
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.sandbox import Sandbox
 
 SEEDS = range(int(os.environ.get("EBM_SEEDS", "8")))
 ASSIGNMENTS = {name: assignment_named(name) for name in available_assignments()}

@@ -17,7 +17,7 @@ from autograder.classroom.batch import NothingToGrade
 from autograder.classroom.gradebook import Book
 from autograder.classroom.lane import Lane
 from autograder.classroom.store import Busy, Lock, Store
-from autograder.sandbox.sandbox import NoIsolation
+from autograder.sandbox.levels import NoIsolation
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("batch")]  # its class is graded once
 

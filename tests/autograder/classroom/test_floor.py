@@ -6,7 +6,7 @@ import autograder
 from autograder.classroom import floor
 from autograder.classroom.store import Store
 from autograder.course import Course
-from autograder.sandbox.sandbox import LEVELS, NoIsolation
+from autograder.sandbox.levels import LEVELS, NoIsolation
 
 ORDER = [
     "namespaces+seccomp+landlock",

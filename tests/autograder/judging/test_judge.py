@@ -12,7 +12,7 @@ from autograder.exercises.catalogue import assignment_named
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.judging.judge import judge, seed_for
 from autograder.judging.report import UNREADABLE, Report
-from autograder.sandbox.sandbox import Limits
+from autograder.sandbox.limits import Limits
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 

@@ -13,7 +13,7 @@ import pytest
 from autograder.exercises.attempt import LocalAttempt
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.judging.judge import judge
-from autograder.sandbox.sandbox import Limits
+from autograder.sandbox.limits import Limits
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 

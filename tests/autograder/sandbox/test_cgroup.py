@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox.sandbox import Limits, Sandbox, cgroup
+from autograder.sandbox import cgroup
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
 
 GIB = 1 << 30
 
@@ -214,7 +216,7 @@ def test_a_sandbox_runs_in_its_group_and_says_so_to_all_who_share_it(sandbox, hi
         (group,) = (path for path in hierarchy.ours.iterdir() if path.name.startswith("ebm-sandbox"))
         assert int((group / "memory.max").read_text()) >= 3 * Limits().memory
         assert int((group / "pids.max").read_text()) >= 3 * Limits().processes
-        assert (group / "cgroup.procs").read_text().strip() == str(owner._process.pid)
+        assert (group / "cgroup.procs").read_text().strip() == str(owner._zygote.process.pid)
         owner.start(Limits(memory=5 * GIB))
         assert int((group / "memory.max").read_text()) >= 15 * GIB
         owner.end()

@@ -10,7 +10,10 @@ from autograder.authoring.hostile import ATTACKS, LEAK
 from autograder.authoring.samples import solution_notebook
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.judging.judge import judge
-from autograder.sandbox.sandbox import LEVELS, OUTSIDE, Dead, Limits, NoIsolation, Sandbox
+from autograder.sandbox.levels import LEVELS, OUTSIDE, NoIsolation
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
+from autograder.sandbox.session import Dead
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 CLOSED = LEVELS[:-1]
@@ -83,9 +86,11 @@ os.wait()
         sandbox.start().run_cell(source, 60)
         sandbox.end()
         assert sandbox.start().run_cell("print(1)", 60)["stdout"] == "1\n"
-        assert sandbox._process is not None  # bubblewrap, the first process inside, and the zygote
+        assert sandbox._zygote is not None
+        process = sandbox._zygote.process
+        assert process is not None  # bubblewrap, the first process inside, and the zygote
         sandbox.end()
-        assert descendants_of(sandbox._process.pid) <= (2 if level in ("namespaces", "bubblewrap") else 0)
+        assert descendants_of(process.pid) <= (2 if level in ("namespaces", "bubblewrap") else 0)
 
 
 FILLS = """

