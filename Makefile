@@ -24,8 +24,8 @@ $(READY): requirements.lock pyproject.toml autograder/pyproject.toml
 	    $(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib || true' # pip compiles on one core alone
 	@touch $@
 
-release: install ## student notebooks from solutions/, and a zip for each
-	$(BIN)/autograder release --unchecked # `make test` looks at more than `autograder check` does
+release: install ## student notebooks from solutions/, checked if this is what was asked for, and a zip for each
+	$(BIN)/autograder release $(if $(filter release,$(MAKECMDGOALS)),,--unchecked) # else `make test` looks at more
 
 live: install ## Python for the exercises in the pages, from npm where npm is there
 	@$(BIN)/python book/live/fetch.py
@@ -81,7 +81,7 @@ lock: ## renew requirements.lock from the newest versions that the oldest promis
 	rm -rf .venv-lock
 
 clean: ## what can be rebuilt; never course/submitted or the gradebook
-	rm -rf _build dist build course/source course/release course/autograded course/feedback course/results course/reports
+	rm -rf _build dist build course/source course/release course/checked course/autograded course/feedback course/results course/reports
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 help: ## this list

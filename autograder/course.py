@@ -5,6 +5,7 @@ course.toml                       its settings (see `autograder/settings.py`)
 course/source/ASSIGNMENT/         the instructor's notebooks, made by `release`
 course/release/ASSIGNMENT/        the students' notebooks, made by `release`
 course/submitted/STUDENT/ASSIGNMENT/   what came in; written to by `collect` alone
+course/checked/                   which assignments `check` found without a problem, as they are now
 course/autograded/, course/feedback/   made by `grade`
 course/gradebook.db               nbgrader's gradebook
 course/roster.csv                 the class, from any LMS; `collect --roster`

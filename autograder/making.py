@@ -90,7 +90,8 @@ def release(
 ) -> None:
     """Check assignments, and derive the students' notebooks, without solutions, and a zip of each to hand out.
 
-    One that has a problem is not released, and what was released before stays as it was.
+    One that has a problem is not released, and what was released before stays as it was. What was checked already
+    and has not changed since is not checked again.
     """
     from autograder.authoring.release import release_checked
 

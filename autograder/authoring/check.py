@@ -12,7 +12,7 @@ from typing import Any
 
 import nbformat
 
-from autograder.authoring import percent, samples
+from autograder.authoring import checked, percent, samples
 from autograder.authoring.faults import leaks, needs_of_tests
 from autograder.authoring.hand_out import NoWheel, wheels
 from autograder.course import Course
@@ -45,7 +45,11 @@ class Step:
 
 
 def check(course: Course, assignment: Assignment) -> Iterator[Step]:
-    """Look at everything, step by step, as soon as it is known; ends early where the rest makes no sense."""
+    """Look at everything, step by step, as soon as it is known; ends early where the rest makes no sense.
+
+    What has no problem is remembered: `is_checked` then answers without looking.
+    """
+    now = checked.state(course, assignment)
     steps: list[tuple[str, Callable[[], Iterable[str]]]] = [
         ("the settings name what is there", lambda: _settings(course)),
         ("the solution has an answer, tests and points for every exercise", lambda: _cells(assignment)),
@@ -56,12 +60,21 @@ def check(course: Course, assignment: Assignment) -> Iterator[Step]:
         ("nothing of the solution or the checks reaches students", lambda: _secrets(course, assignment)),
         ("the notebook runs: unsolved to the first exercise, solved to the end", lambda: _runs(assignment)),
     ]
+    well = True
     for holds, look in steps:
         start = time.perf_counter()
         problems = tuple(look())
+        well = well and not problems
         yield Step(holds, problems, time.perf_counter() - start)
         if problems and look is steps[1][1]:
             return
+    if well:
+        checked.remember(course, assignment.name, now)
+
+
+def is_checked(course: Course, assignment: Assignment) -> bool:
+    """Whether nothing that `check` looks at has changed since it found no problem."""
+    return checked.is_known(course, assignment.name, checked.state(course, assignment))
 
 
 def _settings(course: Course) -> Iterator[str]:

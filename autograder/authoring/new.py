@@ -40,7 +40,7 @@ def new_assignment(course: Course, name: str) -> list[Path]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ValueError(
             f"{name!r} cannot name an assignment: it names files and modules, so use small letters, digits and _, "
-            f"such as {re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_') or 'first_steps'}"
+            f"a letter first, such as {_possible(name)}"
         )
     written = {
         settings.solutions / f"{name}.py": toy.solution(name),
@@ -52,6 +52,12 @@ def new_assignment(course: Course, name: str) -> list[Path]:
         raise ValueError(f"there is an assignment {name} already{f': {taken[0]}' if taken else ''}")
     files = _write(written)
     return files + (_listed(settings, name) if settings.chapters else [])
+
+
+def _possible(name: str) -> str:
+    """The nearest name that can be one: it begins with a letter, and is no word of Python's."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).lstrip("_0123456789").rstrip("_") or "first_steps"
+    return f"{plain}_1" if keyword.iskeyword(plain) else plain
 
 
 def _write(written: dict[Path, str]) -> list[Path]:

@@ -148,14 +148,16 @@ def _refuse_lost_cells(course: Course, name: str, notebook: Any) -> None:
 
 
 def release_checked(course: Course, name: str, unchecked: bool = False) -> Path:
-    """Check an assignment as it is now, unless that is not wanted, and release it."""
-    from autograder.authoring.check import check
+    """Check an assignment, unless it was checked as it is now or that is not wanted, and release it."""
+    from autograder.authoring.check import check, is_checked
     from autograder.authoring.percent import nbgrader_notebook
 
     assignment = assignment_named(name)
     try:
-        if not unchecked and (problems := [p for step in check(course, assignment) for p in step.problems]):
-            raise refusal(course, name, "; ".join(problems))
+        if not unchecked and not is_checked(course, assignment):
+            problems = [problem for step in check(course, assignment) for problem in step.problems]
+            if problems:
+                raise refusal(course, name, "; ".join(problems))
         notebook = nbgrader_notebook(name)
     except (FileNotFoundError, ValueError) as error:
         raise refusal(course, name, str(error)) from None

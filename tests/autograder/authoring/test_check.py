@@ -1,12 +1,13 @@
 """What an author did wrong is named before students see it."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 from own_course import change, own_course
 
-from autograder.authoring.check import Step, check
+from autograder.authoring.check import Step, check, is_checked
 from autograder.authoring.release import ReleaseError, release_checked
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
@@ -67,12 +68,52 @@ def test_a_mistake_that_behaves_as_another_is_named(course):
 
 
 def test_a_wheel_that_holds_the_checks_is_named(course):
-    import zipfile
-
     with zipfile.ZipFile(course.root / "kit.whl", "w") as archive:
         archive.write(course.root / CHECKS, "kit/spread.py")
     change(course.root / SETTINGS, "#wheels = []", 'wheels = ["kit.whl"]')
     assert "kit.whl would bring students spread.py" in first_problem(course)
+
+
+@pytest.fixture
+def looked(monkeypatch) -> list[str]:
+    """The assignments whose notebooks were run, but for the running."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        "autograder.authoring.check._runs", lambda assignment: names.append(assignment.name) or ()
+    )
+    return names
+
+
+def test_what_has_no_problem_is_looked_at_again_only_when_it_changed(course, looked):
+    def is_known() -> bool:
+        return is_checked(course, assignment_named("spread"))
+
+    changes = [
+        (SOLUTION, "import numpy as np", "import numpy as np  # the only library"),
+        (CHECKS, '"random samples"', '"samples at random"'),
+        (SETTINGS, "#packages = []", 'packages = ["json"]'),
+        (SETTINGS, "#wheels = []", 'wheels = ["kit.whl"]'),
+    ]
+    with zipfile.ZipFile(course.root / "kit.whl", "w") as archive:
+        archive.writestr("kit.py", "")
+    assert not is_known()
+    for file, old, new in changes:
+        assert not any(step.problems for step in check(course, assignment_named("spread")))
+        assert is_known()
+        change(course.root / file, old, new)
+        assert not is_known(), file
+    list(check(course, assignment_named("spread")))
+    (course.root / "kit.whl").write_bytes((course.root / "kit.whl").read_bytes() + b"\0")
+    assert not is_known()
+    assert looked == ["spread"] * 5
+
+
+def test_what_has_a_problem_is_looked_at_again(course, looked):
+    change(course.root / SOLUTION, "points=80", "points=70")
+    assert any(step.problems for step in check(course, assignment_named("spread")))
+    assert not is_checked(course, assignment_named("spread"))
+    change(course.root / SOLUTION, "points=70", "points=80")
+    assert not is_checked(course, assignment_named("spread"))
 
 
 @pytest.mark.slow
@@ -98,8 +139,13 @@ def test_a_notebook_that_does_not_run_is_named_with_its_cell(course, sandbox, ol
 
 
 @pytest.mark.slow
-def test_a_new_assignment_has_no_problem_and_one_with_a_problem_leaves_the_release_before(course):
+def test_a_new_assignment_has_no_problem_and_one_with_a_problem_leaves_the_release_before(
+    course, monkeypatch
+):
     archive = release_checked(course, "spread")
+    with monkeypatch.context() as patch:
+        patch.setattr("autograder.authoring.check._cells", lambda assignment: ["looked at again"])
+        assert release_checked(course, "spread") == archive
     released = course.folder("release", "spread", "spread.ipynb")
     before = released.read_bytes(), archive.read_bytes()
     assert "| 1. the variance of a sample | 80 |\\n" in released.read_text()

@@ -44,7 +44,9 @@ def test_a_folder_that_is_a_course_is_not_made_one_again(course):
     [
         ("Spread Two", "such as spread_two"),
         ("../spread", "such as spread"),
-        ("class", "cannot name an assignment"),
+        ("class", "cannot name an assignment: .* such as class_1"),
+        ("2nd_week", "a letter first, such as nd_week"),
+        ("42", "such as first_steps"),
         ("", "such as first_steps"),
         ("spread", "there is an assignment spread already: .*solutions/spread.py"),
     ],
