@@ -79,6 +79,7 @@ TITLES = {
     "participant": ("participant",),
     "github": ("githubusername", "github"),
     "section": ("section", "sections", "sectionname", "group", "groups"),
+    "handed_in": ("lastmodifiedsubmission",),  # of Moodle's grading worksheet: what was done, not who it is
 }
 """Titles of columns, without case, spaces and accents."""
 
@@ -281,6 +282,12 @@ def _person(row: dict[str, str]) -> Person | None:
             first, _, last = name.rpartition(" ")
         fields["first_name"], fields["last_name"] = first.strip(), last.strip()
     return Person(**fields)
+
+
+def table(path: Path) -> Iterator[dict[str, str]]:
+    """Each line of a table by its known columns; raises `ValueError` for what is no table."""
+    for _, row in _rows(path):
+        yield row
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -11,7 +11,7 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from autograder.atomic import write_atomically
@@ -50,6 +50,10 @@ class Outcome:
     reason: str = ""
     late: bool = False
 
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.student or '?'}: {self.status}{why} ({self.source})"
+
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
@@ -67,17 +71,20 @@ def collect(
     force: bool = False,
     pattern: str = "",
     roster: Roster | None = None,
+    times: Mapping[str, float] | None = None,
 ) -> Iterator[Outcome]:
     """Copy each student's notebook of an assignment into the inbox, and tell what became of each file.
 
     A submission in the inbox is replaced by a later one alone, unless `force`. `pattern` is a regular expression of
-    paths, as nbgrader's collectors take it, for layouts that are not known. Raises `NotReleased`,
+    paths, as nbgrader's collectors take it, for layouts that are not known. `times` says when Moodle's participants
+    handed in, by their numbers, in seconds since 1970. Raises `NotReleased`,
     `NothingCollected` and `ValueError` for an unknown assignment or an archive that cannot be read.
     """
     handout = Handout.of(course, assignment_named(name))
     roster = Roster.of(course) if roster is None else roster
     with opened(path) as members:
-        handed = list(layouts.read(members, name, roster, path.stem, commits(path), pattern))
+        told = layouts.read(members, name, roster, path.stem, commits(path), pattern)
+        handed = [_dated(one, times or {}) for one in told]
         if not any(one.member.is_notebook for one in handed):
             yield from _without_notebooks(handed, roster)
             raise NothingCollected(
@@ -89,6 +96,12 @@ def collect(
         for student, own, doubt in _by_student(handed, roster):
             doubt = doubt or taken.doubt(student)
             yield from _collect_one(course, handout, student, own, doubt, force)
+
+
+def _dated(one: Handed, times: Mapping[str, float]) -> Handed:
+    """With its time, where Moodle's worksheet has one and the download has none."""
+    when = times.get(one.who.participant) if one.when is None and one.who.participant else None
+    return one if when is None else dataclasses.replace(one, when=when)
 
 
 def _without_notebooks(handed: list[Handed], roster: Roster) -> Iterator[Outcome]:
@@ -248,7 +261,10 @@ def _put(course: Course, assignment: str, student: str, taken: Taken, force: boo
     path = folder / f"{assignment}.ipynb"
     there = _what_is_there(path)
     if there == taken.data:
-        return _outcome(student, one, UNCHANGED, "the same is there already")
+        if one.when is None or inbox.timestamp(course, student, assignment):
+            return _outcome(student, one, UNCHANGED, "the same is there already")
+        write_atomically(folder / layouts.TIMESTAMP, stamp(one.when).encode())
+        return _outcome(student, one, UNCHANGED, "the same is there already; when it was handed in is new")
     when = one.when or one.member.modified
     if there is not None and not force:
         before = instant(inbox.timestamp(course, student, assignment)) or path.stat().st_mtime

@@ -164,7 +164,7 @@ def read(
     systems = SYSTEMS if plain is None else (*SYSTEMS, plain)
     told = {m: next(filter(None, (system(m, depth) for system in systems)), None) for m in members}
     found = [h for h in told.values() if h is not None and _is_of(h, depth, assignment)]
-    yield from _dated(_without_title(found), members, depth)
+    yield from _dated(_by_receipt(_without_title(found)), members, depth)
     of_systems = {h.system for h in found}
     times = {m.parts: m for m in members if m.name == TIMESTAMP and not m.refusal}
     for member, handed in told.items():
@@ -224,6 +224,36 @@ def _without_title(found: list[Handed]) -> list[Handed]:
         else h
         for h in found
     ]
+
+
+def _by_receipt(found: list[Handed]) -> list[Handed]:
+    """Blackboard lays a text beside each hand-in, whose first line is `Name: Ada Lovelace (login)`.
+
+    What a student wrote stands below that line. The text itself is a hand-in only where nothing else is.
+    """
+    receipts = {h.member: _attempt(h) for h in found if h.member.name == f"{_attempt(h)}.txt"}
+    who = {start: named for member, start in receipts.items() if (named := _named(member))}
+    others = {_attempt(h) for h in found if h.member not in receipts}
+    return [
+        dataclasses.replace(h, who=who.get(_attempt(h), h.who))
+        for h in found
+        if receipts.get(h.member) not in others
+    ]
+
+
+def _attempt(handed: Handed) -> str:
+    """`Title_login_attempt_TIME`, with which the names of all files of one of Blackboard's hand-ins begin."""
+    found = re.match(r".+?_attempt_\d{4}(?:-\d\d){5}", handed.member.name)
+    return found[0] if found and handed.system == "blackboard" else ""
+
+
+def _named(receipt: Member) -> Who | None:
+    """Who a receipt names, if its own name has that login."""
+    first = "" if receipt.refusal else _text(receipt, 400).partition("\n")[0]
+    found = re.fullmatch(r"\W*Name: *(?P<name>.*?) *\((?P<login>[^()]+)\)\s*", first)
+    if not found or not receipt.name.split("_attempt_")[0].endswith(f"_{found['login']}"):
+        return None
+    return Who(found["name"], found["login"])
 
 
 def _shared_start(names: Iterable[str]) -> str:
@@ -394,6 +424,14 @@ def _local(text: str, form: str) -> float | None:
     return _moment(text, form, None)
 
 
+def worksheet_time(text: str) -> float | None:
+    """When Moodle's grading worksheet says that something was handed in, in English; None where it says nothing."""
+    for form in ("%A, %d %B %Y, %I:%M %p", "%A, %B %d, %Y, %I:%M %p"):
+        if (when := _local(text.replace("\u202f", " ").strip(), form)) is not None:
+            return when
+    return None
+
+
 def _moment(text: str, form: str, zone: datetime.tzinfo | None) -> float | None:
     try:
         return _seconds(datetime.datetime.strptime(text, form).replace(tzinfo=zone))
@@ -408,9 +446,9 @@ def _seconds(when: datetime.datetime) -> float | None:
         return None
 
 
-def _text(member: Member) -> str:
+def _text(member: Member, most: int = 100) -> str:
     try:
-        return member.read(100).decode("ascii", "replace").strip()
+        return member.read(most).decode("utf-8", "replace").strip()
     except inbox.Rejected:
         return ""
 

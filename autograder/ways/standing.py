@@ -1,20 +1,25 @@
 """The class and its dates: who handed in, who did not, who is late; who is enrolled, and when all this is due."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autograder.classroom import arrivals, inbox
 from autograder.classroom.deadlines import extend, extensions, in_words, late, moment
 from autograder.classroom.gradebook import Book, Person
-from autograder.classroom.roster import Roster, read, unfit
+from autograder.classroom.roster import Roster, read, table, unfit
 from autograder.course import Course
-from autograder.ways.collect import NO_NOTEBOOK, Outcome
+from autograder.ways import layouts
+from autograder.ways.collect import NO_NOTEBOOK, SHOWN, Outcome
 
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Names of students, each list in order; `late` and `nothing` with what there is to say."""
+    """Names of students, each list in order; `late` and `nothing` with what there is to say.
+
+    `undated` handed in, nobody says when, and there is a date that they may have missed.
+    """
 
     handed_in: tuple[str, ...]
     class_size: int
@@ -22,6 +27,7 @@ class Standing:
     strangers: tuple[str, ...]
     nothing: tuple[tuple[str, str], ...]
     late: tuple[tuple[str, str], ...]
+    undated: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """What to tell the instructor."""
@@ -33,6 +39,9 @@ class Standing:
             yield f"no notebook: {student}: {instead}"
         for student, how in self.late:
             yield f"late: {student}: {how}"
+        if self.undated:
+            listed = f"{', '.join(self.undated[:SHOWN])}{' …' if len(self.undated) > SHOWN else ''}"
+            yield f"no time told, so on time: {len(self.undated)}: {listed}"
         if self.strangers:
             yield f"not on the roster: {', '.join(self.strangers)}"
         if not self.class_size:
@@ -46,10 +55,13 @@ def standing(course: Course, assignment: str, outcomes: Iterable[Outcome] = ()) 
     enrolled = [person.student for person in roster.people]
     with Book(course) as book:
         by = late(course, book, assignment, there)
+        due = book.due(assignment)
     told = {student: _in_words(delay.total_seconds()) for student, delay in by.items()}
     for student, arrival in arrivals.noted(course, assignment).items():
         if arrival.late and student in there and student not in told:
             told[student] = f"says {arrival.system.capitalize()}, and not by how much; it costs nothing here"
+    dated = due is not None or extensions(course, assignment)
+    undated = [s for s in there if dated and s not in told and not inbox.timestamp(course, s, assignment)]
     nothing = {o.student: o.reason for o in outcomes if o.status == NO_NOTEBOOK and o.student not in there}
     return Standing(
         handed_in=tuple(there),
@@ -58,6 +70,7 @@ def standing(course: Course, assignment: str, outcomes: Iterable[Outcome] = ()) 
         strangers=tuple(sorted(set(there) - set(enrolled))) if enrolled else (),
         nothing=tuple(sorted(nothing.items())),
         late=tuple(sorted(told.items())),
+        undated=tuple(sorted(undated)),
     )
 
 
@@ -74,6 +87,16 @@ def enroll(course: Course, path: Path) -> int:
             for p in roster.people
         )
     return len(roster.people)
+
+
+def times_in(path: Path) -> dict[str, float]:
+    """When each participant handed in, in seconds since 1970, where the table is Moodle's grading worksheet."""
+    found = {}
+    for row in table(path):
+        when = layouts.worksheet_time(row.get("handed_in", ""))
+        if when is not None and "participant" in row:
+            found[row["participant"]] = when
+    return found
 
 
 def set_due(course: Course, assignment: str, text: str, student: str = "") -> None:
@@ -100,13 +123,34 @@ def set_due(course: Course, assignment: str, text: str, student: str = "") -> No
             book.withdraw(assignment, student)
 
 
-def due_dates(course: Course, assignment: str) -> Iterator[str]:
-    """The date of the class and those of single students, in words."""
+@dataclasses.dataclass(frozen=True)
+class DueDates:
+    """When an assignment is due, in UTC: for the class (None: never), and for students who have their own date."""
+
+    assignment: str
+    due: datetime.datetime | None
+    extensions: dict[str, datetime.datetime]
+
+    def lines(self) -> Iterator[str]:
+        """In words, as this computer's clock shows it."""
+        yield f"{self.assignment}: {'no due date' if self.due is None else 'due ' + in_words(self.due)}"
+        for student, own in sorted(self.extensions.items()):
+            yield f"{student}: {in_words(own)}"
+
+    def plain(self) -> dict[str, object]:
+        """For programs: times in ISO 8601."""
+        own = {student: _iso(when) for student, when in sorted(self.extensions.items())}
+        return {"assignment": self.assignment, "due": self.due and _iso(self.due), "extensions": own}
+
+
+def _iso(when: datetime.datetime) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def due_dates(course: Course, assignment: str) -> DueDates:
+    """The date of the class and those of single students."""
     with Book(course) as book:
-        due = book.due(assignment)
-    yield f"{assignment}: {'no due date' if due is None else 'due ' + in_words(due)}"
-    for student, own in sorted(extensions(course, assignment).items()):
-        yield f"{student}: {in_words(own)}"
+        return DueDates(assignment, book.due(assignment), extensions(course, assignment))
 
 
 def _in_words(seconds: float) -> str:

@@ -54,16 +54,16 @@ def test_what_is_no_date_is_told_by_name(text):
 
 def test_dates_are_shown_as_this_computers_clock_shows_them(classroom, berlin):
     classroom.submit("ada", {})
-    assert list(due_dates(classroom.course, "toy")) == ["toy: no due date"]
+    assert list(due_dates(classroom.course, "toy").lines()) == ["toy: no due date"]
     set_due(classroom.course, "toy", "2026-12-01T23:59")
     set_due(classroom.course, "toy", "2026-12-03T12:00", "ada")
-    assert list(due_dates(classroom.course, "toy")) == [
+    assert list(due_dates(classroom.course, "toy").lines()) == [
         "toy: due 2026-12-01 23:59 CET",
         "ada: 2026-12-03 12:00 CET",
     ]
     set_due(classroom.course, "toy", "none", "ada")
     set_due(classroom.course, "toy", "none")
-    assert list(due_dates(classroom.course, "toy")) == ["toy: no due date"]
+    assert list(due_dates(classroom.course, "toy").lines()) == ["toy: no due date"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,14 @@ def test_a_damaged_list_of_extensions_is_told_by_name(classroom):
     (classroom.course.directory / "extensions.json").write_text('{"toy": {"ada": "soon"}}')
     with pytest.raises(ValueError, match=r"extensions\.json is damaged"):
         extensions(classroom.course, "toy")
+
+
+def test_whoever_has_no_time_is_named_once_there_is_a_date_to_miss(classroom):
+    classroom.submit("ada", {})
+    (classroom.submit("bob", {}).parent / "timestamp.txt").write_text(LATE)
+    assert standing(classroom.course, "toy").undated == ()
+    set_due(classroom.course, "toy", LATER)
+    assert "no time told, so on time: 1: ada" in standing(classroom.course, "toy").lines()
 
 
 @pytest.mark.slow
@@ -129,6 +137,7 @@ def test_after_a_collection_it_is_told_how_the_class_stands(classroom, tmp_path)
         "not handed in: 2: bob, cleo",
         "no notebook: bob: instead of one: x.pdf",
         "late: ada: 1 day 1 hour 5 minutes",
+        "no time told, so on time: 1: eve",
         "not on the roster: eve",
     ]
     with classroom.book() as book:

@@ -2,7 +2,8 @@
 
 Canvas        instructure/canvas-lms, lib/content_zipper.rb (names), app/models/assignment.rb (names taken back)
 Moodle        moodle/moodle, mod/assign/classes/downloader.php, mod/assign/feedback/file/importziplib.php
-Blackboard    nbgrader, "Managing assignment files manually" and tests of zip_collect; BBGradebookOrganiser
+Blackboard    nbgrader, "Managing assignment files manually" and tests of zip_collect; BBGradebookOrganiser;
+              parselearn (the text beside a hand-in)
 Brightspace   OfficeCoffee/GradingFileProject, ToDo.md (flat); bulk graders' documentation (folders, times)
 Sakai         sakaiproject/sakai, BaseAssignmentService.zipSubmissions
 ILIAS         ILIAS-eLearning/ILIAS, class.ilExSubmission.php; its plugin ExerciseStatusFile
@@ -304,3 +305,87 @@ def test_a_clone_that_is_damaged_has_no_time_and_is_collected(classroom, answer,
     members = {"ada/toy.ipynb": answer("1"), "ada/.git/HEAD": head, "bob/toy.ipynb": answer("2")}
     list(collect(classroom.course, "toy", laid_out(tmp_path / "in", members)))
     assert set(handed_in(classroom)) == {"ada/toy/toy.ipynb", "bob/toy/toy.ipynb"}
+
+
+RECEIPT = b"""Name: Ada Lovelace (ada_l)
+Assignment: Toy one
+Date Submitted: Thursday, October 1, 2026 12:00:00 PM BST
+Current Mark: Needs Marking
+
+Submission Field:
+Name: Bob Byron (bob)
+"""
+"""As Blackboard writes it; below "Submission Field" a student may write what they like."""
+
+
+def test_a_lone_hand_in_of_blackboard_is_of_whom_the_text_beside_names(classroom, answer, tmp_path):
+    start = "Toy_one_ada_l_attempt_2026-10-01-12-00-00"
+    members = {f"{start}_toy.ipynb": answer("1"), f"{start}.txt": RECEIPT}
+    (one,) = collect(classroom.course, "toy", zipped(tmp_path / "in.zip", members))
+    assert (one.student, one.status) == ("ada_l", COLLECTED)
+
+
+@pytest.mark.parametrize(
+    "receipt", [RECEIPT.replace(b"(ada_l)", b"(eve)"), b"Name: Ada", b"\xff" * 1000, b""]
+)
+def test_a_text_of_blackboard_that_says_something_else_decides_nothing(classroom, answer, tmp_path, receipt):
+    start = "Toy_ada_attempt_2026-10-01-12-00-00"
+    members = {f"{start}_toy.ipynb": answer("1"), f"{start}.txt": receipt}
+    (one,) = collect(classroom.course, "toy", zipped(tmp_path / "in.zip", members))
+    assert (one.student, one.status) == ("ada", COLLECTED)
+
+
+def test_blackboards_own_text_is_nothing_that_was_handed_in_unless_it_is_alone(classroom, answer, tmp_path):
+    members = {
+        "Toy_ada_attempt_2026-10-01-12-00-00.txt": RECEIPT,
+        "Toy_ada_attempt_2026-10-01-12-00-00_report.pdf": b"%PDF",
+        "Toy_bob_attempt_2026-10-02-12-00-00.txt": RECEIPT,
+        "Toy_cleo_attempt_2026-10-03-12-00-00_toy.ipynb": answer("1"),
+    }
+    found = collect(classroom.course, "toy", zipped(tmp_path / "in.zip", members))
+    assert {o.student: o.reason for o in found if o.status == NO_NOTEBOOK} == {
+        "ada": "instead of one: Toy_ada_attempt_2026-10-01-12-00-00_report.pdf",
+        "bob": "instead of one: Toy_bob_attempt_2026-10-02-12-00-00.txt",
+    }
+
+
+# Moodle's grading worksheet, mod/assign/gradingtable.php: times as strftimedaydatetime shows them
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("Thursday, 1 October 2026, 12:00 PM", "2026-10-01 12:00:00.000000 UTC"),
+        ("Thursday, October 1, 2026, 9:05 AM", "2026-10-01 09:05:00.000000 UTC"),
+        ("-", ""),
+        ("jeudi 1 octobre 2026, 12:00", ""),
+        ("", ""),
+    ],
+)
+def test_moodles_worksheet_tells_when_work_came_in(classroom, answer, tmp_path, utc, text, when):
+    from autograder.ways.standing import times_in
+
+    worksheet = tmp_path / "worksheet.csv"
+    worksheet.write_text(
+        f'Identifier,Full name,Last modified (submission)\nParticipant 123,Ada Lovelace,"{text}"\n'
+    )
+    zip = zipped(tmp_path / "in.zip", {"Ada Lovelace_123_assignsubmission_file/toy.ipynb": answer("1")})
+    list(collect(classroom.course, "toy", zip, times=times_in(worksheet)))
+    there = handed_in(classroom)
+    assert there.get("Ada Lovelace_123/toy/timestamp.txt", b"").decode() == when
+
+
+def test_a_time_that_is_told_later_is_noted_for_work_that_is_there_and_a_later_one_is_not(
+    classroom, answer, tmp_path
+):
+    zip = zipped(tmp_path / "in.zip", {"Ada Lovelace_123_assignsubmission_file/toy.ipynb": answer("1")})
+    said = [
+        next(collect(classroom.course, "toy", zip, times=times)).reason
+        for times in ({}, {"123": 1.0}, {"123": 9.0})
+    ]
+    assert said == [
+        "",
+        "the same is there already; when it was handed in is new",
+        "the same is there already",
+    ]
+    assert handed_in(classroom)["Ada Lovelace_123/toy/timestamp.txt"] == b"1970-01-01 00:00:01.000000 UTC"

@@ -14,8 +14,9 @@ from autograder import command
 PAGE = ROOT / "book" / "lms.md"
 SESSION = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WORKSHEET = (
-    "Identifier,Full name,Username,Status,Grade\n"
-    "Participant 123,Ada Lovelace,ada,,\nParticipant 124,Bob Byron,bob,,\nParticipant 125,Cleo Curie,cleo,,\n"
+    "Identifier,Full name,Username,Status,Grade,Last modified (submission)\n"
+    'Participant 123,Ada Lovelace,ada,,,"Wednesday, 2 December 2026, 12:59 AM"\n'
+    "Participant 124,Bob Byron,bob,,,-\nParticipant 125,Cleo Curie,cleo,,,-\n"
 )
 
 
