@@ -195,6 +195,7 @@ def collect(
             metavar="REGEX", help="Of paths, for other layouts: (?P<student_id>…), (?P<timestamp>…)."
         ),
     ] = "",
+    as_json: AsJson = False,
 ) -> int:
     """Copy submissions in, from a folder, a zip, or the download of an LMS, and tell who handed in and who did not.
 
@@ -208,22 +209,27 @@ def collect(
     from autograder.classroom.progress import printable
     from autograder.ways.collect import REFUSED
     from autograder.ways.collect import collect as bring_in
-    from autograder.ways.standing import enroll, standing
+    from autograder.ways.standing import enroll, standing, times_in
 
     course = course_here()
+    said = sys.stderr if as_json else sys.stdout
     if roster:
-        print(f"{enroll(course, Path(roster))} students on the roster")
-    counts: Counter[str] = Counter()
+        print(f"{enroll(course, Path(roster))} students on the roster", file=said)
+    times = times_in(Path(roster)) if roster else {}
     outcomes = []
-    for outcome in bring_in(course, assignment, Path(path), force, pattern):
+    for outcome in bring_in(course, assignment, Path(path), force, pattern, times=times):
         outcomes.append(outcome)
-        counts[outcome.status] += 1
-        why = f": {outcome.reason}" if outcome.reason else ""
-        line = f"{outcome.student or '?'}: {outcome.status}{why} ({outcome.source})"
-        print(printable(line), file=sys.stderr if outcome.status == REFUSED else sys.stdout)
-    print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    for line in standing(course, assignment, outcomes).lines():
-        print(printable(line))
+        print(printable(str(outcome)), file=sys.stderr if outcome.status == REFUSED else said)
+    counts = Counter(outcome.status for outcome in outcomes)
+    found = standing(course, assignment, outcomes)
+    if as_json:
+        write_json(
+            {"files": [dataclasses.asdict(o) for o in outcomes], "standing": dataclasses.asdict(found)}
+        )
+    else:
+        print(", ".join(f"{count} {status}" for status, count in counts.items()))
+        for line in found.lines():
+            print(printable(line))
     return UNGRADED_CODE if counts[REFUSED] else 0
 
 
@@ -234,6 +240,7 @@ def due(
         str, typer.Argument(help="2026-12-01T23:59, of this computer's zone; none takes the date away.")
     ] = "",
     student: Annotated[str, typer.Option(help="Only this student: an extension.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Say when an assignment is due, or for one student; without a date, show it. Grade again to apply it."""
     from autograder.ways.standing import due_dates, set_due
@@ -241,7 +248,11 @@ def due(
     course = course_here()
     if when:
         set_due(course, assignment, when, student)
-    for line in due_dates(course, assignment):
+    found = due_dates(course, assignment)
+    if as_json:
+        write_json(found.plain())
+        return
+    for line in found.lines():
         print(line)
 
 
@@ -330,11 +341,18 @@ def feedback(
 
 
 @app.command(epilog="Example: autograder report first_steps")
-def report(assignment: Assignment) -> None:
-    """Write one page on how the class did: scores, how hard each check was, mistakes, what was not graded."""
+def report(assignment: Assignment, as_json: AsJson = False) -> None:
+    """Write one page on how the class did: scores, how hard each check was, mistakes, what was not graded.
+
+    With --json, what the page shows is written as data, too.
+    """
     from autograder.classroom.class_report import write
 
-    print(f"Report: {write(course_here(), assignment)}")
+    path, found = write(course_here(), assignment)
+    if as_json:
+        write_json(found.plain() | {"page": str(path)})
+    else:
+        print(f"Report: {path}")
 
 
 @app.command(epilog="Example: autograder similarity first_steps --threshold 0.6")
@@ -343,11 +361,18 @@ def similarity(
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="The least share in common that is shown.")
     ] = 0.4,
+    as_json: AsJson = False,
 ) -> None:
-    """Write one page on which submissions are alike, or like the solution, with what they share side by side."""
+    """Write one page on which submissions are alike, or like the solution, with what they share side by side.
+
+    With --json, the pairs are written as data, too.
+    """
     from autograder.classroom.similarity import write
 
     path, found = write(course_here(), assignment, threshold)
+    if as_json:
+        write_json(found.plain() | {"page": str(path)})
+        return
     print(
         f"{found.compared} submissions compared; {found.alike.count} pairs and {len(found.to_sources)} likenesses "
         f"to our own code at {100 * threshold:.0f}% or more\nReport: {path}"
@@ -357,12 +382,16 @@ def similarity(
 @app.command(epilog="Example: autograder who")
 def who(
     code: Annotated[str, typer.Argument(help="A code; all with their students if left out.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Say which student a code stands for, where a course grades without names."""
     from autograder.classroom.codes import everyone, resolve
 
     course = course_here()
     found = {code: resolve(course, code)} if code else everyone(course)
+    if as_json:
+        write_json(found)
+        return
     for text, student in found.items():
         print(f"{text}  {student}")
 

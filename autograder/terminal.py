@@ -13,12 +13,13 @@ FAILED_CODE = 1
 """Something that you can mend; the message says how."""
 USAGE_CODE = 2
 UNGRADED_CODE = 3
-"""Some submissions were left out or could not be graded; they are listed."""
+"""Something was left out, could not be graded, or is out of date; it is listed."""
 STOPPED_CODE = 130
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 something that you can mend, and the message says how; 2 no such command or option; "
-    "3 some submissions were left out or could not be graded; 130 stopped by Ctrl-C, with what was done kept."
+    "3 something was left out, not graded or out of date, and it is listed; 130 stopped by Ctrl-C, and what was "
+    "done is kept."
 )
 
 

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from autograder.atomic import write_atomically
 from autograder.classroom import inbox
@@ -87,6 +88,17 @@ class Item:
     @property
     def is_weak(self) -> bool:
         return self.discrimination is not None and self.discrimination < LOW
+
+    def plain(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "title": self.title,
+            "points": self.points,
+            "mean_share": self.difficulty,
+            "full_marks": self.full,
+            "discrimination": self.discrimination,
+            "mean_seconds": self.mean_seconds,
+        }
 
     @property
     def mean_seconds(self) -> float:
@@ -172,6 +184,29 @@ class Overview:
         self.count_outdated += 1
         if len(self.outdated) < LISTED:
             self.outdated.append(printable(student))
+
+    def plain(self) -> dict[str, Any]:
+        """What the page shows, for programs."""
+        return {
+            "assignment": self.assignment,
+            "graded": self.graded,
+            "maximum": self.maximum,
+            "mean": self.mean,
+            "median": self.median,
+            "exercises": {
+                name: chapter.item.plain()
+                | {
+                    "checks": {check: item.plain() for check, item in chapter.checks.items()},
+                    "mistakes": dict(chapter.mistakes),
+                    "unnamed_mistakes": chapter.unnamed,
+                }
+                for name, chapter in self.chapters.items()
+            },
+            "unreadable": {"count": self.count_unreadable, "first": dict(self.unreadable)},
+            "ungraded": {"count": self.count_ungraded, "first": self.ungraded},
+            "outdated": {"count": self.count_outdated, "first": self.outdated},
+            "isolation": dict(self.isolation),
+        }
 
     @property
     def graded(self) -> int:
@@ -279,11 +314,12 @@ def _is_current(course: Course, name: str, student: str, key: str, environment: 
     return result_key(environment, data) == key
 
 
-def write(course: Course, name: str) -> Path:
-    """Write `course/reports/ASSIGNMENT.html`."""
+def write(course: Course, name: str) -> tuple[Path, Overview]:
+    """Write `course/reports/ASSIGNMENT.html`; returns its path, and what it shows."""
+    found = overview(course, name)
     path = course.folder("reports", f"{name}.html")
-    write_atomically(path, page(overview(course, name)).encode("utf-8", "replace"), durable=False)
-    return path
+    write_atomically(path, page(found).encode("utf-8", "replace"), durable=False)
+    return path, found
 
 
 def page(found: Overview) -> str:

@@ -15,6 +15,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -134,6 +135,10 @@ class Pair:
     def share(self) -> float:
         return max(self.of_left, self.of_right)
 
+    def plain(self) -> dict[str, Any]:
+        """For programs: the two, and the share of each that is found in the other."""
+        return {self.left.name: self.of_left, self.right.name: self.of_right}
+
     @property
     def rows(self) -> list[Row]:
         """What they share, side by side."""
@@ -172,6 +177,18 @@ class Findings:
     def groups(self) -> list[list[str]]:
         """The names in each group."""
         return [[work.name for work in group] for group in self.alike.groups]
+
+    def plain(self) -> dict[str, Any]:
+        """What the page shows but for the passages, for programs."""
+        return {
+            "assignment": self.assignment,
+            "threshold": self.threshold,
+            "compared": self.compared,
+            "pairs": {"count": self.alike.count, "first": [pair.plain() for pair in self.alike.pairs]},
+            "groups": self.groups,
+            "like_our_own": [pair.plain() for pair in self.to_sources],
+            "unreadable": list(self.unreadable),
+        }
 
 
 def write(course: Course, name: str, threshold: float = THRESHOLD) -> tuple[Path, Findings]:

@@ -16,6 +16,9 @@ from autograder import command
 from autograder.authoring.hostile import ATTACKS
 from autograder.classroom import progress
 from autograder.classroom.batch import Row
+from autograder.classroom.store import Store
+from autograder.judging.judge import Judged
+from autograder.judging.report import UNREADABLE, Report
 from autograder.sandbox.levels import NoIsolation
 from autograder.ways.export import export, safe
 from autograder.ways.marks import gather
@@ -242,6 +245,42 @@ def test_json_is_all_that_stands_on_standard_output(classroom, right, call):
     (row,) = json.loads(out)
     assert (row["student"], row["score"], row["counts"], row["by_hand"]) == ("ada", 80.0, 80.0, 20.0)
     assert "[1/1] ada" in err
+
+
+def test_json_of_what_came_in_when_it_was_due_and_who_it_is(classroom, call, tmp_path):
+    work = tmp_path / "downloads" / "ada" / "toy.ipynb"
+    work.parent.mkdir(parents=True)
+    work.write_bytes(classroom.answered({}))
+    (tmp_path / "class.csv").write_text("username\nada\nbob\n")
+    code, out, err = call(
+        "collect", "toy", str(tmp_path / "downloads"), "--roster", str(tmp_path / "class.csv"), "--json"
+    )
+    found = json.loads(out)
+    assert (code, found["standing"]["handed_in"], found["standing"]["missing"]) == (0, ["ada"], ["bob"])
+    assert [(one["student"], one["status"]) for one in found["files"]] == [("ada", "collected")]
+    assert "2 students on the roster" in err
+    assert json.loads(call("due", "toy", "2026-12-01T12:00Z", "--json")[1]) == {
+        "assignment": "toy",
+        "due": "2026-12-01T12:00:00Z",
+        "extensions": {},
+    }
+    call("due", "toy", "2026-12-02T12:00Z", "--student", "ada")
+    assert json.loads(call("due", "toy", "--json")[1])["extensions"] == {"ada": "2026-12-02T12:00:00Z"}
+    assert sorted(json.loads(call("who", "--json")[1]).values()) == ["ada", "bob"]
+
+
+def test_json_of_how_the_class_did(classroom, call):
+    report = Report("toy", UNREADABLE, (), ("the file is empty",), "namespaces", max_score=80.0)
+    store = Store(classroom.course, "toy")
+    store.save("k1", Judged(report))
+    store.record("ada", "k1")
+    classroom.submit("bob", {})
+    found = json.loads(call("report", "toy", "--json")[1])
+    assert found["unreadable"] == {"count": 1, "first": {"ada": "the file is empty"}}
+    assert found["ungraded"] == {"count": 1, "first": ["bob"]}
+    assert os.path.exists(found["page"])
+    pairs = json.loads(call("similarity", "toy", "--threshold", "0.1", "--json")[1])
+    assert (pairs["compared"], pairs["threshold"], pairs["pairs"]) == (1, 0.1, {"count": 0, "first": []})
 
 
 def test_ctrl_c_is_answered_at_once_in_words_and_with_its_own_code():

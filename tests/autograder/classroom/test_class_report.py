@@ -2,6 +2,7 @@
 
 import dataclasses
 import html.parser
+import json
 import re
 import shutil
 import tracemalloc
@@ -106,6 +107,29 @@ def test_unreadable_work_is_listed_and_says_nothing_about_the_checks():
     assert "the file is empty" in page(found)
 
 
+def test_what_the_page_shows_is_told_to_programs_too():
+    found = counted(
+        *[verdict(True, True, True)] * 3,
+        verdict(False, True, True, mistake=SQUARES),
+        verdict(False, True, True),
+    )
+    said = json.loads(json.dumps(found.plain()))
+    assert (said["graded"], said["mean"], said["median"], said["maximum"]) == (
+        5,
+        found.mean,
+        found.median,
+        80,
+    )
+    double = said["exercises"]["double"]
+    assert (double["mistakes"], double["unnamed_mistakes"], double["full_marks"]) == (
+        {"squares instead": 1},
+        1,
+        3,
+    )
+    assert double["mean_share"] == found.chapters["double"].item.difficulty < 1
+    assert set(double["checks"]) == set(found.chapters["double"].checks)
+
+
 def test_submissions_without_a_verdict_are_listed_and_what_is_gone_from_the_inbox_still_counts(classroom):
     store = Store(classroom.course, "toy")
     store.save("k1", Judged(verdict(True, True, True)))
@@ -116,7 +140,7 @@ def test_submissions_without_a_verdict_are_listed_and_what_is_gone_from_the_inbo
     classroom.submit("bob", b"")
     found = overview.overview(classroom.course, "toy")
     assert (found.graded, found.ungraded) == (2, ["bob", "lost"])
-    text = overview.write(classroom.course, "toy").read_text()
+    text = overview.write(classroom.course, "toy")[0].read_text()
     assert "bob" in text
     assert "autograder grade toy" in text
 
