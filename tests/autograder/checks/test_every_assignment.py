@@ -1,6 +1,7 @@
 """What holds for every assignment: right code passes however it is written, mistakes fail and are named.
 
-`EBM_SEEDS` says on how many seeds right and wrong code is tried here; `make selftest` takes two hundred.
+`EBM_SEEDS` says on how many seeds right and wrong code is tried here, three unless told; `make selftest` takes two
+hundred.
 A correct sampler fails a check by chance with probability at most 1e-9, so all of this fails by chance below 1e-5.
 """
 
@@ -26,7 +27,7 @@ from autograder.judging.report import Report
 from autograder.sandbox.levels import NoIsolation
 from autograder.sandbox.sandbox import Sandbox
 
-SEEDS = range(int(os.environ.get("EBM_SEEDS", "8")))
+SEEDS = range(int(os.environ.get("EBM_SEEDS", "3")))
 ASSIGNMENTS = {name: assignment_named(name) for name in available_assignments()}
 EXERCISES = [(a, e) for a in ASSIGNMENTS.values() for e in a.exercises]
 by_exercise = pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_the_notebook_s_solution_passes_every_check(
     assignment: Assignment, exercise: Exercise, solved, complaints
 ) -> None:
     answer = solved(assignment.name).names[exercise.name]
-    assert [complaints(exercise, answer, seed) for seed in range(5)] == [{}] * 5
+    assert [complaints(exercise, answer, seed) for seed in range(2)] == [{}] * 2
 
 
 @pytest.mark.slow
@@ -238,11 +239,17 @@ def test_the_solution_scores_full_marks_and_an_unsolved_notebook_none(classroom)
 @pytest.mark.sandbox
 @pytest.mark.parametrize("index", range(max(len(e.alternatives) for _, e in EXERCISES)))
 def test_alternatives_score_full_marks(index: int, classroom) -> None:
-    """One notebook carries one alternative of every exercise, its figures included."""
-    exercises = classroom[0].exercises
-    answers = {e.name: e.source(e.alternatives[index % len(e.alternatives)]) for e in exercises}
-    report = graded(notebook_with(classroom[0].name, answers), classroom)
-    assert (report.score, report.notes) == (90, ())
+    """One notebook carries one alternative of every exercise that has so many, its figures included."""
+    assignment, sandbox = classroom
+    exercises = tuple(e for e in assignment.exercises if index < len(e.alternatives))
+    if not exercises:
+        return
+    answers = {e.name: e.source(e.alternatives[index]) for e in exercises}
+    report = graded(
+        notebook_with(assignment.name, answers),
+        (dataclasses.replace(assignment, exercises=exercises), sandbox),
+    )
+    assert (report.score, report.notes) == (sum(e.points for e in exercises), ())
 
 
 @pytest.fixture
