@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+RELEASED := course/release/.made
 STEP := $(PYTHON) tools/step
 BEGUN := $(shell date +%s)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: all install release live book samples grade test test-fast selftest bench lint format lab lock pictures clean help
+.PHONY: all again install release live book samples grade test test-fast selftest bench lint format lab lock pictures clean help
 
-all: install release book samples ## everything a first-time user wants to see
+all: install book samples ## everything a first-time user wants to see
 	@echo "Book and assignments stand after $$(( $$(date +%s) - $(BEGUN) )) s; now the samples are graded"
 	@$(BIN)/python -m autograder.tour
 
@@ -24,18 +25,24 @@ $(READY): requirements.lock pyproject.toml autograder/pyproject.toml
 	    $(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib || true' # pip compiles on one core alone
 	@touch $@
 
-release: install ## student notebooks from solutions/, checked if this is what was asked for, and a zip for each
-	$(BIN)/autograder release $(if $(filter release,$(MAKECMDGOALS)),,--unchecked) # else `make test` looks at more
+release: install ## student notebooks from solutions/, checked, and a zip for each
+	$(BIN)/autograder release
+	@touch $(RELEASED)
+
+$(RELEASED): $(READY) course.toml nbgrader_config.py $(shell find solutions ebmkit autograder -name '*.py') \
+  $(if $(wildcard dist/assignments/*.zip),,again)
+	$(BIN)/autograder release --unchecked # `make test` looks at more than `autograder check` does
+	@touch $@
 
 live: install ## Python for the exercises in the pages, from npm where npm is there
 	@$(BIN)/python book/live/fetch.py
 
-book: release live ## the book, into _build/html
+book: $(RELEASED) live ## the book, into _build/html
 	@EBM_REQUIRE_DOWNLOADS=1 OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 $(STEP) \
 	  "Building the book (three minutes on two cores, seconds when nothing changed)" _build/book.log \
 	  $(BIN)/jupyter-book build . -W -n --keep-going
 
-samples: release ## a small class of sample submissions
+samples: $(RELEASED) ## a small class of sample submissions
 	$(BIN)/autograder samples ising
 
 grade: samples ## grade the samples in the sandbox

@@ -3,6 +3,7 @@
 The result depends on the released notebook and the wheels alone: the same sources give the same bytes.
 """
 
+import functools
 import io
 import re
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -77,9 +78,15 @@ def _is_current(built: Path, place: Path) -> bool:
         return False
 
 
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """The distributions that each importable name comes from."""
+    return packages_distributions()
+
+
 def distributions_of(packages: Iterable[str]) -> list[str]:
     """What to install for packages that are called as they are imported: `sklearn` is in scikit-learn."""
-    known = packages_distributions()
+    known = _distributions()
     tops = dict.fromkeys(name.partition(".")[0] for name in packages)
     return list(dict.fromkeys(known.get(top, [top])[0] for top in tops))
 
