@@ -65,17 +65,19 @@ def replayed(
 
 def _likeness(attempt: Attempt, replay: Attempt) -> float:
     """1 where all values agree, a two-sample p-value where counts were taken, 0 where they differ."""
-    if attempt.counts or replay.counts:
-        worst = min(_same_law(attempt.counts, replay.counts), _same_moments(attempt.values, replay.values))
-        return worst if worst > DOUBT else 0.0
-    if len(attempt.values) != len(replay.values):
-        return 0.0
     try:
+        if attempt.counts or replay.counts:
+            worst = min(
+                _same_law(attempt.counts, replay.counts), _same_moments(attempt.values, replay.values)
+            )
+            return worst if worst > DOUBT else 0.0
+        if len(attempt.values) != len(replay.values):
+            return 0.0
         agree = all(
             not shape_complaint(a, b) and close(a, b, 1e-6, 1e-9)
             for a, b in zip(attempt.values, replay.values)
         )
-    except (ArithmeticError, TypeError, ValueError):  # a mistake may return what cannot even be compared
+    except (ArithmeticError, TypeError, ValueError):  # what was returned may be such that nothing compares it
         return 0.0
     return float(agree)
 
@@ -115,7 +117,8 @@ def _columns(values: Sequence[Any]) -> list[np.ndarray]:
     for value in values:
         for part in value if isinstance(value, tuple | list) else (value,):
             array = np.asarray(numpy_of(part), dtype=float) if _numeric(part) else np.zeros((0, 1))
-            found.append(array.reshape(len(array), -1) if array.ndim else np.zeros((0, 1)))
+            rows = array.reshape(len(array), -1) if array.ndim and array.size else np.zeros((0, 1))
+            found.append(rows)
     return found
 
 

@@ -24,14 +24,14 @@ def double(x):
     return 2 * np.asarray(x)
 
 
-def make_toy() -> Assignment:
+def make_toy(seconds: float = 4) -> Assignment:
     exercise = Exercise("double", title="Twice as much", reference=double)
 
-    @exercise.check(points=10, tries="random arrays", seconds=4)
+    @exercise.check(points=10, tries="random arrays", seconds=seconds)
     def _(attempt: Attempt) -> None:
         attempt.compare([(attempt.rng.normal(size=3),) for _ in range(5)])
 
-    @exercise.check(points=5, tries="the law of the results", seconds=4)
+    @exercise.check(points=5, tries="the law of the results", seconds=seconds)
     def _(attempt: Attempt) -> None:
         def draw(n: int) -> list[Count]:
             x = attempt.rng.uniform(size=n)
@@ -54,6 +54,12 @@ def make_toy() -> Assignment:
 @pytest.fixture(scope="session")
 def toy() -> Assignment:
     return make_toy()
+
+
+@pytest.fixture(scope="session")
+def hasty_toy() -> Assignment:
+    """The toy with checks of a second, for code that is expected to use up its time."""
+    return make_toy(1)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ against other autograders in `benchmarks/`.
 """
 
 from autograder.authoring.hostile import answers, notebooks, resources, results, secrets, walls
-from autograder.authoring.hostile.attack import CANARY, LEAK, PRELUDE, Attack
+from autograder.authoring.hostile.attack import CANARY, LEAK, PRELUDE, Attack, together
 
 ATTACKS: tuple[Attack, ...] = tuple(
     answers.PATCH_THE_CHECKER
@@ -26,4 +26,4 @@ ATTACKS: tuple[Attack, ...] = tuple(
     + answers.ATTACK_THE_STATISTICS
 )
 
-__all__ = ["ATTACKS", "CANARY", "LEAK", "PRELUDE", "Attack"]
+__all__ = ["ATTACKS", "CANARY", "LEAK", "PRELUDE", "Attack", "together"]

@@ -61,6 +61,12 @@ class Attack:
         return self.written(document([PRELUDE.format(names=list(exercises)), self.source]))
 
 
+def together(attacks: Sequence[Attack], exercises: Sequence[str]) -> bytes:
+    """One notebook that tries attacks one after another; each finds its prelude fresh."""
+    prelude = PRELUDE.format(names=list(exercises))
+    return as_it_is(document([source for attack in attacks for source in (prelude, attack.source)]))
+
+
 def document(sources: Sequence[str]) -> dict[str, Any]:
     """A notebook of these code cells."""
     return {

@@ -91,7 +91,7 @@ STARVE = family(
         answer_with(lambda *a, **k: np.zeros(40_000_000))
     """,
     wide_nested_reply="""
-        answer_with(lambda *a, **k: [[0] * 1000 for _ in range(20_000)])
+        answer_with(lambda *a, **k: [[123_456_789] * 1000 for _ in range(600)])
     """,
     gigantic_integer="answer_with(lambda *a, **k: 10 ** 1_000_000)",
     deep_recursion="""

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from autograder.authoring.hostile import ATTACKS, LEAK
+from autograder.authoring.hostile import ATTACKS, LEAK, together
 from autograder.authoring.samples import solution_notebook
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.judging.judge import judge
+from autograder.sandbox import limits
 from autograder.sandbox.levels import LEVELS, OUTSIDE, NoIsolation
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.sandbox import Sandbox
@@ -127,48 +128,82 @@ def descendants_of(pid):
     return len(below) - 1
 
 
+EVERYTHING = bool(os.environ.get("EBM_EVERY_LEVEL"))
+"""Every assignment and every attack by itself at every level, which takes half an hour."""
+
+FULL_MARKS = [("bubblewrap", "ising"), ("user", "mcmc"), ("landlock", "normalization"), ("none", "mcmc")]
+if EVERYTHING:
+    FULL_MARKS = [(level, name) for level in LEVELS for name in available_assignments()]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("level", [*CLOSED[1:], "none"])
-@pytest.mark.parametrize("assignment", ["ising"])
+@pytest.mark.parametrize(("level", "assignment"), FULL_MARKS)
 def test_a_right_solution_gets_full_marks(level, assignment):
     chosen = assignment_named(assignment)
-    assert assignment in available_assignments()
     with opened_at(level, chosen.provides, chosen.imports) as sandbox:
         data = solution_notebook(assignment)
         report = judge(data.encode() if isinstance(data, str) else data, chosen, sandbox, b"key").report
     assert report.score == report.max_score - report.manual_points
 
 
-LONG = ("die early", "starve")
-"""Families whose attacks run until their time is up, which the judge counts in the same way at every level."""
+WALLED = "read the secret, escape or exfiltrate, reach other processes, survive, poison the host".split(", ")
+"""Families that walls must stop, and no level has the walls of another.
 
-_HEAVY = """
-memory that processes share, memory that has no owner, memory bomb, fork bomb, thread storm, many small files
-files that have no name, descriptors until there are none, more than its limits allow, less for others
-signals every process it can name, kills its parent, kills everyone, closes every descriptor
-becomes another program
+What an answer is worth, the judge finds in the same way at every level.
 """
-HEAVY = frozenset(_HEAVY.strip().replace("\n", ", ").split(", "))
-"""Of these families, what the walls of a level must stop."""
+
+_RESOURCES = """
+memory that has no owner, more than its limits allow, less for others, descriptors until there are none
+"""
+_BY_THEMSELVES = """
+memory bomb, memory that processes share, fork bomb, thread storm, many small files, files that have no name
+signals every process it can name, kills its parent, kills everyone, closes every descriptor
+becomes another program, orphan that answers on the line, handlers at the exit
+"""
 
 
-def at_each_level(attack):
-    return attack.family not in LONG or attack.name in HEAVY
+def named(names):
+    found = names.strip().replace("\n", ", ").split(", ")
+    chosen = [attack for attack in ATTACKS if attack.name in found]
+    assert len(chosen) == len(found)
+    return chosen
+
+
+BY_THEMSELVES = list(ATTACKS) if EVERYTHING else named(_BY_THEMSELVES)
+"""Attacks that end or fill the process that they run in, or speak on its line."""
+
+LEFT = ("history and inputs of ipython", "another submissions files")
+"""What looks for traces of others goes first, or it finds those of the attacks beside it."""
+
+TOGETHER = [[a for a in ATTACKS if a.family == family] for family in WALLED] + [named(_RESOURCES)]
+TOGETHER = [
+    sorted((a for a in of if a not in BY_THEMSELVES), key=lambda a: a.name not in LEFT) for of in TOGETHER
+]
+TOGETHER = [of for of in TOGETHER if of]
+"""The others, a notebook for each family: their cells run one after another, and each of them to its end."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", CLOSED[1:])
-def test_the_attacks_gain_nothing_and_read_nothing_at_every_level(level, toy, notebook):
-    """At the strongest level each attack is a test of its own, and tried in full."""
-    limits = Limits(cell_seconds=4.0, notebook_seconds=12.0)
-    names = {attack.name for attack in ATTACKS}
-    assert names >= HEAVY
+def test_the_attacks_gain_nothing_and_read_nothing_at_every_level(
+    level, toy, hasty_toy, notebook, monkeypatch
+):
+    """At the strongest level each attack is a test of its own."""
+    each = Limits(cell_seconds=4.0, notebook_seconds=12.0)
+    tried = [(attack.name, attack.notebook(["double"]), each) for attack in BY_THEMSELVES]
+    tried += [
+        (f"{of[0].family}, …", together(of, ["double"]), Limits(notebook_seconds=60.0)) for of in TOGETHER
+    ]
     with opened_at(level) as sandbox:
-        for attack in filter(at_each_level, ATTACKS):
-            judged = judge(attack.notebook(["double"]), toy, sandbox, b"key", limits)
-            assert judged.report.score == 0, attack.name
-            printed = "\n".join(o.stdout for o in judged.outputs)
-            assert LEAK not in printed, (attack.name, printed)
+        for name, data, allowed in tried:
+            with monkeypatch.context() as patch:
+                patch.setattr(limits, "PATIENCE", (1.0, 1.0))
+                judged = judge(data, hasty_toy, sandbox, b"key", allowed)
+            assert judged.report.score == 0, name
+            printed = "\n".join(o.stdout for o in judged.outputs).splitlines()
+            assert [line for line in printed if LEAK in line] == [], name
+            cut = [o for o in judged.outputs if "left out" in o.error or "stopped" in o.error]
+            assert allowed is each or cut == [], name
         honest = judge(notebook("def double(x): return 2 * x"), toy, sandbox, b"key").report
     assert honest.score == honest.max_score
 
