@@ -131,6 +131,8 @@ def plain_markdown(
 
 def glued_numbers(glued: Path) -> dict[str, str]:
     """What the page's code computed for its prose, from the file that myst-nb keeps beside the executed page."""
+    if not glued.exists():  # a page that shows no number of its own
+        return {}
     outputs = json.loads(glued.read_text(encoding="utf-8"))
     texts = {name: output["data"].get("text/plain", "") for name, output in outputs.items()}
     return {name: text.strip("'") for name, text in texts.items()}

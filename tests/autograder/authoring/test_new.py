@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -11,6 +13,7 @@ import yaml
 from own_course import change, own_course
 
 from autograder.authoring.new import new_assignment, new_course
+from autograder.authoring.release import release_checked
 from autograder.authoring.selftest import selftest
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named, available_assignments
@@ -77,6 +80,52 @@ def test_an_assignment_of_this_course_brings_a_page_an_entry_and_a_test(tmp_path
     table = selftest(assignment_named("spread"), range(2))
     assert table.holds, str(table)
     assert sum(row.kind == "mistake" for row in table.rows) == 5
+
+
+TOC = """\
+format: jb-book
+root: book/index
+parts:
+  - caption: Chapters
+    chapters:
+  - caption: Assignments
+    chapters:
+"""
+
+
+@pytest.mark.slow
+def test_the_book_builds_the_pages_of_a_new_assignment_and_lists_what_the_chapter_misses(
+    tmp_path, monkeypatch
+):
+    for file in ("course.toml", "nbgrader_config.py", "pyproject.toml"):
+        shutil.copy(ROOT / file, tmp_path)
+    change(tmp_path / "course.toml", 'wheels = ["."]\n', "")
+    for folder in ("_ext", "_static", "live"):
+        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
+    shutil.copy(ROOT / "book" / "references.bib", tmp_path / "book")
+    (tmp_path / "book" / "index.md").write_text("# A course\n\nIts pages.\n")
+    (tmp_path / "_toc.yml").write_text(TOC)
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    config["sphinx"]["config"]["course_expected_pages"] = ["book/index", "book/exercises/spread"]
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("EBM_COURSE", str(tmp_path))
+    monkeypatch.delenv("EBM_REQUIRE_DOWNLOADS", raising=False)
+    new_assignment(Course(tmp_path), "spread")
+    release_checked(Course(tmp_path), "spread", unchecked=True)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("jupyter-book"), "build", tmp_path, "-W", "-n", "--keep-going"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    complaints = re.findall(r"^  (book/.*|downloads/.*)$", done.stderr, flags=re.M)
+    assert complaints, done.stderr[-3000:]
+    assert all(line.startswith("book/spread: ") for line in complaints)
+    assert re.search(r"^  book/spread: \d+ words, expected \d+ or more$", done.stderr, flags=re.M)
+    site = tmp_path / "_build" / "html"
+    assert "The assignment" in (site / "book" / "spread.html").read_text()
+    assert "Exercise 1: the variance of a sample" in (site / "book" / "exercises" / "spread.html").read_text()
+    assert (site / "downloads" / "spread.ipynb").exists()
 
 
 def test_checks_share_what_begins_with_an_underscore(course):
