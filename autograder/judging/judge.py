@@ -24,7 +24,7 @@ from autograder.judging.report import GRADED, UNREADABLE, CheckResult, ExerciseR
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.sandbox import Sandbox
 from autograder.sandbox.session import Dead, Line, Session
-from autograder.sandbox.worker import codec
+from autograder.sandbox.worker import codec, warm
 
 CHECK_RESTARTS = 3
 UNFORKED = 3
@@ -120,6 +120,7 @@ class _Run:
             for index, cell in enumerate(submission.cells)
             if cell.is_test
         }
+        self.wanted = warm.named("\n".join(self.sources.values()))
         self.restarts = 0
         self.unforked = 0
         self.spent = 0.0
@@ -142,7 +143,7 @@ class _Run:
             self.spent = self.spent or self.sandbox.spent
             if self.exhausted():
                 return
-            self.session = self.sandbox.start(self.limits)
+            self.session = self.sandbox.start(self.limits, self.wanted)
             self.begun = time.monotonic()
             if self._run_cells(len(self.submission.cells) if until is None else until):
                 return

@@ -11,18 +11,20 @@ import json
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from autograder.sandbox import view
 from autograder.sandbox.launch import START_SECONDS, Zygote, bubblewraps, heard_within, launch, scratch
 from autograder.sandbox.levels import LEVELS, OUTSIDE, WITHOUT_BUBBLEWRAP, NoIsolation
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Limits, Starved
 from autograder.sandbox.session import Dead, Session
 from autograder.sandbox.stock import stock
 from autograder.sandbox.worker.isolation import SCRATCH
 
 RELAY_SECONDS = 60.0
+WARM_SECONDS = 300.0
 OWN_MEMORY = 1 << 30
 OWN_PROCESSES = 64
 SPARE_PROCESSES = 16
@@ -90,8 +92,11 @@ class Sandbox:
                 control.sendall(json.dumps({"cgroup": self._zygote.group is not None}).encode() + b"\n")
                 self._zygote.say({"do": "share"}, control)
 
-    def start(self, limits: Limits | None = None) -> Session:
-        """A fresh, isolated fork, ready for cells. Ends the submission before it."""
+    def start(self, limits: Limits | None = None, warm: Sequence[str] = ()) -> Session:
+        """A fresh, isolated fork, ready for cells. Ends the submission before it.
+
+        `warm` are libraries to load first, by their names in `worker/warm.py`. `Starved` if that takes minutes.
+        """
         self.end()
         there = self._zygote is not None and self._zygote.is_there()
         if not there and self.level not in WITHOUT_BUBBLEWRAP and self._program is None:
@@ -108,12 +113,14 @@ class Sandbox:
         self._number += 1
         self._ended = None
         with theirs:
-            self._zygote.say({"do": "start", "number": self._number, "limits": wanted}, theirs)
+            self._zygote.say({"do": "start", "number": self._number, "limits": wanted, "warm": warm}, theirs)
         if not heard_within(ours, START_SECONDS) or ours.recv(1) != b"\x01":
             ours.close()
             raise NoIsolation(
                 "a fork inside the sandbox could not isolate itself: " + self._zygote.complaint()
             )
+        if warm:
+            _await_libraries(ours, warm)
         self._session = Session(ours, self)
         return self._session
 
@@ -254,3 +261,14 @@ class Sandbox:
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
+
+
+def _await_libraries(channel: socket.socket, names: Sequence[str]) -> None:
+    """Until they are loaded; one that does not fit ends the submission, which its first cell will say."""
+    if not heard_within(channel, WARM_SECONDS):
+        channel.close()
+        raise Starved(
+            f"the machine was too busy to load {', '.join(names)} within {WARM_SECONDS:.0f} seconds"
+        )
+    with contextlib.suppress(OSError):
+        channel.recv(1)

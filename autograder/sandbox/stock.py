@@ -16,6 +16,7 @@ WORKERS = (
     "meaning",
     "notebook",
     "priority",
+    "warm",
     "zygote",
 )
 WORKER = Path(__file__).parent / "worker"

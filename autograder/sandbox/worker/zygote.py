@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import account
 import isolation
 import priority
+import warm
 
 WATCH_SECONDS = 0.05
 WEIGH_SECONDS = 0.3
@@ -222,7 +223,7 @@ class Zygote:
                 channel = socket.socket(fileno=descriptor)
                 for other in self.judges.values():
                     other.control.close()
-                self.child(channel, limits)
+                self.child(channel, limits, command["warm"])
                 code = 0
             except OSError as error:
                 os.write(2, f"sandbox: {error}\n".encode())
@@ -231,7 +232,7 @@ class Zygote:
         os.close(descriptor)
         judge.submission = Submission(pid, command["number"], limits, self.settings)
 
-    def child(self, channel: socket.socket, limits: dict[str, int]) -> None:
+    def child(self, channel: socket.socket, limits: dict[str, int], wanted: list[str]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         priority.lower()
         if not self.settings["alone"]:
@@ -247,8 +248,11 @@ class Zygote:
         silence = os.open("/dev/null", os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
-        self.notebook.seed_everything(0)  # every submission starts from the same numbers
         channel.sendall(b"\x01")  # isolated: the judge waits for this byte before it sends a student's code
+        if wanted:
+            warm.load(wanted)
+            channel.sendall(b"\x02")
+        self.notebook.seed_everything(0)  # every submission starts from the same numbers
         self.notebook.serve(self.shell, channel)
 
     def watch(self) -> None:

@@ -2,6 +2,7 @@
 where code stands, what values are called, and however busy the machine is.
 """
 
+import copy
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from autograder.exercises.attempt import LocalAttempt
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.judging.judge import judge
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.worker import warm
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 
@@ -227,3 +229,28 @@ def test_a_cell_that_is_stopped_leaves_no_half_imported_module(sandbox):
     assert session.run_cell("import slow", 0.3)["error"]["late"]
     answer = session.run_cell("open('/tmp/go', 'w').close()\nimport slow\nprint(slow.part.x)", 10)
     assert answer["stdout"] == "1\n"
+
+
+def test_the_first_use_of_a_large_library_costs_a_student_nothing(sandbox, toy, notebook):
+    """Half a second is less than torch takes to load, and than its derivatives do when they are first taken."""
+    quick = copy.copy(toy.exercises[0])
+    quick.checks = [dataclasses.replace(check, seconds=0.5) for check in quick.checks]
+    answer = (
+        "def double(x):\n    import torch\n    from torch.func import jacrev\n"
+        "    return torch.diagonal(jacrev(lambda y: y * y)(torch.as_tensor(x, dtype=torch.float64)))"
+    )
+    imports = (
+        "import sys\nprint('torch' in sys.modules)\nimport matplotlib.pyplot, scipy.stats\nscipy.optimize"
+    )
+    judged = judge(
+        notebook(imports, answer), Assignment("toy", (quick,)), sandbox, b"a key", Limits(cell_seconds=0.5)
+    )
+    assert judged.report.score == 15
+    assert (judged.outputs[0].stdout, judged.outputs[0].error) == ("True\n", "")
+
+
+def test_a_notebook_is_given_the_libraries_that_it_names_and_no_others():
+    assert warm.named("import numpy as np\nx = 'torch and scipy'  # no pandas") == []
+    assert warm.named("import numpy, torch\nfrom scipy import stats") == ["torch", "scipy", "scipy.stats"]
+    assert warm.named("__import__('torch').func.jacrev(f)") == ["torch", "torch.func"]
+    assert all(warm.named(f"import {name}") for name in ("torch", "scipy.stats", "pandas", "matplotlib"))
