@@ -160,7 +160,7 @@ def annealed(model: RBM | DBM, train_bits: Tensor, generator: torch.Generator) -
     up = log_mean_weight(forward.log_weights)
     x = model.complete(train_bits[:100]) if isinstance(model, DBM) else train_bits[:100]
     for _ in range(5_000):
-        x = model.gibbs_step(x, generator)
+        x = model.gibbs_step(x, generator=generator)
     samples = torch.cat(model.split(x)[1::2], -1) if isinstance(model, DBM) else x
     backward = reverse_anneal(machine, samples, betas=SALAKHUTDINOV_MURRAY, generator=generator)
     down = log_mean_weight(backward.log_weights)
@@ -218,7 +218,7 @@ def main() -> None:
     arguments.runs.mkdir(parents=True, exist_ok=True)
     training, test = images.train.images.flatten(1), images.test.images.flatten(1)
     drawing = torch.Generator().manual_seed(1234)
-    test_bits, train_bits = bits(test, drawing), bits(training, drawing)
+    test_bits, train_bits = bits(test, generator=drawing), bits(training, generator=drawing)
     for name in arguments.models:
         for seed in arguments.seeds:
             recipe = RECIPES[name]

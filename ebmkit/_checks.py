@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+SampleShape = int | Sequence[int]
+"""How many draws: a number, or the shape that they stand in."""
 
 # --- whether numbers are looked at
 
@@ -165,6 +167,14 @@ def check_count(name: str, count: int, least: int) -> int:
     if whole < least:
         raise ValueError(f"{name} must be at least {least}, got {whole}")
     return whole
+
+
+def as_shape(sample_shape: SampleShape) -> tuple[int, ...]:
+    """`sample_shape` as a tuple: a whole number n is `(n,)`; `TypeError` and `ValueError` as `check_count`."""
+    parts = sample_shape if isinstance(sample_shape, Sequence) else (sample_shape,)
+    if isinstance(sample_shape, str):
+        raise TypeError(f"sample_shape must be a whole number or a tuple of them, got {sample_shape!r}")
+    return tuple(check_count("sample_shape", part, 0) for part in parts)
 
 
 def check_positive(name: str, value: float | Tensor) -> None:

@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 
-def bernoulli(probability: Tensor, generator: Generator) -> Tensor:
+def bernoulli(probability: Tensor, *, generator: Generator) -> Tensor:
     """Independent draws that are True with the given probability; the shape of `probability`, bool."""
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "bernoulli")(probability))
-    return uniform(probability, generator) < probability
+    return uniform(probability, generator=generator) < probability
 
 
-def bits(probability: Tensor, generator: Generator) -> Tensor:
+def bits(probability: Tensor, *, generator: Generator) -> Tensor:
     """The draws of `bernoulli` as 0 and 1 in the dtype of `probability`, far quicker on a CPU.
 
     Each is on with probability p, to within 2^-24 (float32) or 2^-53 (float64) as with `uniform`. Many float32
@@ -44,29 +44,29 @@ def bits(probability: Tensor, generator: Generator) -> Tensor:
     """
     like = probability.detach()
     if not isinstance(generator, Generator) or not like.is_cpu or like.dtype not in _SHARED_BITS:
-        return bernoulli(like, generator).to(like.dtype)
-    kernels = compiled(like, generator)
+        return bernoulli(like, generator=generator).to(like.dtype)
+    kernels = compiled(like, generator=generator)
     if kernels is not None:
         drawn = torch.empty_like(like)
-        kernels.draw(like.view(-1).numpy(), drawn.view(-1).numpy(), stream(kernels, generator))
+        kernels.draw(like.view(-1).numpy(), drawn.view(-1).numpy(), stream(kernels, generator=generator))
         return drawn
     u = _dithered(like, generator)
     return torch.lt(u, like, out=u)
 
 
-def logistic_bits(log_odds: Tensor, bias: Tensor, generator: Generator) -> Tensor:
+def logistic_bits(log_odds: Tensor, bias: Tensor, *, generator: Generator) -> Tensor:
     """The draws of `bits` with probability σ(log_odds + bias); overwrites `log_odds (..., n)`, `bias` is `(n,)`."""
     log_odds, bias = log_odds.detach(), bias.detach()
-    kernels = compiled(log_odds, generator)
+    kernels = compiled(log_odds, generator=generator)
     if kernels is None:
-        return bits(log_odds.add_(bias).sigmoid_(), generator)
+        return bits(log_odds.add_(bias).sigmoid_(), generator=generator)
     drawn = torch.empty_like(log_odds)
     field, into = (x.view(-1, len(bias)).numpy() for x in (log_odds, drawn))
-    kernels.draw_layer(field, bias.numpy(), into, stream(kernels, generator))
+    kernels.draw_layer(field, bias.numpy(), into, stream(kernels, generator=generator))
     return drawn
 
 
-def compiled(like: Tensor, generator: Generator) -> ModuleType | None:
+def compiled(like: Tensor, *, generator: Generator) -> ModuleType | None:
     """The kernels that can draw as many bits as `like` has, or None where torch is to draw them."""
     fits = like.is_cpu and like.dtype == torch.float32 and like.is_contiguous()
     if not fits or like.numel() < _WORTH_COMPILING or not isinstance(generator, Generator):
@@ -74,12 +74,12 @@ def compiled(like: Tensor, generator: Generator) -> ModuleType | None:
     return _kernels()
 
 
-def stream(kernels: ModuleType, generator: Generator) -> Any:
+def stream(kernels: ModuleType, *, generator: Generator) -> Any:
     """The random words from which one call of a kernel makes all of its own: an array `(STREAM,)`, uint32."""
-    return streams(1, kernels, generator)[0]
+    return streams(1, kernels, generator=generator)[0]
 
 
-def streams(n: int, kernels: ModuleType, generator: Generator) -> Any:
+def streams(n: int, kernels: ModuleType, *, generator: Generator) -> Any:
     """n of these streams, an array `(n, STREAM)`, for kernels that work on several parts side by side."""
     words = torch.empty(n, kernels.STREAM // 2, dtype=torch.int64).random_(
         -(2**63), None, generator=generator
@@ -111,23 +111,23 @@ def _dithered(like: Tensor, generator: Generator) -> Tensor:
     return torch.add(shared.to(like.dtype) * 2.0 ** -(16 + shared_bits), u, alpha=2.0**-16, out=u)
 
 
-def categorical(probabilities: Tensor, generator: Generator) -> Tensor:
+def categorical(probabilities: Tensor, *, generator: Generator) -> Tensor:
     """Indices drawn from `probabilities` along the last axis (they sum to one); shape `(...)`, int64."""
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "categorical")(probabilities))
-    u = uniform(probabilities[..., :1], generator)
+    u = uniform(probabilities[..., :1], generator=generator)
     index = (u >= probabilities.cumsum(-1)).sum(-1)
     return index.clamp_(max=probabilities.shape[-1] - 1)
 
 
-def uniform(like: Tensor, generator: Generator) -> Tensor:
+def uniform(like: Tensor, *, generator: Generator) -> Tensor:
     """Uniform draws in [0, 1) with the shape, dtype and device of `like`."""
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "uniform")(like))
     return torch.empty_like(like, requires_grad=False).uniform_(generator=generator)
 
 
-def normal(like: Tensor, generator: Generator) -> Tensor:
+def normal(like: Tensor, *, generator: Generator) -> Tensor:
     """Standard normal draws with the shape, dtype and device of `like`."""
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "normal")(like))

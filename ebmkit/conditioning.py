@@ -55,9 +55,9 @@ class Conditional(EnergyModel):
         """E of the whole x, `(..., n_free)` to `(...)`."""
         return self.model.energy(self.join(x))
 
-    def _gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def _gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         step: Any = self.model.gibbs_step_given
-        return self.free(step(self.join(x), self.known, generator))
+        return self.free(step(self.join(x), self.known, generator=generator))
 
     @property
     def _places(self) -> Tensor:

@@ -74,7 +74,7 @@ def slide_image() -> Restoration:
     return Restoration(truth, noisy)
 
 
-def noisy_picture(flip_probability: float, generator: Generator, scale: int = 1) -> Restoration:
+def noisy_picture(flip_probability: float, scale: int = 1, *, generator: Generator) -> Restoration:
     """A 64×64 picture, the letters EBM over a disc and a bar, seen through noise that flips each pixel.
 
     `scale` enlarges every pixel of the truth to a square of that side before the noise: `(64·scale, 64·scale)`.
@@ -90,17 +90,17 @@ def noisy_picture(flip_probability: float, generator: Generator, scale: int = 1)
     truth[(row - 44) ** 2 + (column - 18) ** 2 <= 12**2] = 1
     truth[38:50, 36:58] = 1
     truth = torch.kron(truth, torch.ones(scale, scale, dtype=torch.float64))
-    return Restoration(truth, flip(truth, flip_probability, generator))
+    return Restoration(truth, flip(truth, flip_probability, generator=generator))
 
 
-def flip(image: Tensor, probability: float, generator: Generator) -> Tensor:
+def flip(image: Tensor, probability: float, *, generator: Generator) -> Tensor:
     """Each label of `image` (0 or 1, any shape) flipped with the given probability; the shape of `image`."""
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie in [0, 1], got {probability}")
     if not ((image == 0) | (image == 1)).all():
         raise ValueError("image must hold labels 0 and 1; threshold it first, e.g. (image > 0.5).double()")
     chances = torch.full(image.shape, probability, dtype=torch.float64, device=image.device)
-    return torch.where(chance.bernoulli(chances, generator), 1 - image, image)
+    return torch.where(chance.bernoulli(chances, generator=generator), 1 - image, image)
 
 
 def bars_and_stripes(n: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The contract that every sampler keeps: where chains are, what a step did, and how one is taken.
 
-    kernel.init(position) -> State;   kernel.step(state, generator) -> (State, Info)
+    kernel.init(position) -> State;   kernel.step(state, generator=generator) -> (State, Info)
 
 A kernel is any object with these two methods; `ebmkit.mcmc.sample` runs it.
 """
@@ -64,7 +64,7 @@ class Kernel(Protocol):
 
     def init(self, position: Tensor) -> State: ...
 
-    def step(self, state: State, generator: Generator) -> tuple[State, StepInfo]: ...
+    def step(self, state: State, *, generator: Generator) -> tuple[State, StepInfo]: ...
 
 
 class ModelKernel(Kernel, Protocol):

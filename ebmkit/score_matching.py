@@ -44,7 +44,7 @@ def explicit_score_matching(model: EnergyModel, x: Tensor) -> Tensor:
     return (flat.square().sum(-1) / 2 + trace).mean()
 
 
-def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, generator: Generator) -> Tensor:
+def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, *, generator: Generator) -> Tensor:
     """The score at noisy data should point back to the data.
 
         J = ½ mean |s(x + σε) + ε/σ|²,   ε ~ N(0, I)
@@ -56,14 +56,14 @@ def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, genera
     if not sigma > 0:
         raise ValueError(f"sigma is the noise's standard deviation and must be positive, got {sigma}")
     x = as_tensor(x, floating_tensor(model))
-    noise = normal(x, generator)
+    noise = normal(x, generator=generator)
     noisy = _differentiable(model, x + sigma * noise)
     error = _score(model, noisy) + noise / sigma
     return error.reshape(len(x), -1).square().sum(-1).mean() / 2
 
 
 def sliced_score_matching(
-    model: EnergyModel, x: Tensor, generator: Generator, n_projections: int = 1
+    model: EnergyModel, x: Tensor, n_projections: int = 1, *, generator: Generator
 ) -> Tensor:
     """Hyvärinen's objective with its trace estimated along random directions: two backward passes each.
 
@@ -79,7 +79,7 @@ def sliced_score_matching(
     score = _score(model, x)
     trace = torch.zeros((), dtype=x.dtype, device=x.device)
     for _ in range(n_projections):
-        v = 2 * bernoulli(torch.full_like(x, 0.5, requires_grad=False), generator).to(x.dtype) - 1
+        v = 2 * bernoulli(torch.full_like(x, 0.5, requires_grad=False), generator=generator).to(x.dtype) - 1
         trace = trace + (_gradient((v * score).sum(), x) * v).sum() / len(x)
     return score.square().sum() / (2 * len(x)) + trace / n_projections
 
@@ -124,7 +124,7 @@ def noise_contrastive_estimation(
     return functional.softplus(-log_odds(data)).mean() + ratio * functional.softplus(log_odds(noise)).mean()
 
 
-def pseudo_likelihood(model: EnergyModel, x: Tensor, generator: Generator | None = None) -> Tensor:
+def pseudo_likelihood(model: EnergyModel, x: Tensor, *, generator: Generator | None = None) -> Tensor:
     """Minus the mean log pseudo-likelihood of discrete data, for `contrastive_divergence.by_loss` to make small.
 
         J = -mean_x Σ_i log p(x_i | x_{-i})
@@ -141,7 +141,7 @@ def pseudo_likelihood(model: EnergyModel, x: Tensor, generator: Generator | None
     return -_own_conditionals(model, x).sum(-1).mean()
 
 
-def ratio_matching(model: EnergyModel, x: Tensor, generator: Generator | None = None) -> Tensor:
+def ratio_matching(model: EnergyModel, x: Tensor, *, generator: Generator | None = None) -> Tensor:
     """Ratios of probabilities of neighbouring states matched, on data of two values.
 
         J = mean_x Σ_i (1 - p(x_i | x_{-i}))² = mean_x Σ_i σ(E(x) - E(x^(i)))²

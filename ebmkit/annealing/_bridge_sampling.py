@@ -38,7 +38,7 @@ def bridge_sampling(
     value, influence = path.base_log_partition(), torch.zeros((), dtype=torch.float64)
     upward: Tensor | None = None
     for k, states in enumerate(
-        ladder(path, schedule, n_chains, n_steps, burn_in, generator, transition, walls=True)
+        ladder(path, schedule, n_chains, n_steps, burn_in, transition, generator=generator, walls=True)
     ):
         neighbours = [path.annealed(schedule[j]) if 0 <= j < len(schedule) else None for j in (k - 1, k + 1)]
         down, up = _energy_changes(states, neighbours)

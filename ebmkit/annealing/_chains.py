@@ -50,16 +50,17 @@ def ladder(
     n_chains: int,
     n_steps: int,
     burn_in: int,
-    generator: Generator,
     transition: Transition | None,
     walls: bool = False,
+    *,
+    generator: Generator,
 ) -> Iterator[Iterator[State]]:
     """At every temperature in turn, the states of `n_steps` steps; each iterator must be used up in order.
 
     With `walls`, chains that stand where the next energy is infinite start over from some that do not.
     """
     make_kernel = transition or default_transition
-    position = path.sample_base(n_chains, generator)
+    position = path.sample_base(n_chains, generator=generator)
 
     def steps(kernel: ModelKernel) -> Iterator[State]:
         nonlocal position
@@ -67,7 +68,7 @@ def ladder(
             position = _inside(kernel.model, position)
         state = kernel.init(position)
         for index in range(burn_in + n_steps):
-            state, _ = kernel.step(state, generator)
+            state, _ = kernel.step(state, generator=generator)
             position = state.position
             if index >= burn_in:
                 yield state

@@ -52,7 +52,7 @@ def anneal(
     """
     path, schedule = resolve_path(model, base), as_schedule(betas)
     check_count("n_chains", n_chains, 2)
-    position = path.sample_base(n_chains, generator)
+    position = path.sample_base(n_chains, generator=generator)
     log_weights, position = _walk(path, schedule, position, generator, transition)
     return AnnealedRun(log_weights + path.base_log_partition(), position)
 
@@ -160,7 +160,7 @@ def _increments(
     shared = getattr(path, "annealing_step", None)
     if shared is not None and transition is None:
         for before, after in pairwise(betas):
-            position, change = shared(position, before, after, generator)
+            position, change = shared(position, before, after, generator=generator)
             yield change, position
         return
     make_kernel = transition or default_transition
@@ -169,5 +169,5 @@ def _increments(
         kernel = make_kernel(path.annealed(beta))
         energy = kernel.model.energy(state.position)
         change = state.energy - energy
-        state, _ = kernel.step(state._replace(energy=energy), generator)
+        state, _ = kernel.step(state._replace(energy=energy), generator=generator)
         yield change, state.position

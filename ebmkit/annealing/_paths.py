@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import floating_tensor, sum_over_event
+from ebmkit._checks import SampleShape, as_shape, floating_tensor, sum_over_event
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
@@ -69,11 +69,13 @@ class UniformBase(EnergyModel):
         n, assigned = math.prod(self.event_shape), self.values or ()
         return torch.tensor(n * math.log(len(assigned)), dtype=torch.float64, device=self.like.device)
 
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        """Independent draws, `(n, *event_shape)`."""
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Independent draws, `(*sample_shape, *event_shape)`."""
         values = torch.tensor(self.values, dtype=self.like.dtype, device=self.like.device)
         probability = torch.full((), 1 / len(values), dtype=torch.float64, device=values.device)
-        choice = chance.categorical(probability.expand(n, *self.event_shape, len(values)), generator)
+        choice = chance.categorical(
+            probability.expand(*as_shape(sample_shape), *self.event_shape, len(values)), generator=generator
+        )
         return values[choice]
 
 
@@ -113,16 +115,18 @@ class GaussianBase(EnergyModel):
         """Σ log(√(2π) scale), float64."""
         return (self.scale.double().log() + 0.5 * math.log(2 * math.pi)).sum()
 
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        """Independent draws, `(n, *event_shape)`."""
-        return self.mean + self.scale * chance.normal(self.mean.expand(n, *self.event_shape), generator)
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Independent draws, `(*sample_shape, *event_shape)`."""
+        return self.mean + self.scale * chance.normal(
+            self.mean.expand(*as_shape(sample_shape), *self.event_shape), generator=generator
+        )
 
 
 class AnnealingPath(Protocol):
     """A family of energies from one whose normalizer is known (β = 0) to the model (β = 1).
 
     A model that has these methods is its own path. It may also have
-    `annealing_step(x, before, after, generator) -> (x', E_before(x) - E_after(x))`, which moves x by a kernel
+    `annealing_step(x, before, after, generator=...) -> (x', E_before(x) - E_after(x))`, which moves x by a kernel
     at β = `after` and shares the work between the two; annealing then calls it instead of a kernel.
     """
 
@@ -130,7 +134,7 @@ class AnnealingPath(Protocol):
 
     def base_log_partition(self) -> Tensor: ...
 
-    def sample_base(self, n: int, generator: Generator) -> Tensor: ...
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor: ...
 
 
 class TractableBase(Protocol):
@@ -138,7 +142,7 @@ class TractableBase(Protocol):
 
     def exact_log_partition(self) -> Tensor: ...
 
-    def sample(self, n: int, generator: Generator) -> Tensor: ...
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor: ...
 
 
 class GeometricPath:
@@ -149,7 +153,7 @@ class GeometricPath:
             if not hasattr(base, method):
                 raise TypeError(
                     f"the base {type(base).__name__} has no {method}(); use UniformBase, GaussianBase, "
-                    "or give it sample(n, generator) and exact_log_partition()"
+                    "or give it sample(sample_shape, *, generator) and exact_log_partition()"
                 )
         self.base, self.model = base, model
         self.annealed(0.5)  # an Interpolated checks that the two fit
@@ -162,9 +166,9 @@ class GeometricPath:
         """log Z_0, exact."""
         return self._tractable.exact_log_partition()
 
-    def sample_base(self, n: int, generator: Generator) -> Tensor:
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Independent draws at β = 0, `(n, *event_shape)`."""
-        return self._tractable.sample(n, generator)
+        return self._tractable.sample((n,), generator=generator)
 
     @property
     def _tractable(self) -> TractableBase:

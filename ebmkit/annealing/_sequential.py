@@ -64,7 +64,7 @@ def sequential_monte_carlo(
         )
     schedule = None if betas is None else as_schedule(betas)
     make_kernel = transition or default_transition
-    x = path.sample_base(n_chains, generator)
+    x = path.sample_base(n_chains, generator=generator)
     family, log_z, spread, taken = torch.arange(n_chains, device=x.device), 0.0, 0.0, [0.0]
     while taken[-1] < 1:
         before = path.annealed(taken[-1]).energy(x)
@@ -79,12 +79,14 @@ def sequential_monte_carlo(
             )
         p = log_w.softmax(0)
         spread += float((n_chains * p - 1).square().mean()) / n_chains
-        parents = torch.searchsorted(p.cumsum(0), chance.uniform(p, generator)).clamp(max=n_chains - 1)
+        parents = torch.searchsorted(p.cumsum(0), chance.uniform(p, generator=generator)).clamp(
+            max=n_chains - 1
+        )
         x, family = x[parents], family[parents]
         kernel = make_kernel(path.annealed(beta))
         state = kernel.init(x)
         for _ in range(n_moves):
-            state, _info = kernel.step(state, generator)
+            state, _info = kernel.step(state, generator=generator)
         x = state.position
     value = path.base_log_partition().detach().double() + log_z
     variance = max(_variance(family, len(taken) - 1), spread)

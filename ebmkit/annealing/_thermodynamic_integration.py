@@ -37,7 +37,7 @@ def thermodynamic_integration(
     _refuse_walls(path, betas[0], n_chains, generator)
     integral = torch.zeros((), dtype=torch.float64)
     for beta, weight, states in zip(
-        betas, weights / 2, ladder(path, betas, n_chains, n_steps, burn_in, generator, transition)
+        betas, weights / 2, ladder(path, betas, n_chains, n_steps, burn_in, transition, generator=generator)
     ):
         slopes = sum(_slope(path, beta, state) for state in states)
         integral = integral.to(slopes) + float(weight) * slopes / n_steps
@@ -57,7 +57,7 @@ def _refuse_walls(path: AnnealingPath, beta: float, n_chains: int, generator: Ge
     state = torch.Generator(generator.device) if isinstance(generator, Generator) else generator
     if isinstance(generator, Generator):
         state.set_state(generator.get_state())
-    energy = path.annealed(beta).energy(path.sample_base(n_chains, state))
+    energy = path.annealed(beta).energy(path.sample_base(n_chains, generator=state))
     if bool((energy == math.inf).any()):
         raise ValueError(
             f"{int((energy == math.inf).sum())} of {n_chains} draws of the base have infinite energy in the model: "

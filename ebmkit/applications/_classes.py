@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import check_event, check_kind
+from ebmkit._checks import SampleShape, as_shape, check_event, check_kind
 from ebmkit.applications._shared import check_labels, minimize
 from ebmkit.energy import EnergyModel
 
@@ -162,10 +162,11 @@ class QuadraticClassEnergies(nn.Module):
         return self.offset + 0.5 * (solved.squeeze(-1) ** 2).sum(-1)
 
     @torch.no_grad()
-    def sample(self, y: int, n_samples: int, generator: Generator) -> Tensor:
-        """Exact samples of class y, `(n_samples, *event_shape)`."""
-        noise = chance.normal(self.mean[y].expand(n_samples, -1).contiguous(), generator)
-        return (self.mean[y] + noise @ self.covariance_factor[y].T).reshape(n_samples, *self.event_shape)
+    def sample(self, y: int, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact samples of class y, `(*sample_shape, *event_shape)`."""
+        shape = as_shape(sample_shape)
+        noise = chance.normal(self.mean[y].expand(*shape, -1).contiguous(), generator=generator)
+        return (self.mean[y] + noise @ self.covariance_factor[y].T).reshape(*shape, *self.event_shape)
 
 
 def _shrunk_covariance(group: Tensor, shrinkage: float, y: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import check_event, check_kind, looks_at
+from ebmkit._checks import SampleShape, as_shape, check_event, check_kind, looks_at
 from ebmkit.applications._shared import check_labels, minimize
 from ebmkit.energy import EnergyModel
 
@@ -96,15 +96,15 @@ class LinearChain(EnergyModel):
         return torch.stack(labels[::-1], -1)
 
     @torch.no_grad()
-    def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        """Exact samples, int64 `(n_samples, ..., T)`: forward messages, then labels from the last to the first."""
-        messages = self._forward().expand(n_samples, *self.unary.shape)
-        labels = [chance.categorical(messages[..., -1, :].softmax(-1), generator)]
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact samples, int64 `(*sample_shape, ..., T)`: messages forward, then labels backward."""
+        messages = self._forward().expand(*as_shape(sample_shape), *self.unary.shape)
+        labels = [chance.categorical(messages[..., -1, :].softmax(-1), generator=generator)]
         for t in range(self.event_shape[0] - 2, -1, -1):
             pairwise = self._pairwise_at(t).expand(*messages.shape[:-2], -1, -1)
             index = labels[-1][..., None, None].expand(*messages.shape[:-2], messages.shape[-1], 1)
             logits = messages[..., t, :] + pairwise.gather(-1, index).squeeze(-1)
-            labels.append(chance.categorical(logits.softmax(-1), generator))
+            labels.append(chance.categorical(logits.softmax(-1), generator=generator))
         return torch.stack(labels[::-1], -1)
 
     def _pairwise_at(self, t: int) -> Tensor:

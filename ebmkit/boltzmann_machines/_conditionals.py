@@ -12,7 +12,7 @@ from ebmkit.boltzmann_machines._rbm import RBM
 
 
 def inpaint(
-    model: RBM | GaussianRBM | DBM, v: Tensor, known: Tensor, n_steps: int, generator: Generator
+    model: RBM | GaussianRBM | DBM, v: Tensor, known: Tensor, n_steps: int, *, generator: Generator
 ) -> Tensor:
     """Fills the unknown visible units of v by `n_steps` of Gibbs sampling with the known ones clamped.
 
@@ -26,7 +26,7 @@ def inpaint(
     hidden = torch.zeros(*v.shape[:-1], x.shape[-1] - v.shape[-1], dtype=torch.bool, device=v.device)
     held = torch.cat([known, hidden], -1)
     for _ in range(n_steps):
-        x = model.gibbs_step_given(x, held, generator)
+        x = model.gibbs_step_given(x, held, generator=generator)
     return x[..., : v.shape[-1]]
 
 

@@ -46,7 +46,7 @@ class DBM(EnergyModel):
         self.sizes = tuple(sizes)
         self.event_shape = (sum(sizes),)
         self.weights = nn.ParameterList(
-            normal_weights(n, m, scale, generator, dtype, device) for n, m in pairwise(sizes)
+            normal_weights(n, m, scale, dtype, device, generator=generator) for n, m in pairwise(sizes)
         )
         self.biases = nn.ParameterList(torch.zeros(n, dtype=dtype, device=device) for n in sizes)
         self.register_buffer("base_a", torch.zeros(sizes[0], dtype=dtype, device=device))
@@ -94,19 +94,21 @@ class DBM(EnergyModel):
 
     @takes_arrays
     @torch.no_grad()
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         """Draws all odd layers given the even ones, then all even given the odd; leaves p(x) invariant."""
         layers = list(self.split(x))
         for l in _odd_then_even(len(layers)):
-            layers[l] = bits(self.conditional(layers, l), generator)
+            layers[l] = bits(self.conditional(layers, l), generator=generator)
         return self.join(layers)
 
     @torch.no_grad()
-    def gibbs_step_given(self, x: Tensor, known: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step_given(self, x: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
         """A `gibbs_step` of the units that are not `known` (bool, broadcast to x), given those that are."""
         layers, held = list(self.split(x)), self.split(known.expand(x.shape))
         for l in _odd_then_even(len(layers)):
-            layers[l] = torch.where(held[l], layers[l], bits(self.conditional(layers, l), generator))
+            layers[l] = torch.where(
+                held[l], layers[l], bits(self.conditional(layers, l), generator=generator)
+            )
         return self.join(layers)
 
     @takes_arrays
@@ -228,15 +230,15 @@ class DBM(EnergyModel):
         """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + n_hidden log 2."""
         return self.bipartite().base_log_partition()
 
-    def sample_base(self, n: int, generator: Generator) -> Tensor:
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Exact draws of the odd layers from the model annealing starts from; `(n, n_odd)`."""
-        return self.bipartite().sample_base(n, generator)
+        return self.bipartite().sample_base(n, generator=generator)
 
     def annealing_step(
-        self, x: Tensor, before: float, after: float, generator: Generator
+        self, x: Tensor, before: float, after: float, *, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """`bipartite().annealing_step(...)` of odd layers x, `(..., n_odd)`."""
-        return self.bipartite().annealing_step(x, before, after, generator)
+        return self.bipartite().annealing_step(x, before, after, generator=generator)
 
     def _block_weights(self, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
         blocks = [torch.cat([self._edge(r, c) for c in columns], -1) for r in rows if columns]

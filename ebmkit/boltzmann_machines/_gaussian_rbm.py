@@ -41,7 +41,7 @@ class GaussianRBM(EnergyModel):
     ) -> None:
         super().__init__()
         self.event_shape = (n_visible,)
-        declare_layers(self, n_visible, n_hidden, scale, generator, dtype, device)
+        declare_layers(self, n_visible, n_hidden, scale, dtype, device, generator=generator)
         self.log_sigma = nn.Parameter(torch.zeros_like(self.a.data))
 
     @takes_arrays
@@ -73,26 +73,26 @@ class GaussianRBM(EnergyModel):
 
     @takes_arrays
     @torch.no_grad()
-    def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
+    def sample_hidden(self, v: Tensor, *, generator: Generator) -> Tensor:
         """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`. `ValueError` where v is not finite."""
         check_finite(v, "v")
         return self._draw_hidden(v, generator)
 
     @takes_arrays
     @torch.no_grad()
-    def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
+    def sample_visible(self, h: Tensor, *, generator: Generator) -> Tensor:
         """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`."""
         mean = self.visible_mean(h)
-        return mean + self.log_sigma.exp() * normal(mean, generator)
+        return mean + self.log_sigma.exp() * normal(mean, generator=generator)
 
     @takes_arrays
-    def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, v: Tensor, *, generator: Generator) -> Tensor:
         """One block Gibbs step v → h → v'; leaves p(v) invariant; the shape of v."""
-        return self.sample_visible(self._draw_hidden(v, generator), generator)
+        return self.sample_visible(self._draw_hidden(v, generator), generator=generator)
 
-    def gibbs_step_given(self, v: Tensor, known: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step_given(self, v: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
         """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are."""
-        return torch.where(known, v, self.gibbs_step(v, generator))
+        return torch.where(known, v, self.gibbs_step(v, generator=generator))
 
     def exact_log_partition(self) -> Tensor:
         """log Z = Σ_i log(σ_i √2π) + log Σ_h exp(b·h + (a/σ)·W h + |W h|²/2), a float64 scalar.
@@ -131,9 +131,9 @@ class GaussianRBM(EnergyModel):
         return self._log_volume() + softplus(self.base_b).sum()
 
     @torch.no_grad()
-    def sample_base(self, n: int, generator: Generator) -> Tensor:
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Exact draws from the model annealing starts from, N(base_a, σ²); `(n, n_visible)`."""
-        return self.base_a + self.log_sigma.exp() * normal(self.base_a.expand(n, -1), generator)
+        return self.base_a + self.log_sigma.exp() * normal(self.base_a.expand(n, -1), generator=generator)
 
     def annealed(self, beta: float) -> "Annealed":
         """p_β(v, h) ∝ exp(-Σ_i (v_i - m_i)²/(2σ_i²) + (1-β) base_b·h + β(b·h + (v/σ)·W h)).
@@ -144,7 +144,7 @@ class GaussianRBM(EnergyModel):
 
     @torch.no_grad()
     def annealing_step(
-        self, v: Tensor, before: float, after: float, generator: Generator
+        self, v: Tensor, before: float, after: float, *, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """The weight for moving v from β = `before` to `after`, then a Gibbs step at `after`: two products.
 
@@ -156,7 +156,7 @@ class GaussianRBM(EnergyModel):
 
     @torch.no_grad()
     def _draw_hidden(self, v: Tensor, generator: Generator) -> Tensor:
-        return bits(self.hidden_probability(v), generator)
+        return bits(self.hidden_probability(v), generator=generator)
 
     def _quadratic(self, v: Tensor, mean: Tensor) -> Tensor:
         check_layer(v, self.W, 0, "v")
@@ -175,7 +175,7 @@ class GaussianRBM(EnergyModel):
 
     def _annealed_step(self, input_: Tensor, beta: float, generator: Generator) -> Tensor:
         hidden = torch.lerp(self.base_b, self.b, beta) + beta * input_
-        h = bits(hidden.sigmoid(), generator)
+        h = bits(hidden.sigmoid(), generator=generator)
         sigma = self.log_sigma.exp()
         mean = torch.lerp(self.base_a, self.a, beta) + beta * sigma * (h @ self.W.T)
-        return mean + sigma * normal(mean, generator)
+        return mean + sigma * normal(mean, generator=generator)

@@ -26,6 +26,7 @@ def descent(
     data: Tensor,
     batches: list[Tensor],
     state: dict[str, Tensor],
+    *,
     generator: Generator,
 ) -> "AbstractContextManager[Halves] | None":
     """A context whose calls descend by the next of `batches`, all of one size; None where it cannot serve."""
@@ -41,7 +42,7 @@ def _kernels(
     trained = all(p.requires_grad and p.is_contiguous() for p in (W, a, b))
     if not (batches and alike and trained) or len(W) % 2:
         return None
-    return chance.compiled(data[: len(batches[0])], generator)
+    return chance.compiled(data[: len(batches[0])], generator=generator)
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def _descent(
 
     with torch.no_grad(), sides() as (hidden_side, visible_side):
         machine = Halves(W, a, b, data, batches, state)
-        words = chance.streams(4 * len(batches), kernels, generator).reshape(len(batches), 2, 2, -1)
+        words = chance.streams(4 * len(batches), kernels, generator=generator).reshape(len(batches), 2, 2, -1)
         machine.start(hidden_side, visible_side, words)
         yield machine
     torch.autograd.graph.increment_version([W, a, b])

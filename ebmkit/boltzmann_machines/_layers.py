@@ -44,7 +44,7 @@ class Annealed(EnergyModel):
         return -self.model._log_annealed(x, self.model._input(x), self.beta)
 
     @torch.no_grad()
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         """One block Gibbs step that leaves p_β invariant; the shape of x."""
         return self.model._annealed_step(self.model._input(x), self.beta, generator)
 
@@ -63,13 +63,16 @@ def normal_weights(
     n: int,
     m: int,
     scale: float,
-    generator: Generator | None,
     dtype: torch.dtype | None,
     device: torch.device | str | None,
+    *,
+    generator: Generator | None,
 ) -> nn.Parameter:
     source = torch.default_generator if generator is None else generator
     place = getattr(source, "device", None)
-    return nn.Parameter((scale * normal(torch.empty(n, m, dtype=dtype, device=place), source)).to(device))
+    return nn.Parameter(
+        (scale * normal(torch.empty(n, m, dtype=dtype, device=place), generator=source)).to(device)
+    )
 
 
 def declare_layers(
@@ -77,13 +80,14 @@ def declare_layers(
     n_visible: int,
     n_hidden: int,
     scale: float,
-    generator: Generator | None,
     dtype: torch.dtype | None,
     device: torch.device | str | None,
+    *,
+    generator: Generator | None,
 ) -> None:
     if min(n_visible, n_hidden) < 1:
         raise ValueError(f"each layer needs a unit, got n_visible={n_visible} and n_hidden={n_hidden}")
-    W = normal_weights(n_visible, n_hidden, scale, generator, dtype, device)
+    W = normal_weights(n_visible, n_hidden, scale, dtype, device, generator=generator)
     model.register_parameter("W", W)
     model.register_parameter("a", nn.Parameter(W.new_zeros(n_visible)))
     model.register_parameter("b", nn.Parameter(W.new_zeros(n_hidden)))

@@ -54,7 +54,7 @@ class RBM(EnergyModel):
     ) -> None:
         super().__init__()
         self.event_shape = (n_visible,)
-        declare_layers(self, n_visible, n_hidden, scale, generator, dtype, device)
+        declare_layers(self, n_visible, n_hidden, scale, dtype, device, generator=generator)
 
     @takes_arrays
     def hidden_field(self, v: Tensor) -> Tensor:
@@ -94,35 +94,35 @@ class RBM(EnergyModel):
 
     @takes_arrays
     @torch.no_grad()
-    def sample_hidden(self, v: Tensor, generator: Generator) -> Tensor:
+    def sample_hidden(self, v: Tensor, *, generator: Generator) -> Tensor:
         """Draws h ~ p(h | v); `(..., n_visible)` to `(..., n_hidden)`. `ValueError` where v is not finite."""
         check_finite(v, "v")
         return self._draw_hidden(v, generator)
 
     @takes_arrays
     @torch.no_grad()
-    def sample_visible(self, h: Tensor, generator: Generator) -> Tensor:
+    def sample_visible(self, h: Tensor, *, generator: Generator) -> Tensor:
         """Draws v ~ p(v | h); `(..., n_hidden)` to `(..., n_visible)`. `ValueError` where h is not finite."""
         check_finite(h, "h")
         return self._draw_visible(h, generator)
 
     @torch.no_grad()
     def _draw_hidden(self, v: Tensor, generator: Generator) -> Tensor:
-        return logistic_bits(self._input(v), self.b, generator)
+        return logistic_bits(self._input(v), self.b, generator=generator)
 
     @torch.no_grad()
     def _draw_visible(self, h: Tensor, generator: Generator) -> Tensor:
         check_layer(h, self.W, 1, "h")
-        return logistic_bits(h @ self.W.T, self.a, generator)
+        return logistic_bits(h @ self.W.T, self.a, generator=generator)
 
     @takes_arrays
-    def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, v: Tensor, *, generator: Generator) -> Tensor:
         """One block Gibbs step v → h → v'; leaves p(v) invariant and is reversible; the shape of v."""
         return self._draw_visible(self._draw_hidden(v, generator), generator)
 
-    def gibbs_step_given(self, v: Tensor, known: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step_given(self, v: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
         """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are."""
-        return torch.where(known, v, self.gibbs_step(v, generator))
+        return torch.where(known, v, self.gibbs_step(v, generator=generator))
 
     def transition_matrix(self) -> Tensor:
         """P[v, v'] = Σ_h p(h | v) p(v' | h) of `gibbs_step` over `bit_states(n_visible)`, float64.
@@ -161,9 +161,9 @@ class RBM(EnergyModel):
         """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + Σ_j softplus(base_b_j)."""
         return softplus(self.base_a).sum() + softplus(self.base_b).sum()
 
-    def sample_base(self, n: int, generator: Generator) -> Tensor:
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Exact draws from the model annealing starts from; `(n, n_visible)`."""
-        return bits(self.base_a.sigmoid().expand(n, -1), generator)
+        return bits(self.base_a.sigmoid().expand(n, -1), generator=generator)
 
     def annealed(self, beta: float) -> "Annealed":
         """The model part of the way from the base-rate model (`beta` 0) to this one (`beta` 1).
@@ -174,7 +174,7 @@ class RBM(EnergyModel):
 
     @torch.no_grad()
     def annealing_step(
-        self, v: Tensor, before: float, after: float, generator: Generator
+        self, v: Tensor, before: float, after: float, *, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """The weight for moving v from β = `before` to `after`, then a Gibbs step at `after`: two products.
 
@@ -211,6 +211,6 @@ class RBM(EnergyModel):
         return self._annealed_draw(self._annealed_field(input_, beta), beta, generator)
 
     def _annealed_draw(self, hidden: Tensor, beta: float, generator: Generator) -> Tensor:
-        h = bits(hidden.sigmoid(), generator)
+        h = bits(hidden.sigmoid(), generator=generator)
         visible = torch.add(torch.lerp(self.base_a, self.a, beta), h @ self.W.T, alpha=beta)
-        return bits(visible.sigmoid_(), generator)
+        return bits(visible.sigmoid_(), generator=generator)

@@ -67,8 +67,9 @@ def save_run(
     run: Mapping[str, Any],
     model: EnergyModel,
     optimizer: torch.optim.Optimizer | None,
-    generator: Generator,
     progress: Progress,
+    *,
+    generator: Generator,
 ) -> None:
     """Writes beside `path` and then renames, so that a reader or a crash never meets half a file."""
     written = path.with_name(path.name + ".writing")
@@ -90,6 +91,7 @@ def load_run(
     run: Mapping[str, Any],
     model: EnergyModel,
     optimizer: torch.optim.Optimizer | None,
+    *,
     generator: Generator,
 ) -> Progress:
     saved = _read(path)

@@ -20,7 +20,11 @@ from ebmkit.kernel import Kernel
 LearnerState = dict[str, Tensor]
 History = dict[str, list[float]]
 
-Start = Callable[[Tensor, Generator], Tensor]
+
+class Start(Protocol):
+    """What draws in the shape of a batch, or at random from it: `(like, *, generator) -> Tensor`."""
+
+    def __call__(self, like: Tensor, /, *, generator: Generator) -> Tensor: ...
 
 
 class Gradient(NamedTuple):
@@ -51,14 +55,14 @@ class Backend(Protocol):
 
     def contrast(self, positive: Tensor, negative: Tensor) -> dict[str, Tensor]: ...
 
-    def cd(self, data: Tensor, k: int, generator: Generator) -> dict[str, Tensor]: ...
+    def cd(self, data: Tensor, k: int, *, generator: Generator) -> dict[str, Tensor]: ...
 
     def pcd(
-        self, data: Tensor, chains: Tensor, k: int, generator: Generator
+        self, data: Tensor, chains: Tensor, k: int, *, generator: Generator
     ) -> tuple[dict[str, Tensor], Tensor]: ...
 
     def descent(
-        self, data: Tensor, batches: list[Tensor], state: LearnerState, generator: Generator
+        self, data: Tensor, batches: list[Tensor], state: LearnerState, *, generator: Generator
     ) -> AbstractContextManager["Update"] | None: ...
 
 
@@ -117,7 +121,7 @@ def cd(
     data = check_data(data, model, _visible_shape)
     backend = backend_of(model)
     if backend is not None and kernel is None:
-        return Gradient(_trained(model, backend.cd(data, k, generator)), {})
+        return Gradient(_trained(model, backend.cd(data, k, generator=generator)), {})
     positive = _complete(model, data)
     negative = _advance(model, positive, k, kernel, generator)
     return Gradient(_contrast(model, positive, negative), {})
@@ -145,7 +149,7 @@ def pcd(
     chains = _chains(positive, state, n_chains, generator)
     backend = backend_of(model)
     if backend is not None and kernel is None:
-        parameters, chains = backend.pcd(data, chains, k, generator)
+        parameters, chains = backend.pcd(data, chains, k, generator=generator)
         return Gradient(_trained(model, parameters), {"chains": chains})
     parameters = _contrast(model, positive, chains)
     return Gradient(parameters, {"chains": _advance(model, chains, k, kernel, generator)})
@@ -203,10 +207,11 @@ def replay(
     """Learning for deep energies: short chains from a buffer of earlier ones, some begun anew.
 
     A batch is taken from `state["buffer"] (buffer_size, *event_shape)`, each chain restarted from
-    `start(like, generator)` with probability `refresh`, moved k steps by `kernel` (`Langevin(model, ...)`), put
-    back and contrasted with the data. `energy_penalty` adds α (E(x)² + E(x')²), which keeps energies small but
-    biases the gradient; it is off unless asked for. The buffer is updated in place. Raises `DivergenceError`
-    where an energy is not finite or the means of E over data and chains are more than `largest_gap` apart.
+    `start(like, generator=generator)` with probability `refresh`, moved k steps by `kernel`
+    (`Langevin(model, ...)`), put back and contrasted with the data. `energy_penalty` adds α (E(x)² + E(x')²),
+    which keeps energies small but biases the gradient; it is off unless asked for. The buffer is updated in
+    place. Raises `DivergenceError` where an energy is not finite or the means of E over data and chains are
+    more than `largest_gap` apart.
     Source: Du & Mordatch (2019); Nijkamp et al. (2020).
     """
     check_steps(k)
@@ -215,10 +220,10 @@ def replay(
         raise ValueError(f"buffer_size must be at least the batch size {len(data)}, got {buffer_size}")
     buffer = (state or {}).get("buffer")
     if buffer is None:
-        buffer = start(data.new_empty(buffer_size, *data.shape[1:]), generator)
-    row = uniform(buffer.new_empty(len(buffer)), generator).argsort()[: len(data)]
-    anew = bernoulli(buffer.new_full((len(row),), refresh), generator)
-    x = torch.where(anew.reshape(-1, *[1] * (data.dim() - 1)), start(data, generator), buffer[row])
+        buffer = start(data.new_empty(buffer_size, *data.shape[1:]), generator=generator)
+    row = uniform(buffer.new_empty(len(buffer)), generator=generator).argsort()[: len(data)]
+    anew = bernoulli(buffer.new_full((len(row),), refresh), generator=generator)
+    x = torch.where(anew.reshape(-1, *[1] * (data.dim() - 1)), start(data, generator=generator), buffer[row])
     x = _advance(model, x, k, kernel, generator)
     buffer[row] = x
     positive, negative = model.energy(data), model.energy(x)
@@ -232,15 +237,15 @@ def replay(
     return Gradient(gradients_of(model, gap + penalty), {"buffer": buffer})
 
 
-def by_loss(loss: Callable[[Any, Tensor, Any], Tensor]) -> Learner:
-    """The learner that follows the gradient of any `loss(model, data, generator)`, score matching for one."""
+def by_loss(loss: Callable[..., Tensor]) -> Learner:
+    """The learner that follows the gradient of a `loss(model, data, *, generator)`, such as score matching."""
 
     @functools.wraps(loss)
     def learner(
         model: Any, data: Tensor, *, state: LearnerState | None = None, generator: Generator | None = None
     ) -> Gradient:
         data = check_data(data, model)  # the loss knows what an example is
-        return Gradient(gradients_of(model, loss(model, data, generator)), {})
+        return Gradient(gradients_of(model, loss(model, data, generator=generator)), {})
 
     return learner
 
@@ -289,23 +294,23 @@ def _chains(
         return positive.clone()
     if n_chains < 1:
         raise ValueError(f"n_chains must be at least 1, got {n_chains}")
-    row = uniform(positive.new_empty(n_chains), generator) * len(positive)
+    row = uniform(positive.new_empty(n_chains), generator=generator) * len(positive)
     return positive[row.long().clamp(max=len(positive) - 1)]
 
 
 def _advance(model: EnergyModel, x: Tensor, k: int, kernel: Kernel | None, generator: Generator) -> Tensor:
     """k steps of the kernel, or of the model's own Gibbs step."""
     if kernel is None:
-        gibbs_step: Callable[[Tensor, Generator], Tensor] | None = getattr(model, "gibbs_step", None)
+        gibbs_step: Callable[..., Tensor] | None = getattr(model, "gibbs_step", None)
         if gibbs_step is None:
             name = type(model).__name__
             raise TypeError(f"{name} has no gibbs_step; pass kernel=mcmc.Langevin(model, step_size=...)")
         for _ in range(k):
-            x = gibbs_step(x, generator)
+            x = gibbs_step(x, generator=generator)
         return x
     state = kernel.init(x)
     for step in range(k):
-        state, info = kernel.step(state, generator)
+        state, info = kernel.step(state, generator=generator)
         if bool(info.divergent.any()):
             raise DivergenceError(
                 f"{int(info.divergent.sum())} of {info.divergent.numel()} chains left the finite numbers at Markov"

@@ -69,7 +69,7 @@ class _Doubled(EnergyModel):
         return (self.rbm.b + self.below * (v @ self.rbm.W)).sigmoid()
 
     @torch.no_grad()
-    def gibbs_step(self, v: Tensor, generator: Generator) -> Tensor:
-        h = bits(self.hidden_probability(v), generator)
+    def gibbs_step(self, v: Tensor, *, generator: Generator) -> Tensor:
+        h = bits(self.hidden_probability(v), generator=generator)
         p = (self.rbm.a + self.above * (h @ self.rbm.W.T)).sigmoid()
-        return bits(p, generator)
+        return bits(p, generator=generator)

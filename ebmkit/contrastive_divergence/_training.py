@@ -16,6 +16,7 @@ from ebmkit.contrastive_divergence._learners import (
     DivergenceError,
     History,
     Learner,
+    Start,
     backend_of,
     check_batch,
     check_numbers,
@@ -36,7 +37,7 @@ def fit(
     batch_size: int | None = 100,
     learning_rate: float | Callable[[int], float] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
-    transform: Callable[[Tensor, Generator], Tensor] | None = None,
+    transform: Start | None = None,
     monitor: Callable[[Any], Mapping[str, float | Tensor]] | None = None,
     callback: Callable[[dict[str, float]], None] | None = None,
     checkpoint: str | Path | None = None,
@@ -46,7 +47,7 @@ def fit(
     - `batch_size`: examples an update, drawn anew each epoch; None takes all.
     - `learning_rate`: a number (0.01 by default) or a function of the number of updates made.
     - `optimizer`: plain gradient descent by default; with another, `learning_rate=None` leaves its own rate.
-    - `transform(batch, generator)`: what to do to each batch, `chance.bernoulli` to binarise grey levels.
+    - `transform(batch, generator=generator)`: what to do to each batch, `chance.bernoulli` to binarise grey levels.
     - `monitor(model)`: quantities to record after each epoch; `callback(record)`: called with each record.
     - `checkpoint`: a file written after each epoch. Where it exists the run goes on from it, and ends bit for bit
       as if it had not been interrupted.
@@ -76,7 +77,7 @@ def fit(
     path = None if checkpoint is None else Path(checkpoint)
     run = {} if path is None else marks(data, learner, optimizer, size)
     if path is not None and path.exists():
-        progress = load_run(path, run, model, optimizer, generator)
+        progress = load_run(path, run, model, optimizer, generator=generator)
     while progress.epoch < n_epochs:
         with numbers_looked_at():
             record = _epoch(
@@ -87,7 +88,7 @@ def fit(
         for name, value in record.items():
             progress.history.setdefault(name, []).append(value)
         if path is not None:
-            save_run(path, run, model, optimizer, generator, progress)
+            save_run(path, run, model, optimizer, progress, generator=generator)
         if callback is not None:
             callback(record)
     return progress.history
@@ -101,12 +102,12 @@ def _epoch(
     batch_size: int,
     learning_rate: float | Callable[[int], float] | None,
     optimizer: torch.optim.Optimizer | None,
-    transform: Callable[[Tensor, Generator], Tensor] | None,
+    transform: Start | None,
     progress: Progress,
 ) -> dict[str, float]:
     """One pass over the data in a fresh order; restores the model where it diverges."""
     good = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    order = uniform(torch.empty(len(data), device=data.device), generator).argsort(stable=True)
+    order = uniform(torch.empty(len(data), device=data.device), generator=generator).argsort(stable=True)
     batches: list[Tensor] = list(torch.split(order, batch_size))
     parameters = dict(model.named_parameters())
     norms: list[float] = []
@@ -118,7 +119,7 @@ def _epoch(
         for rows in batches[len(norms) :]:
             batch = data.index_select(0, rows)
             if transform is not None:
-                batch = transform(batch, generator).to(data.dtype)
+                batch = transform(batch, generator=generator).to(data.dtype)
                 if not norms:
                     check_numbers(batch, model)
             gradient = learner(model, batch, state=progress.learner_state, generator=generator)
@@ -159,7 +160,11 @@ def _in_place(
     norms: list[float] = []
     rate = math.nan
     backend = backend_of(model)
-    descent = None if backend is None else backend.descent(data, batches, progress.learner_state, generator)
+    descent = (
+        None
+        if backend is None
+        else backend.descent(data, batches, progress.learner_state, generator=generator)
+    )
     if descent is None:
         return norms, rate
     with descent as update:

@@ -2,14 +2,14 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import as_tensor, check_event, looks_at
+from ebmkit._checks import SampleShape, as_shape, as_tensor, check_event, looks_at
 from ebmkit.energy import EnergyModel
 
 _DOORS = {
@@ -94,9 +94,11 @@ class ExponentialFamily:
         """Whether h(x) > 0, `(..., *event_shape)` to bool `(...)`."""
         return x.isfinite()
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         """Exact, independent samples, `(*sample_shape, *theta.shape[:-1], *event_shape)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define sample(theta, generator)")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define sample(theta, sample_shape, *, generator)"
+        )
 
     def mean_parameters(self, theta: Tensor) -> Tensor:
         """μ = E[t(x)] = ∇A(θ), `(..., K)` to `(..., K)`, by automatic differentiation.
@@ -302,9 +304,9 @@ class FamilyEnergy(EnergyModel):
         """A(θ), a scalar."""
         return self.family.log_partition(self.theta)
 
-    def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        """Exact, independent samples, `(n_samples, *event_shape)`."""
-        return self.family.sample(self.theta, generator, (n_samples,))
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact, independent samples, `(*sample_shape, *event_shape)`."""
+        return self.family.sample(self.theta, sample_shape, generator=generator)
 
 
 def real(x: Tensor) -> Tensor:
@@ -326,7 +328,7 @@ def stack(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack([first + torch.zeros_like(second), second + torch.zeros_like(first)], -1)
 
 
-def expanded(family: ExponentialFamily, theta: Tensor, sample_shape: Sequence[int]) -> Tensor:
+def expanded(family: ExponentialFamily, theta: Tensor, sample_shape: SampleShape) -> Tensor:
     """θ, checked, once for each sample."""
     family._check_natural(theta)
-    return theta.detach().expand(*sample_shape, *theta.shape).contiguous()
+    return theta.detach().expand(*as_shape(sample_shape), *theta.shape).contiguous()

@@ -1,13 +1,13 @@
 """The Gaussian of several variables, by its precision matrix."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
 from ebmkit._checks import (
+    SampleShape,
     is_definite,
 )
 from ebmkit.exponential_families._family import ExponentialFamily, expanded, real
@@ -105,10 +105,10 @@ class MultivariateGaussian(ExponentialFamily):
     def in_support(self, x: Tensor) -> Tensor:
         return x.isfinite().all(-1)
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         mean, covariance = self.standard(expanded(self, theta, sample_shape))
         factor: Tensor = torch.linalg.cholesky(covariance)
-        return mean + (factor @ chance.normal(mean, generator).unsqueeze(-1)).squeeze(-1)
+        return mean + (factor @ chance.normal(mean, generator=generator).unsqueeze(-1)).squeeze(-1)
 
     def _upper(self, like: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = torch.triu_indices(self.dimension, self.dimension, device=like.device)

@@ -1,11 +1,10 @@
 """Coins, counts and waiting times."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._checks import SampleShape
 from ebmkit.exponential_families._family import ExponentialFamily, expanded, real
 
 _LARGE_RATE = 1e12
@@ -43,9 +42,9 @@ class Bernoulli(ExponentialFamily):
     def in_support(self, x: Tensor) -> Tensor:
         return (x == 0) | (x == 1)
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         probability = self.standard(expanded(self, theta, sample_shape))
-        return chance.bernoulli(probability, generator).to(theta.dtype)
+        return chance.bernoulli(probability, generator=generator).to(theta.dtype)
 
 
 class Poisson(ExponentialFamily):
@@ -86,14 +85,14 @@ class Poisson(ExponentialFamily):
     def in_support(self, x: Tensor) -> Tensor:
         return (x >= 0) & (x == x.round()) & x.isfinite()
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         """Inverts P(X ≤ k) = Q(k + 1, λ), the regularized incomplete gamma function, by bisection over k.
 
         From a rate of 10^12 on by the normal distribution with its first correction for skewness, z²/6: what that
         leaves out, 1/√λ of a count, is far below one.
         """
         rate = self.standard(expanded(self, theta, sample_shape)).double()
-        u = chance.uniform(rate, generator)
+        u = chance.uniform(rate, generator=generator)
         large = rate >= _LARGE_RATE
         z: Tensor = torch.special.ndtri(u.clamp(min=2.0**-54))
         normal = (rate + rate.sqrt() * z + (z**2 - 1) / 6).round()
@@ -149,7 +148,7 @@ class Exponential(ExponentialFamily):
     def in_support(self, x: Tensor) -> Tensor:
         return (x > 0) & x.isfinite()
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         rate = self.standard(expanded(self, theta, sample_shape))
-        u = chance.uniform(rate, generator)
+        u = chance.uniform(rate, generator=generator)
         return (-torch.log1p(-u) / rate).clamp(min=torch.finfo(rate.dtype).tiny)

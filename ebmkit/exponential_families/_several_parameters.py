@@ -1,12 +1,12 @@
 """Dice, gammas, betas and the Gaussian of one variable."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._checks import SampleShape
 from ebmkit.exponential_families._family import ExponentialFamily, expanded, real, stack
 
 
@@ -56,9 +56,9 @@ class Categorical(ExponentialFamily):
     def in_support(self, x: Tensor) -> Tensor:
         return (x >= 0) & (x <= self.n_parameters) & (x == x.round())
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         """Indices, int64, of shape `(*sample_shape, ...)`."""
-        return chance.categorical(self.standard(expanded(self, theta, sample_shape)), generator)
+        return chance.categorical(self.standard(expanded(self, theta, sample_shape)), generator=generator)
 
     @staticmethod
     def _logits(theta: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Gamma(ExponentialFamily):
         shape = (3 - s + ((s - 3) ** 2 + 24 * s).sqrt()) / (12 * s)
         return torch.stack([shape - 1, -shape / mean[..., 1]], -1)
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         shape, rate = self.standard(expanded(self, theta, sample_shape))
         x = (_log_standard_gamma(shape, generator) - rate.log()).exp()
         return x.clamp(min=torch.finfo(x.dtype).tiny)
@@ -153,7 +153,7 @@ class Beta(ExponentialFamily):
     def in_support(self, x: Tensor) -> Tensor:
         return (x > 0) & (x < 1)
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         a, b = self.standard(expanded(self, theta, sample_shape))
         # X / (X + Y) for gammas X and Y, in logarithms: both may underflow where a and b are small.
         x = torch.sigmoid(_log_standard_gamma(a, generator) - _log_standard_gamma(b, generator))
@@ -221,21 +221,23 @@ class Gaussian(ExponentialFamily):
         resolution = 4 * torch.finfo(mean.dtype).eps * mean[..., 1].abs()
         return mean.isfinite().all(-1) & (mean[..., 1] - mean[..., 0] ** 2 > resolution)
 
-    def sample(self, theta: Tensor, generator: Generator, sample_shape: Sequence[int] = ()) -> Tensor:
+    def sample(self, theta: Tensor, sample_shape: SampleShape = (), *, generator: Generator) -> Tensor:
         mean, variance = self.standard(expanded(self, theta, sample_shape))
-        return mean + variance.sqrt() * chance.normal(mean, generator)
+        return mean + variance.sqrt() * chance.normal(mean, generator=generator)
 
 
 def _log_standard_gamma(shape: Tensor, generator: Generator) -> Tensor:
     """log X with X ~ Gamma(shape, 1). Source: Marsaglia & Tsang (2000), ACM TOMS 26."""
     # Below shape 1: X = Y U^(1/shape) with Y ~ Gamma(shape + 1), in logarithms since X may underflow.
     small = shape < 1
-    boost = torch.where(small, (1 - chance.uniform(shape, generator)).log() / shape, torch.zeros_like(shape))
+    boost = torch.where(
+        small, (1 - chance.uniform(shape, generator=generator)).log() / shape, torch.zeros_like(shape)
+    )
     d = torch.where(small, shape + 1, shape) - 1 / 3
     log_x = torch.full_like(shape, math.nan)
     while bool(log_x.isnan().any()):
-        z = chance.normal(shape, generator)
-        u = 1 - chance.uniform(shape, generator)
+        z = chance.normal(shape, generator=generator)
+        u = 1 - chance.uniform(shape, generator=generator)
         v = (1 + z / (9 * d).sqrt()) ** 3
         log_v = v.clamp(min=torch.finfo(v.dtype).tiny).log()
         accept = (v > 0) & (u.log() < 0.5 * z**2 + d * (1 - v + log_v))

@@ -16,7 +16,7 @@ from ebmkit.kernel import Info, State, initial_state
 
 
 @torch.no_grad()
-def swendsen_wang(model: GraphIsing | GraphPotts, x: Tensor, generator: Generator) -> Tensor:
+def swendsen_wang(model: GraphIsing | GraphPotts, x: Tensor, *, generator: Generator) -> Tensor:
     """One Swendsen–Wang update: bonds freeze, and each cluster they tie together is redrawn as one.
 
     Spins: a satisfied bond freezes with probability 1 - e^{-2|J|}, a cluster flips with probability
@@ -37,12 +37,12 @@ def swendsen_wang(model: GraphIsing | GraphPotts, x: Tensor, generator: Generato
         field = model.field.expand(*index.shape, -1)
         pull = torch.zeros_like(field).index_put_((*_batch(root), root), field, accumulate=True)
         p = torch.where(is_root[..., None], pull.softmax(-1), _first(pull))
-        new = chance.categorical(p, generator).gather(-1, root)
+        new = chance.categorical(p, generator=generator).gather(-1, root)
         return model.from_index(new, x)
     pull = model.field * model.from_index(index, model.coupling)
     pull = torch.zeros_like(pull).scatter_add(-1, root, pull)
     # One coin a cluster, tossed at its root; the other sites have probability 0 and copy it.
-    coin = chance.bernoulli(torch.sigmoid(-2 * pull) * is_root, generator)
+    coin = chance.bernoulli(torch.sigmoid(-2 * pull) * is_root, generator=generator)
     return torch.where(coin.gather(-1, root), -x, x)
 
 
@@ -61,7 +61,7 @@ def _batch(root: Tensor) -> tuple[Tensor, ...]:
     )
 
 
-def wolff(model: GraphIsing, x: Tensor, generator: Generator) -> Tensor:
+def wolff(model: GraphIsing, x: Tensor, *, generator: Generator) -> Tensor:
     """One Wolff update: the cluster of a random site flips, with probability min(1, exp(-2 Σ_{i∈C} h_i s_i)).
 
     Bonds freeze as in `swendsen_wang`, those outside the cluster too, so that an update costs what one of Swendsen
@@ -82,10 +82,10 @@ def _wolff(model: GraphIsing, x: Tensor, generator: Generator) -> tuple[Tensor, 
     _, root = _clusters(model, x, generator)
     n = model.event_shape[0]
     uniform = torch.full(x.shape, 1 / n, dtype=torch.float64, device=x.device)
-    seed = chance.categorical(uniform, generator)
+    seed = chance.categorical(uniform, generator=generator)
     cluster = root == root.gather(-1, seed[..., None])
     acceptance = torch.exp(-2 * (model.field * x * cluster).sum(-1).clamp(min=0))
-    accepted = chance.bernoulli(acceptance, generator)
+    accepted = chance.bernoulli(acceptance, generator=generator)
     return torch.where(cluster & accepted[..., None], -x, x), acceptance
 
 
@@ -106,7 +106,7 @@ def _clusters(model: PairwiseModel, x: Tensor, generator: Generator) -> tuple[Te
         gain = model.coupling * equal
     else:
         gain = 2 * model.coupling * (2.0 * equal.to(model.coupling.dtype) - 1)
-    frozen = chance.bernoulli(-torch.expm1(-gain.clamp(min=0)), generator)
+    frozen = chance.bernoulli(-torch.expm1(-gain.clamp(min=0)), generator=generator)
     return index, _roots(frozen, model.edges, model.event_shape[0])
 
 
@@ -140,9 +140,9 @@ class SwendsenWang:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One update of all clusters."""
-        x = swendsen_wang(self.model, state.position, generator)
+        x = swendsen_wang(self.model, state.position, generator=generator)
         energy = self.model.energy(x)
         return State(x, energy), Info(torch.ones_like(energy), torch.zeros_like(energy, dtype=torch.bool))
 
@@ -164,7 +164,7 @@ class Wolff:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One cluster grown and flipped."""
         x, acceptance = _wolff(self.model, state.position, generator)
         return State(x, self.model.energy(x)), Info(

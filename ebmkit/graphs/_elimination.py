@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import check_count
+from ebmkit._checks import SampleShape, as_shape
 from ebmkit.graphs._protocol import OnGraph
 
 MAX_TABLE = 2**22
@@ -78,22 +78,23 @@ def exact_marginals(model: OnGraph) -> Marginals:
 
 
 @torch.no_grad()
-def exact_sample(model: OnGraph, n: int, generator: Generator) -> Tensor:
-    """Independent exact draws, `(n, *event_shape)`: sites eliminated forward, drawn backward.
+def exact_sample(model: OnGraph, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+    """Independent exact draws, `(*sample_shape, *event_shape)`: sites eliminated forward, drawn backward.
 
     Raises `ValueError` as `elimination_log_partition`, and where the tables together have more than 2^26 entries.
 
     >>> from ebmkit.graphs import GraphIsing
-    >>> exact_sample(GraphIsing([(0, 1), (1, 2)], 9.0), 2, torch.Generator().manual_seed(0)).std(1).tolist()
-    [0.0, 0.0]
+    >>> exact_sample(GraphIsing([(0, 1), (1, 2)], 9.0), 2, generator=torch.Generator().manual_seed(0)).std(1)
+    tensor([0., 0.], dtype=torch.float64)
     """
-    check_count("n", n, 0)
+    shape = as_shape(sample_shape)
+    n = math.prod(shape)
     kept = _kept(model, _log_sum)
     index = torch.zeros(n, model.event_shape[0], dtype=torch.int64, device=model.coupling.device)
     for bag, total in reversed(kept):
         given = total.movedim(0, -1)[tuple(index[:, other] for other in bag[1:])]
-        index[:, bag[0]] = chance.categorical(given.expand(n, -1).softmax(-1), generator)
-    return model.from_index(index, model.coupling)
+        index[:, bag[0]] = chance.categorical(given.expand(n, -1).softmax(-1), generator=generator)
+    return model.from_index(index, model.coupling).reshape(*shape, *model.event_shape)
 
 
 @torch.no_grad()

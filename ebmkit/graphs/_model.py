@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import as_tensor, check_count, check_event, check_values
+from ebmkit._checks import SampleShape, as_tensor, check_count, check_event, check_values
 from ebmkit.energy import EnergyModel
 from ebmkit.graphs import _elimination, _sweeps
 from ebmkit.graphs._edges import Plan, checked_edges, one_or_each
@@ -103,25 +103,25 @@ class PairwiseModel(EnergyModel):
         """log p(x_i = v | all others) of every site and value, `(..., n)` to `(..., n, q)`; differentiable."""
         return _sweeps.all_log_odds(self, self.index(x)).log_softmax(-1)
 
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         """One sweep: every site redrawn given all others, colour by colour; the shape of x.
 
         Many chains of spins or bits in float32 are swept by a compiled kernel where numba is installed, with
         probabilities to within 2^-24. Source: Geman & Geman 1984.
         """
-        return _sweeps.sweep(self, x, generator)
+        return _sweeps.sweep(self, x, generator=generator)
 
-    def gibbs_step_given(self, x: Tensor, known: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step_given(self, x: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
         """A `gibbs_step` of the sites that are not `known` (bool, `(n,)`), given those that are."""
-        return _sweeps.sweep_given(self, x, known, generator)
+        return _sweeps.sweep_given(self, x, known, generator=generator)
 
     def exact_log_partition(self) -> Tensor:
         """log Z by elimination, see `elimination_log_partition`; shape `()`, differentiable."""
         return _elimination.elimination_log_partition(self)
 
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        """Independent exact draws, `(n, *event_shape)`, see `exact_sample`."""
-        return _elimination.exact_sample(self, n, generator)
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Independent exact draws, `(*sample_shape, *event_shape)`, see `exact_sample`."""
+        return _elimination.exact_sample(self, sample_shape, generator=generator)
 
     def annealed(self, beta: float) -> Self:
         """The model part of the way from its fields alone (`beta` 0) to this one (`beta` 1): couplings β J."""
@@ -135,10 +135,10 @@ class PairwiseModel(EnergyModel):
         """log Z of the free sites that annealing starts from, Σ_i log Σ_v exp(h_i(v)); shape `()`."""
         return self.site_table().logsumexp(-1).sum()
 
-    def sample_base(self, n: int, generator: Generator) -> Tensor:
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Independent free sites, `(n, *event_shape)`."""
         p = self.site_table().detach().softmax(-1)
-        return self.from_index(chance.categorical(p.expand(n, *p.shape), generator), p)
+        return self.from_index(chance.categorical(p.expand(n, *p.shape), generator=generator), p)
 
     def with_numbers(self, coupling: Tensor, field: Tensor) -> Self:
         """The same graph with other couplings and fields, which share no memory with these."""

@@ -20,10 +20,10 @@ def all_log_odds(model: OnGraph, index: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
+def sweep(model: OnGraph, x: Tensor, *, generator: Generator) -> Tensor:
     """Every site redrawn from its conditional, all sites of a colour together."""
     x = as_tensor(x, model.coupling)
-    if len(model.values or ()) == 2 and chance.compiled(x, generator) is not None:
+    if len(model.values or ()) == 2 and chance.compiled(x, generator=generator) is not None:
         return _compiled_sweep(model, x, generator)
     index = model.index(x)
     everywhere = torch.ones(model.event_shape, dtype=torch.bool, device=x.device)
@@ -31,7 +31,7 @@ def sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def sweep_given(model: OnGraph, x: Tensor, known: Tensor, generator: Generator) -> Tensor:
+def sweep_given(model: OnGraph, x: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
     """Every site that is not known redrawn from its conditional."""
     x = as_tensor(x, model.coupling)
     free = ~check_known(known).to(x.device)
@@ -55,8 +55,8 @@ def _draw(log_odds: Tensor, generator: Generator) -> Tensor:
     """A value for each site, `(..., n, q)` to `(..., n)`."""
     if log_odds.shape[-1] == 2:
         p = torch.sigmoid(log_odds[..., 1] - log_odds[..., 0])
-        return chance.bernoulli(p, generator).long()
-    return chance.categorical(log_odds.softmax(-1), generator)
+        return chance.bernoulli(p, generator=generator).long()
+    return chance.categorical(log_odds.softmax(-1), generator=generator)
 
 
 def _compiled_sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
@@ -80,6 +80,6 @@ def _compiled_sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
         near.neighbour,
         (coupling * (on - off)).astype(np.float32),
         model.plan.sweep_order,
-        chance.stream(_chance_kernels, generator),
+        chance.stream(_chance_kernels, generator=generator),
     )
     return (low + (high - low) * bits.T).contiguous().reshape(x.shape)

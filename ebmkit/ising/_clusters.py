@@ -10,7 +10,7 @@ from ebmkit.ising._model import Ising, check_spins
 from ebmkit.kernel import Info, State, initial_state
 
 
-def swendsen_wang(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
+def swendsen_wang(model: Ising, spins: Tensor, *, generator: Generator) -> Tensor:
     """One Swendsen–Wang update: bonds freeze, the clusters they tie together are flipped independently.
 
     A bond with J s_i s_j > 0 freezes with probability 1 - e^{-2 J s_i s_j}; a cluster C flips with
@@ -18,13 +18,13 @@ def swendsen_wang(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
     frustration slows it. `spins` `(..., n, m)`; returns a new tensor. Source: Swendsen & Wang 1987.
     """
     spins = check_spins(model, spins)
-    frozen = chance.bernoulli(_freezing_probability(model, spins), generator)
+    frozen = chance.bernoulli(_freezing_probability(model, spins), generator=generator)
     root = _cluster_roots(frozen[..., 0, :, :], frozen[..., 1, :, :])
     pull = (model.field * spins).flatten(-2)
     cluster_pull = torch.zeros_like(pull).scatter_add(-1, root, pull)
     is_root = root == torch.arange(root.shape[-1], device=root.device)
     # One coin a cluster, tossed at its root; the other sites have probability 0 and copy it.
-    coin = chance.bernoulli(torch.sigmoid(-2 * cluster_pull) * is_root, generator)
+    coin = chance.bernoulli(torch.sigmoid(-2 * cluster_pull) * is_root, generator=generator)
     flipped = coin.gather(-1, root).reshape(spins.shape)
     return torch.where(flipped, -spins, spins)
 
@@ -58,7 +58,7 @@ def _cluster_roots(right: Tensor, down: Tensor) -> Tensor:
         label = lowered
 
 
-def wolff(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
+def wolff(model: Ising, spins: Tensor, *, generator: Generator) -> Tensor:
     """One Wolff update: grow the cluster of a random site over freezing bonds, and flip it.
 
     Bonds freeze as in `swendsen_wang`; the flip is accepted with probability min(1, exp(-2 Σ_{i∈C} h_i s_i)),
@@ -73,7 +73,7 @@ def _wolff(model: Ising, spins: Tensor, generator: Generator) -> tuple[Tensor, T
     cluster = _grow_cluster(_freezing_probability(model, spins), generator)
     pull = (model.field * spins * cluster).sum((-2, -1))
     acceptance = torch.exp(-2 * pull.clamp(min=0))
-    accepted = chance.bernoulli(acceptance, generator)
+    accepted = chance.bernoulli(acceptance, generator=generator)
     return torch.where(cluster & accepted[..., None, None], -spins, spins), acceptance
 
 
@@ -86,13 +86,13 @@ def _grow_cluster(freezing: Tensor, generator: Generator) -> Tensor:
     uniform = torch.full(
         (*freezing.shape[:-3], n * m), 1 / (n * m), dtype=freezing.dtype, device=freezing.device
     )
-    seed = chance.categorical(uniform, generator)
+    seed = chance.categorical(uniform, generator=generator)
     cluster = torch.nn.functional.one_hot(seed, n * m).bool().reshape(*seed.shape, n, m)
     frontier = cluster
     while frontier.any():
         outside = ~cluster
         open_to = torch.stack([outside.roll(s, a) for s, a in ((-1, -1), (1, -1), (-1, -2), (1, -2))], -3)
-        frozen = chance.bernoulli(outward * (frontier[..., None, :, :] & open_to), generator)
+        frozen = chance.bernoulli(outward * (frontier[..., None, :, :] & open_to), generator=generator)
         to_right, to_left, to_below, to_above = frozen.unbind(-3)
         reached = to_right.roll(1, -1) | to_left.roll(-1, -1) | to_below.roll(1, -2) | to_above.roll(-1, -2)
         frontier = reached & outside
@@ -111,9 +111,9 @@ class SwendsenWang:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One update of all clusters."""
-        spins = swendsen_wang(self.model, state.position, generator)
+        spins = swendsen_wang(self.model, state.position, generator=generator)
         energy = self.model.energy(spins)
         return State(spins, energy), Info(torch.ones_like(energy), torch.zeros_like(energy, dtype=torch.bool))
 
@@ -129,7 +129,7 @@ class Wolff:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One cluster grown and flipped."""
         spins, acceptance = _wolff(self.model, state.position, generator)
         return State(spins, self.model.energy(spins)), Info(

@@ -214,7 +214,7 @@ def _log_bonds_between_rows(bonds: Tensor) -> Tensor:
 
 
 def sample_free(
-    horizontal: Tensor, vertical: Tensor, field: Tensor, n_samples: int, generator: Generator
+    horizontal: Tensor, vertical: Tensor, field: Tensor, n_samples: int, *, generator: Generator
 ) -> Tensor:
     """Independent exact samples on a free boundary: sweep forward, then draw the spins backward.
 
@@ -243,7 +243,7 @@ def _draw_row(drawn: Tensor, front: Tensor, below: Tensor, state: Tensor, genera
         up, down = state | bit, state & ~bit
         spin_below = 2.0 * (state & bit > 0).to(below.dtype) - 1.0
         logit = partial[j][up] - partial[j][down] + 2 * below[j] * spin_below
-        is_up = chance.bernoulli(torch.sigmoid(logit), generator)
+        is_up = chance.bernoulli(torch.sigmoid(logit), generator=generator)
         drawn[:, j] = 2.0 * is_up.to(drawn.dtype) - 1.0
         state = torch.where(is_up, up, down)
     return state

@@ -11,7 +11,7 @@ from ebmkit.ising._model import Ising, check_spins, colour_classes, local_field,
 from ebmkit.kernel import Info, State, initial_state
 
 
-def metropolis_sweep(model: Ising, spins: Tensor, generator: Generator, propose: float = 0.9) -> Tensor:
+def metropolis_sweep(model: Ising, spins: Tensor, propose: float = 0.9, *, generator: Generator) -> Tensor:
     """One Metropolis sweep: each site, colour by colour, flips with probability propose · min(1, e^{-ΔE}).
 
     ΔE = 2 s_i · local field. `propose` must be below 1: flipping all that costs no energy makes the sweep run
@@ -34,7 +34,7 @@ def _metropolis(model: Ising, spins: Tensor, generator: Generator, propose: floa
         current = spins.flatten(-2)[..., sites]
         increase = 2 * current * local_field(model, spins).flatten(-2)[..., sites]
         acceptance = torch.exp(-increase.clamp(min=0))
-        flipped = chance.bernoulli(propose * acceptance, generator)
+        flipped = chance.bernoulli(propose * acceptance, generator=generator)
         spins = with_sites(spins, sites, torch.where(flipped, -current, current))
         accepted = accepted + acceptance.sum(-1)
     return spins, accepted / math.prod(model.event_shape)
@@ -52,7 +52,7 @@ class Metropolis:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One sweep."""
         spins, acceptance = _metropolis(self.model, state.position, generator, self.propose)
         return State(spins, self.model.energy(spins)), Info(

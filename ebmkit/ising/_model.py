@@ -79,17 +79,17 @@ class Ising(EnergyModel):
         """p(s_i = +1 | all other spins) = σ(2 · local field); the shape of `spins`."""
         return torch.sigmoid(2 * self.local_field(spins))
 
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         """One checkerboard sweep, see `gibbs_sweep`."""
-        return gibbs_sweep(self, x, generator)
+        return gibbs_sweep(self, x, generator=generator)
 
-    def gibbs_step_given(self, x: Tensor, known: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step_given(self, x: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
         """A `gibbs_step` of the spins that are not `known` (bool, `(n, m)`), given those that are."""
         x = check_spins(self, x)
         for sites in colour_classes(self):
             free = sites[~known.flatten()[sites.to(known.device)].to(sites.device)]
             if len(free):
-                x = gibbs_update(self, x, free, generator)
+                x = gibbs_update(self, x, free, generator=generator)
         return x
 
     def exact_log_partition(self) -> Tensor:
@@ -118,10 +118,10 @@ class Ising(EnergyModel):
         """log Z of the free spins that annealing starts from, Σ_i log 2 cosh h_i; shape `()`."""
         return torch.logaddexp(self.field, -self.field).sum()
 
-    def sample_base(self, n: int, generator: Generator) -> Tensor:
+    def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Independent free spins, p(s_i = +1) = σ(2 h_i); `(n, *event_shape)`."""
         p_up = torch.sigmoid(2 * self.field.detach())
-        return 2 * chance.bits(p_up.expand(n, *self.event_shape), generator) - 1
+        return 2 * chance.bits(p_up.expand(n, *self.event_shape), generator=generator) - 1
 
     def on_graph(self) -> GraphIsing:
         """The same law of spins `(n·m,)`, row by row, on the graph of this grid; two bonds of one pair become one.
@@ -255,7 +255,7 @@ def _colours(shape: tuple[int, int], periodic: bool) -> tuple[Tensor, ...]:
     return tuple(sites for c in range(n_colours) if len(sites := (colour == c).nonzero()[:, 0]))
 
 
-def gibbs_sweep(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
+def gibbs_sweep(model: Ising, spins: Tensor, *, generator: Generator) -> Tensor:
     """One heat-bath sweep: every site redrawn from p(s_i = +1 | rest) = σ(2 · local field), colour by colour.
 
     Sites of one colour are conditionally independent, so they are drawn together: two colours as on a
@@ -265,15 +265,15 @@ def gibbs_sweep(model: Ising, spins: Tensor, generator: Generator) -> Tensor:
     """
     spins = check_spins(model, spins)
     for sites in colour_classes(model):
-        spins = gibbs_update(model, spins, sites, generator)
+        spins = gibbs_update(model, spins, sites, generator=generator)
     return spins
 
 
-def gibbs_update(model: Ising, spins: Tensor, sites: Tensor, generator: Generator) -> Tensor:
+def gibbs_update(model: Ising, spins: Tensor, sites: Tensor, *, generator: Generator) -> Tensor:
     """The sites of one colour redrawn together; `sites` are flat indices, no two of them neighbours."""
     sites = sites.to(spins.device)
     p_up = torch.sigmoid(2 * local_field(model, spins).flatten(-2)[..., sites])
-    return with_sites(spins, sites, 2.0 * chance.bernoulli(p_up, generator).to(spins.dtype) - 1)
+    return with_sites(spins, sites, 2.0 * chance.bernoulli(p_up, generator=generator).to(spins.dtype) - 1)
 
 
 def with_sites(spins: Tensor, sites: Tensor, new: Tensor) -> Tensor:

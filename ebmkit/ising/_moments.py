@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from ebmkit._checks import SampleShape, as_shape
 from ebmkit.ising import _exact
 from ebmkit.ising._model import MAX_FRONT, Ising, bond_grid, describe, detached, transfer_matrix_log_partition
 
@@ -36,12 +37,13 @@ def _is_edge(model: Ising, axis: int) -> Tensor:
     return bond_grid("edge", 1.0, model.event_shape, axis, model.periodic).to(model.field.device)
 
 
-def exact_sample(model: Ising, sample_shape: tuple[int, ...], generator: Generator) -> Tensor:
+def exact_sample(model: Ising, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
     """Independent exact samples, `(*sample_shape, n, m)`: the transfer matrix run forward, then backward.
 
     Free boundary only. Raises `ValueError` on a torus, and where the fronts it must remember, one a row and
     one a column, exceed `4 * MAX_FRONT` entries (256 MB, 19 spins wide for a square).
     """
+    shape = as_shape(sample_shape)
     n, m = sorted(model.event_shape, reverse=True)
     if model.periodic:
         raise ValueError(
@@ -52,6 +54,6 @@ def exact_sample(model: Ising, sample_shape: tuple[int, ...], generator: Generat
             f"a {describe(model)} is too wide to sample exactly; use swendsen_wang or gibbs_sweep"
         )
     parts = (model.horizontal.detach(), model.vertical.detach(), model.field.detach())
-    spins = _exact.sample_free(*_exact.oriented(*parts), math.prod(sample_shape), generator)
+    spins = _exact.sample_free(*_exact.oriented(*parts), math.prod(shape), generator=generator)
     turned = spins if spins.shape[-2:] == model.event_shape else spins.mT
-    return turned.reshape(*sample_shape, *model.event_shape)
+    return turned.reshape(*shape, *model.event_shape)

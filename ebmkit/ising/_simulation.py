@@ -33,10 +33,11 @@ class Simulation(NamedTuple):
 def simulate(
     model: Ising,
     n_sweeps: int,
-    generator: Generator,
     n_chains: int = 64,
     record_every: int = 0,
     start: Tensor | None = None,
+    *,
+    generator: Generator,
 ) -> Simulation:
     """Heat-bath sweeps of many chains at the speed of the machine, on the CPU.
 
@@ -70,7 +71,7 @@ def simulate(
 
 
 def _engine(model: Ising, n_chains: int, generator: Generator) -> MultiSpin | ByteLattice:
-    words = chance.uniform(torch.empty(4, dtype=torch.float64), generator) * 2**32
+    words = chance.uniform(torch.empty(4, dtype=torch.float64), generator=generator) * 2**32
     seed = np.random.SeedSequence([int(word) for word in words])
     n, m = model.event_shape
     coupling = uniform_coupling(model)
@@ -82,7 +83,7 @@ def _engine(model: Ising, n_chains: int, generator: Generator) -> MultiSpin | By
     slow = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def sweep_slowly(spins: NDArray[np.int8]) -> NDArray[np.int8]:
-        return np.asarray(gibbs_sweep(on_cpu, torch.from_numpy(spins), slow).numpy())
+        return np.asarray(gibbs_sweep(on_cpu, torch.from_numpy(spins), generator=slow).numpy())
 
     parts = (on_cpu.horizontal.numpy(), on_cpu.vertical.numpy(), on_cpu.field.numpy())
     return ByteLattice(parts, coupling, model.periodic, n_chains, seed, sweep_slowly)

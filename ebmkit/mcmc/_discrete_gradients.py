@@ -39,19 +39,19 @@ class GibbsWithGradients:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One change proposed to every chain."""
         x = state.position
         flat, values = flat_events(x, self.model), values_like(self.model, x)
         log_q = self._log_proposal(x, values)
-        choice = chance.categorical(log_q.exp(), generator)
+        choice = chance.categorical(log_q.exp(), generator=generator)
         site = choice[..., None] // len(values)
         old = flat.gather(-1, site)
         proposal = flat.scatter(-1, site, values[choice % len(values)][..., None]).reshape(x.shape)
         back = site[..., 0] * len(values) + (old == values).long().argmax(-1)
         log_back = self._log_proposal(proposal, values).gather(-1, back[..., None])[..., 0]
         log_correction = log_back - log_q.gather(-1, choice[..., None])[..., 0]
-        return metropolis(self.model, state, proposal, log_correction, generator)
+        return metropolis(self.model, state, proposal, log_correction, generator=generator)
 
     def _log_proposal(self, x: Tensor, values: Tensor) -> Tensor:
         """log q of every change, `(..., n_coordinates · n_values)`."""
@@ -87,17 +87,17 @@ class DiscreteLangevin:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One proposal to all coordinates of every chain."""
         x = state.position
         values = values_like(self.model, x)
         log_q = self._log_proposal(x, values)
-        choice = chance.categorical(log_q.exp(), generator)
+        choice = chance.categorical(log_q.exp(), generator=generator)
         proposal = values[choice].reshape(x.shape)
         back = (flat_events(x, self.model)[..., None] == values).long().argmax(-1)
         log_back = self._log_proposal(proposal, values)
         log_correction = (_at(log_back, back) - _at(log_q, choice)).sum(-1)
-        return metropolis(self.model, state, proposal, log_correction, generator)
+        return metropolis(self.model, state, proposal, log_correction, generator=generator)
 
     def _log_proposal(self, x: Tensor, values: Tensor) -> Tensor:
         """log q of every value of every coordinate, `(..., n_coordinates, n_values)`."""

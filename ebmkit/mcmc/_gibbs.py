@@ -35,12 +35,12 @@ class Gibbs:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One sweep over all coordinates of every chain."""
-        gibbs_step: Callable[[Tensor, Generator], Tensor] | None = getattr(self.model, "gibbs_step", None)
+        gibbs_step: Callable[..., Tensor] | None = getattr(self.model, "gibbs_step", None)
         if gibbs_step is None:
             return _single_site_sweep(self.model, state, generator)
-        proposal = gibbs_step(state.position, generator)
+        proposal = gibbs_step(state.position, generator=generator)
         energy = self.model.energy(proposal)
         usable = energy.isfinite()
         return moved(usable, proposal, energy, state), Info(torch.ones_like(energy), ~usable)
@@ -58,7 +58,7 @@ def _single_site_sweep(model: EnergyModel, state: State, generator: Generator) -
         broken = (energies.isnan() | (energies == -math.inf)).any(-1) | (energies == math.inf).all(-1)
         current = flat[..., site, None] == values
         energies = torch.where(broken[..., None], torch.where(current, 0.0, math.inf), energies)
-        choice = chance.categorical(torch.softmax(-energies, -1), generator)
+        choice = chance.categorical(torch.softmax(-energies, -1), generator=generator)
         flat[..., site] = values[choice]
         chosen = energies.gather(-1, choice[..., None])[..., 0]
         energy = torch.where(broken, energy, chosen)

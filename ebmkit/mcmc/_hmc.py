@@ -69,7 +69,8 @@ class HMC:
     >>> from ebmkit.annealing import GaussianBase
     >>> from ebmkit.mcmc import sample
     >>> generator = torch.Generator().manual_seed(0)
-    >>> draws = sample(HMC(GaussianBase((2,)), 0.5), torch.zeros(100, 2, dtype=torch.float64), 50, generator)
+    >>> start = torch.zeros(100, 2, dtype=torch.float64)
+    >>> draws = sample(HMC(GaussianBase((2,)), 0.5), start, 50, generator=generator)
     >>> draws.shape
     torch.Size([50, 100, 2])
     """
@@ -93,26 +94,28 @@ class HMC:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One trajectory of `n_leapfrog` steps for every chain."""
         mass = self.inverse_mass
         if isinstance(mass, Tensor):  # in the chains' own precision, or it would widen them
             mass = mass.to(state.position)
         state, score = with_slope(self.model, state)
-        momentum = chance.normal(state.position, generator) / mass**0.5
+        momentum = chance.normal(state.position, generator=generator) / mass**0.5
         steps = self._steps(state, generator)
         proposal, end, there = _trajectory(
             self.model, state.position, momentum, score, steps, self.n_leapfrog, mass
         )
         log_correction = self._kinetic(momentum, mass) - self._kinetic(end, mass)
-        return metropolis(self.model, state, proposal, log_correction, generator, DIVERGENCE_THRESHOLD, there)
+        return metropolis(
+            self.model, state, proposal, log_correction, DIVERGENCE_THRESHOLD, there, generator=generator
+        )
 
     def _steps(self, state: State, generator: Generator) -> float | Tensor:
         """A step size for each chain, `(..., 1, …)`."""
         if self.jitter == 0:
             return self.step_size
         batch = state.position.shape[: state.position.dim() - len(self.model.event_shape)]
-        u = chance.uniform(state.position.new_empty(batch), generator)
+        u = chance.uniform(state.position.new_empty(batch), generator=generator)
         steps = self.step_size * (1 + self.jitter * (2 * u - 1))
         return steps.reshape(batch + (1,) * len(self.model.event_shape))
 

@@ -41,11 +41,15 @@ class Langevin:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One gradient step with noise; a chain that becomes non-finite stays and is reported divergent."""
         noise = math.sqrt(2 * self.step_size) if self.noise is None else self.noise
         state, score = with_slope(self.model, state)
-        proposal = state.position + self.step_size * score + noise * chance.normal(state.position, generator)
+        proposal = (
+            state.position
+            + self.step_size * score
+            + noise * chance.normal(state.position, generator=generator)
+        )
         usable = flat_events(proposal, self.model).isfinite().all(-1)
         there = look(self.model, select(usable, proposal, state.position))
         usable = usable & there.energy.isfinite()
@@ -74,15 +78,15 @@ class MALA:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One Langevin proposal for every chain, accepted or rejected."""
         state, score = with_slope(self.model, state)
         x, epsilon = state.position, self.step_size
-        noise = chance.normal(x, generator)
+        noise = chance.normal(x, generator=generator)
         proposal = x + epsilon * score + math.sqrt(2 * epsilon) * noise
         usable = flat_events(proposal, self.model).isfinite().all(-1)
         there = look(self.model, select(usable, proposal, x))
         way_back = x - proposal - epsilon * there.score
         squares = 0.5 * noise**2 - way_back**2 / (4 * epsilon)
         log_correction = flat_events(squares, self.model).sum(-1)
-        return metropolis(self.model, state, proposal, log_correction, generator, there=there)
+        return metropolis(self.model, state, proposal, log_correction, generator=generator, there=there)

@@ -1,7 +1,7 @@
 """Metropolis–Hastings: propose, then accept by the ratio of probabilities, in which Z cancels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -13,8 +13,11 @@ from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Info, State, initial_state
 from ebmkit.mcmc._moves import flat_events, metropolis, require_values, values_like
 
-Proposal = Callable[[Tensor, Generator], tuple[Tensor, Tensor]]
-"""(x, generator) -> (x', log q(x | x') - log q(x' | x)); the second of shape `(...)` or `()`."""
+
+class Proposal(Protocol):
+    """What proposes: `(x, *, generator) -> (x', log q(x | x') - log q(x' | x))`; the second `(...)` or `()`."""
+
+    def __call__(self, x: Tensor, /, *, generator: Generator) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +29,8 @@ class GaussianRandomWalk:
     def __post_init__(self) -> None:
         check_positive("scale", self.scale)
 
-    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        return x + self.scale * chance.normal(x, generator), x.new_zeros(())
+    def __call__(self, x: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
+        return x + self.scale * chance.normal(x, generator=generator), x.new_zeros(())
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +42,13 @@ class CoordinateFlip:
     def __post_init__(self) -> None:
         require_values(self.model, "CoordinateFlip")
 
-    def __call__(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
         values = values_like(self.model, x)
         flat = flat_events(x, self.model)
         n = flat.shape[-1]
-        site = chance.categorical(_uniform_probabilities(flat, n), generator)[..., None]
+        site = chance.categorical(_uniform_probabilities(flat, n), generator=generator)[..., None]
         current = (flat.gather(-1, site) == values).long().argmax(-1)
-        shift = chance.categorical(_uniform_probabilities(flat, len(values) - 1), generator)
+        shift = chance.categorical(_uniform_probabilities(flat, len(values) - 1), generator=generator)
         other = values[(current + 1 + shift) % len(values)]
         return flat.scatter(-1, site, other[..., None]).reshape(x.shape), _zero_like_energy(x)
 
@@ -63,7 +66,7 @@ def _zero_like_energy(x: Tensor) -> Tensor:
 class MetropolisHastings:
     """Propose x' ~ q(· | x), accept with probability min(1, p(x') q(x | x') / (p(x) q(x' | x))).
 
-    `proposal(x, generator)` returns x' and log q(x | x') - log q(x' | x); see `GaussianRandomWalk` and
+    `proposal(x, generator=generator)` returns x' and log q(x | x') - log q(x' | x); see `GaussianRandomWalk` and
     `CoordinateFlip`. Reversible. Source: Metropolis et al. (1953); Hastings (1970).
     """
 
@@ -78,7 +81,7 @@ class MetropolisHastings:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, Info]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, Info]:
         """One proposal for every chain."""
-        proposal, log_correction = self.proposal(state.position, generator)
-        return metropolis(self.model, state, proposal, log_correction, generator)
+        proposal, log_correction = self.proposal(state.position, generator=generator)
+        return metropolis(self.model, state, proposal, log_correction, generator=generator)

@@ -27,9 +27,10 @@ def metropolis(
     state: State,
     proposal: Tensor,
     log_correction: Tensor,
-    generator: Generator,
     tolerance: float = math.inf,
     there: "At | None" = None,
+    *,
+    generator: Generator,
 ) -> tuple[State, Info]:
     """Accept with probability min(1, exp(E(x) - E(x') + log_correction)).
 
@@ -44,7 +45,7 @@ def metropolis(
     log_acceptance = torch.where(usable, state.energy - energy + log_correction, -math.inf)
     usable = usable & (log_acceptance >= -tolerance)
     acceptance = log_acceptance.clamp(max=0.0).exp()
-    accepted = chance.bernoulli(acceptance, generator)
+    accepted = chance.bernoulli(acceptance, generator=generator)
     return moved(accepted, proposal, energy, state, there), Info(acceptance, ~usable)
 
 

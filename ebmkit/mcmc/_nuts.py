@@ -67,7 +67,8 @@ class NUTS:
     >>> from ebmkit.annealing import GaussianBase
     >>> from ebmkit.mcmc import sample
     >>> generator = torch.Generator().manual_seed(0)
-    >>> draws = sample(NUTS(GaussianBase((2,)), 0.8), torch.zeros(10, 2, dtype=torch.float64), 20, generator)
+    >>> start = torch.zeros(10, 2, dtype=torch.float64)
+    >>> draws = sample(NUTS(GaussianBase((2,)), 0.8), start, 20, generator=generator)
     >>> draws.shape
     torch.Size([20, 10, 2])
     """
@@ -88,13 +89,13 @@ class NUTS:
         return initial_state(self.model, position)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, NUTSInfo]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, NUTSInfo]:
         """One trajectory for every chain."""
         state, score = with_slope(self.model, state)
         assert state.slope is not None
         batch = state.energy.shape
         dynamics = _Dynamics(self, state.position)
-        noise = chance.normal(state.position, generator)
+        noise = chance.normal(state.position, generator=generator)
         start = _Point(*(dynamics.flat(part) for part in (state.position, noise, score)))
         start = start._replace(momentum=start.momentum / dynamics.inverse_mass**0.5)
         energy = state.energy.reshape(-1)
@@ -152,7 +153,7 @@ def _trajectory(
         going = ~(tree.turning | tree.divergent)
         if not bool(going.any()):
             break
-        forward = chance.bernoulli(torch.full_like(energy, 0.5), generator)
+        forward = chance.bernoulli(torch.full_like(energy, 0.5), generator=generator)
         end = _select_point(forward, tree.right, tree.left)
         new, steps = _subtree(dynamics, end, forward, depth, total, going, steps, generator)
         tree = _joined(dynamics, tree, new, forward, going, generator)
@@ -223,7 +224,7 @@ def _with_leaf(
     """The stretch with one more point, which is chosen with its share of the weight."""
     together = torch.logaddexp(tree.log_weight, log_weight)
     share = (log_weight - together).exp().nan_to_num(0.0) * usable
-    chosen = chance.bernoulli(share, generator)
+    chosen = chance.bernoulli(share, generator=generator)
     return tree._replace(
         chosen=_select_point(chosen, point, tree.chosen),
         chosen_energy=torch.where(chosen, energy, tree.chosen_energy),
@@ -238,7 +239,9 @@ def _joined(
 ) -> _Tree:
     """Both stretches as one. The new is taken over with probability min(1, its weight / the old one's)."""
     whole = going & ~(new.turning | new.divergent)
-    taken = chance.bernoulli((new.log_weight - old.log_weight).clamp(max=0).exp() * whole, generator)
+    taken = chance.bernoulli(
+        (new.log_weight - old.log_weight).clamp(max=0).exp() * whole, generator=generator
+    )
     left = _select_point(whole & ~forward, new.left, old.left)
     right = _select_point(whole & forward, new.right, old.right)
     momentum_sum = select(whole, old.momentum_sum + new.momentum_sum, old.momentum_sum)

@@ -9,11 +9,13 @@ from ebmkit._checks import check_count
 from ebmkit.kernel import Kernel, State, StepInfo
 
 
-def iterate(kernel: Kernel, state: State | Tensor, generator: Generator) -> Iterator[tuple[State, StepInfo]]:
+def iterate(
+    kernel: Kernel, state: State | Tensor, *, generator: Generator
+) -> Iterator[tuple[State, StepInfo]]:
     """Yield `(state, info)` after every step of an endless chain; constant memory."""
     current = state if isinstance(state, State) else kernel.init(state)
     while True:
-        current, info = kernel.step(current, generator)
+        current, info = kernel.step(current, generator=generator)
         yield current, info
 
 
@@ -21,8 +23,8 @@ def sample(
     kernel: Kernel,
     state: State | Tensor,
     n_steps: int,
-    generator: Generator,
     *,
+    generator: Generator,
     burn_in: int = 0,
     thin: int = 1,
     keep: Callable[[State], Tensor] | None = None,
@@ -35,7 +37,7 @@ def sample(
     """
     for name, count, least in (("n_steps", n_steps, 1), ("burn_in", burn_in, 0), ("thin", thin, 1)):
         check_count(name, count, least)
-    chain = iterate(kernel, state, generator)
+    chain = iterate(kernel, state, generator=generator)
     for _ in range(burn_in):
         next(chain)
     record = keep or _position

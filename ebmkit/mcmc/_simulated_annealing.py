@@ -56,7 +56,7 @@ def simulated_annealing(
     x = best.position
     for beta in schedule:
         kernel = make_kernel(at_temperature(model, beta))
-        x = kernel.step(kernel.init(x), generator)[0].position
+        x = kernel.step(kernel.init(x), generator=generator)[0].position
         energy = model.energy(x)
         better = energy < best.energy
         best = State(select(better, x, best.position), torch.where(better, energy, best.energy))

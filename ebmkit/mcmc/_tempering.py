@@ -81,11 +81,11 @@ class ParallelTempering:
         return _stack([kernel.init(x) for kernel, x in zip(self.kernels, position)])
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generator) -> tuple[State, TemperingInfo]:
+    def step(self, state: State, *, generator: Generator) -> tuple[State, TemperingInfo]:
         """Move every replica once, then try every swap between neighbours once."""
         replicas, infos = [], []
         for kernel, position, energy in zip(self.kernels, state.position, state.energy):
-            moved, info = kernel.step(State(position, energy), generator)
+            moved, info = kernel.step(State(position, energy), generator=generator)
             replicas.append(moved)
             infos.append(info)
         swaps: dict[int, Tensor] = {}
@@ -105,7 +105,7 @@ class ParallelTempering:
         # A state that its new temperature gives an energy of inf or nan stays where it is.
         change = torch.where(cold_energy.isfinite() & hot_energy.isfinite(), change, -math.inf)
         acceptance = change.clamp(max=0.0).exp()
-        swapped = chance.bernoulli(acceptance, generator)
+        swapped = chance.bernoulli(acceptance, generator=generator)
         replicas[first] = State(
             select(swapped, hot.position, cold.position), torch.where(swapped, cold_energy, cold.energy)
         )

@@ -24,8 +24,9 @@ def adapt_step_size(
     kernel: TunableKernel,
     state: State | Tensor,
     n_steps: int,
-    generator: Generator,
     target_acceptance: float = 0.8,
+    *,
+    generator: Generator,
 ) -> tuple[TunableKernel, State]:
     """Warm up: find the step size with the wanted mean acceptance by dual averaging.
 
@@ -41,7 +42,7 @@ def adapt_step_size(
     anchor = start + math.log(10)
     log_step, log_average, mean_error = start, 0.0, 0.0
     for t in range(1, n_steps + 1):
-        current, info = replace(kernel, step_size=math.exp(log_step)).step(current, generator)
+        current, info = replace(kernel, step_size=math.exp(log_step)).step(current, generator=generator)
         error = target_acceptance - float(info.acceptance.mean())
         mean_error += (error - mean_error) / (t + offset)
         log_step = anchor - math.sqrt(t) / shrinkage * mean_error
@@ -81,14 +82,16 @@ def warm_up(
     True
     """
     check_count("n_steps", n_steps, 20)
-    kernel, current = adapt_step_size(kernel, state, n_steps // 6, generator, target_acceptance)
+    kernel, current = adapt_step_size(kernel, state, n_steps // 6, target_acceptance, generator=generator)
     for length in _stretches(n_steps - 2 * (n_steps // 6)):
-        kernel, current = adapt_step_size(kernel, current, length // 2 + 1, generator, target_acceptance)
+        kernel, current = adapt_step_size(
+            kernel, current, length // 2 + 1, target_acceptance, generator=generator
+        )
         variance, current = _variance(kernel, current, length - length // 2, generator)
         mass = torch.as_tensor(kernel.inverse_mass).to(current.position)
         # What did not move in so few draws keeps the mass it had.
         kernel = replace(kernel, inverse_mass=torch.where(variance > 0, variance.to(mass), mass))
-    return adapt_step_size(kernel, current, n_steps // 6, generator, target_acceptance)
+    return adapt_step_size(kernel, current, n_steps // 6, target_acceptance, generator=generator)
 
 
 def _stretches(n_steps: int) -> list[int]:
@@ -101,7 +104,7 @@ def _variance(kernel: HMC | NUTS, state: State, n_steps: int, generator: Generat
     batch = tuple(range(state.energy.dim()))
     draws = []
     for _ in range(n_steps):
-        state, _info = kernel.step(state, generator)
+        state, _info = kernel.step(state, generator=generator)
         draws.append(state.position.double())
     x = torch.stack(draws).flatten(0, len(batch))
     return x.var(0) if len(x) >= 10 else torch.zeros_like(x[0]), state

@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ebmkit import chance
-from ebmkit._checks import check_bits, check_event
+from ebmkit._checks import SampleShape, as_shape, check_bits, check_event
 from ebmkit.energy import EnergyModel
 
 
@@ -20,11 +20,11 @@ class AutoregressiveBernoulli(EnergyModel):
     values = (0.0, 1.0)
 
     def __init__(
-        self, n: int, generator: Generator, scale: float = 0.1, dtype: torch.dtype = torch.float64
+        self, n: int, scale: float = 0.1, dtype: torch.dtype = torch.float64, *, generator: Generator
     ) -> None:
         super().__init__()
         self.event_shape = (n,)
-        self.weight = nn.Parameter(scale * chance.normal(torch.empty(n, n, dtype=dtype), generator))
+        self.weight = nn.Parameter(scale * chance.normal(torch.empty(n, n, dtype=dtype), generator=generator))
         self.bias = nn.Parameter(torch.zeros(n, dtype=dtype))
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -43,13 +43,15 @@ class AutoregressiveBernoulli(EnergyModel):
         return torch.zeros((), dtype=self.bias.dtype, device=self.bias.device)
 
     @torch.no_grad()
-    def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        """Exact, independent samples `(n_samples, n)`, one coordinate after the other."""
-        x = torch.zeros(n_samples, *self.event_shape, dtype=self.bias.dtype, device=self.bias.device)
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact, independent samples `(*sample_shape, n)`, one coordinate after the other."""
+        x = torch.zeros(
+            *as_shape(sample_shape), *self.event_shape, dtype=self.bias.dtype, device=self.bias.device
+        )
         weight = self.weight.tril(-1)
         for i in range(self.event_shape[0]):
             probability = torch.sigmoid(x @ weight[i] + self.bias[i])
-            x[:, i] = chance.bernoulli(probability, generator).to(x)
+            x[..., i] = chance.bernoulli(probability, generator=generator).to(x)
         return x
 
 

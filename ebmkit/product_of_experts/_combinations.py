@@ -1,5 +1,6 @@
 """AND and OR: products and mixtures of anything with an energy or a density."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -7,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import check_event
+from ebmkit._checks import SampleShape, as_shape, check_event
 from ebmkit.energy import EnergyModel
 from ebmkit.normalization import log_sum_exp
 
@@ -120,20 +121,23 @@ class Mixture(EnergyModel):
         return log_sum_exp(stacked + self.log_weights.log_softmax(-1).to(stacked))
 
     @torch.no_grad()
-    def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        """Exact samples `(n_samples, *event_shape)`: a component, then a sample of it.
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact samples `(*sample_shape, *event_shape)`: a component, then a sample of it.
 
-        Raises `TypeError` where a component has no `sample(n_samples, generator)`.
+        Raises `TypeError` where a component has no `sample(sample_shape, *, generator)`.
         """
         for component in self.components:
             if not (isinstance(component, nn.Module) and hasattr(component, "sample")):
                 raise TypeError(
-                    f"{type(component).__name__} has no sample(n_samples, generator); use a sampler"
+                    f"{type(component).__name__} has no sample(sample_shape, *, generator); use a sampler"
                 )
+        shape = as_shape(sample_shape)
+        n = math.prod(shape)
         weights = self.log_weights.softmax(-1)
-        index = chance.categorical(weights.expand(n_samples, -1), generator)
-        draws = torch.stack([c.sample(n_samples, generator) for c in self.components])
-        return draws[index.to(draws.device), torch.arange(n_samples, device=draws.device)]
+        index = chance.categorical(weights.expand(n, -1), generator=generator)
+        draws = torch.stack([c.sample((n,), generator=generator) for c in self.components])
+        chosen = draws[index.to(draws.device), torch.arange(n, device=draws.device)]
+        return chosen.reshape(*shape, *chosen.shape[1:])
 
 
 def has_log_prob(expert: Any) -> TypeGuard[Any]:

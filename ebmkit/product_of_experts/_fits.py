@@ -14,10 +14,11 @@ from ebmkit.product_of_experts._pixelcnn import PixelCNN
 def fit_pixelcnn(
     model: PixelCNN,
     images: Tensor,
-    generator: Generator,
     n_epochs: int = 20,
     batch_size: int = 64,
-    learning_rate: float = 3e-3,
+    learning_rate: float = 0.003,
+    *,
+    generator: Generator,
 ) -> list[float]:
     """Maximum likelihood by Adam on binary images `(n, height, width)`; returns mean -log p(x) for each epoch.
 
@@ -37,10 +38,11 @@ def fit_pixelcnn(
 def fit_flow(
     model: AffineCouplingFlow,
     images: Tensor,
-    generator: Generator,
     n_epochs: int = 40,
     batch_size: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 0.002,
+    *,
+    generator: Generator,
 ) -> list[float]:
     """Maximum likelihood by Adam on dequantized binary images, x + u with fresh u ~ U[0, 1) for each batch.
 
@@ -52,7 +54,7 @@ def fit_flow(
     images = images.to(model.shift)
 
     def draw(batch: Tensor) -> Tensor:
-        return batch + chance.uniform(batch, generator)
+        return batch + chance.uniform(batch, generator=generator)
 
     if len(images) > 0:
         flat = images.flatten(1)
@@ -79,7 +81,7 @@ def _maximize_log_prob(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs)
     history = []
     for _ in range(n_epochs):
-        order = chance.uniform(images.new_empty(len(images)), generator).argsort()
+        order = chance.uniform(images.new_empty(len(images)), generator=generator).argsort()
         total = 0.0
         for index in torch.split(order, batch_size):
             loss = -model.log_prob(draw(images[index])).mean()

@@ -8,6 +8,8 @@ from torch import Generator, Tensor, nn
 
 from ebmkit import chance
 from ebmkit._checks import (
+    SampleShape,
+    as_shape,
     check_event,
     check_kind,
 )
@@ -28,10 +30,11 @@ class AffineCouplingFlow(EnergyModel):
     def __init__(
         self,
         event_shape: Sequence[int],
-        generator: Generator,
         n_layers: int = 4,
         n_hidden: int = 32,
         dtype: torch.dtype = torch.float64,
+        *,
+        generator: Generator,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
@@ -47,7 +50,7 @@ class AffineCouplingFlow(EnergyModel):
         self.shift = nn.Parameter(torch.zeros(n, dtype=dtype))
         self.log_scale = nn.Parameter(torch.zeros(n, dtype=dtype))
         self.networks = nn.ModuleList(_coupling_network(n, n_hidden, dtype) for _ in range(n_layers))
-        initialize(self.networks, generator)
+        initialize(self.networks, generator=generator)
 
     def to_latent(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z(x), `(..., n)`, and log |det ∂z/∂x|, `(...)`."""
@@ -84,9 +87,11 @@ class AffineCouplingFlow(EnergyModel):
         return torch.zeros((), dtype=self.shift.dtype, device=self.shift.device)
 
     @torch.no_grad()
-    def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        """Exact, independent samples `(n_samples, *event_shape)`."""
-        return self.from_latent(chance.normal(self.shift.expand(n_samples, -1).contiguous(), generator))
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact, independent samples `(*sample_shape, *event_shape)`."""
+        return self.from_latent(
+            chance.normal(self.shift.expand(*as_shape(sample_shape), -1).contiguous(), generator=generator)
+        )
 
 
 def _coupling_network(n: int, n_hidden: int, dtype: torch.dtype) -> nn.Module:
@@ -102,11 +107,11 @@ def _scale_and_shift(network: nn.Module, mask: Tensor, z: Tensor) -> tuple[Tenso
 
 
 @torch.no_grad()
-def initialize(module: nn.Module, generator: Generator) -> None:
+def initialize(module: nn.Module, *, generator: Generator) -> None:
     """Draw every matrix or filter from N(0, 1 / fan-in) with `generator`, and set every vector to zero."""
     for parameter in module.parameters():
         if parameter.dim() > 1:
             fan_in = parameter[0].numel()
-            parameter.copy_(chance.normal(parameter.detach(), generator) / math.sqrt(fan_in))
+            parameter.copy_(chance.normal(parameter.detach(), generator=generator) / math.sqrt(fan_in))
         else:
             parameter.zero_()

@@ -43,7 +43,7 @@ class StudentTExperts(EnergyModel):
         return (self.log_alpha.exp() * torch.log1p(0.5 * (x @ self.filters.T) ** 2)).sum(-1)
 
     @torch.no_grad()
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         """Draw a precision for each expert given x, then x from the Gaussian product given the precisions.
 
             u_m ~ Gamma(α_m, 1 + ½ (w_m·x)²),   x' ~ N(0, (Σ_m u_m w_m w_mᵀ)⁻¹)
@@ -52,12 +52,12 @@ class StudentTExperts(EnergyModel):
         """
         y = x @ self.filters.T
         alpha = self.log_alpha.exp().expand_as(y)
-        u = Gamma().sample(torch.stack([alpha - 1, -1 - 0.5 * y**2], -1), generator)
+        u = Gamma().sample(torch.stack([alpha - 1, -1 - 0.5 * y**2], -1), generator=generator)
         precision = self.filters.T @ (u.unsqueeze(-1) * self.filters)
         factor = cholesky(
             precision, f"the {len(self.filters)} filters must span all {x.shape[-1]} dimensions"
         )
-        noise = chance.normal(x, generator).unsqueeze(-1)
+        noise = chance.normal(x, generator=generator).unsqueeze(-1)
         drawn: Tensor = torch.linalg.solve_triangular(factor.mT, noise, upper=True)
         return drawn.squeeze(-1)
 
@@ -114,16 +114,16 @@ class UnigaussExperts(EnergyModel):
         return torch.sigmoid(gaussian - uniform)
 
     @torch.no_grad()
-    def gibbs_step(self, x: Tensor, generator: Generator) -> Tensor:
+    def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
         """Choose uniform or Gaussian for each expert given x, then x from the product of the chosen Gaussians.
 
         That product is a Gaussian per coordinate, cut to the box.
         """
-        chosen = chance.bernoulli(self.opinion(x), generator).to(x)
+        chosen = chance.bernoulli(self.opinion(x), generator=generator).to(x)
         precisions = (-2 * self.log_scale).exp()
         precision = chosen @ precisions
         centre = chosen @ (precisions * self.mean)
-        u = chance.uniform(x, generator)
+        u = chance.uniform(x, generator=generator)
         free = precision == 0
         safe = torch.where(free, torch.ones_like(precision), precision)
         drawn = _truncated_normal(centre / safe, safe.rsqrt(), self.low, self.high, u)

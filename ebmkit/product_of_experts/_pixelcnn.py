@@ -1,11 +1,13 @@
 """Experts on binary images: a PixelCNN, and densities read at the centre of a pixel's cell."""
 
+import math
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ebmkit import chance
-from ebmkit._checks import check_bits, check_event
+from ebmkit._checks import SampleShape, as_shape, check_bits, check_event
 from ebmkit.energy import EnergyModel
 from ebmkit.normalization import bernoulli_log_prob
 from ebmkit.product_of_experts._flow import initialize
@@ -26,10 +28,11 @@ class PixelCNN(EnergyModel):
     def __init__(
         self,
         event_shape: tuple[int, int],
-        generator: Generator,
         n_channels: int = 24,
         n_blocks: int = 3,
         dtype: torch.dtype = torch.float32,
+        *,
+        generator: Generator,
     ) -> None:
         super().__init__()
         self.event_shape = event_shape
@@ -41,7 +44,7 @@ class PixelCNN(EnergyModel):
         self.last = nn.Parameter(torch.empty(1, n_channels, 1, 1, dtype=dtype))
         # Where a pixel is matters as much as what is around it: a bias for each pixel of the first layer.
         self.place = nn.Parameter(torch.empty(n_channels * event_shape[0] * event_shape[1], dtype=dtype))
-        initialize(self, generator)
+        initialize(self, generator=generator)
 
     def logits(self, x: Tensor) -> Tensor:
         """log p(x_i = 1 | past) - log p(x_i = 0 | past) for every pixel, the shape of x."""
@@ -69,14 +72,15 @@ class PixelCNN(EnergyModel):
         return self.first.new_zeros(())
 
     @torch.no_grad()
-    def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        """Exact, independent samples `(n_samples, height, width)`, pixel by pixel."""
-        x = self.first.new_zeros(n_samples, *self.event_shape)
+    def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
+        """Exact, independent samples `(*sample_shape, height, width)`, pixel by pixel."""
+        shape = as_shape(sample_shape)
+        x = self.first.new_zeros(math.prod(shape), *self.event_shape)
         for row in range(self.event_shape[0]):
             for column in range(self.event_shape[1]):
                 probability = torch.sigmoid(self.logits(x)[:, row, column])
-                x[:, row, column] = chance.bernoulli(probability, generator).to(x)
-        return x
+                x[:, row, column] = chance.bernoulli(probability, generator=generator).to(x)
+        return x.reshape(*shape, *self.event_shape)
 
 
 def _past(weight: Tensor, centre: bool) -> Tensor:

@@ -55,18 +55,18 @@ def check_kernel(kernel: ModelKernel, position: Tensor | None = None, seed: int 
 def _start(model: EnergyModel, generator: Generator) -> Tensor:
     like = floating_tensor(model).new_empty(8, *model.event_shape)
     if model.values is None:
-        return chance.normal(like, generator)
+        return chance.normal(like, generator=generator)
     values = torch.tensor(model.values, dtype=like.dtype, device=like.device)
     p = torch.full((*like.shape, len(values)), 1 / len(values), dtype=torch.float64, device=like.device)
-    return values[chance.categorical(p, generator)]
+    return values[chance.categorical(p, generator=generator)]
 
 
 def _keeps_the_contract(kernel: ModelKernel, position: Tensor, seed: int) -> str:
     state = kernel.init(position)
     kept, before = (State(state.position.clone(), state.energy.clone()) for _ in range(2))
     batch = tuple(position.shape[: position.dim() - len(kernel.model.event_shape)])
-    moved, info = kernel.step(state, torch.Generator().manual_seed(seed))
-    again, _ = kernel.step(kept, torch.Generator().manual_seed(seed))
+    moved, info = kernel.step(state, generator=torch.Generator().manual_seed(seed))
+    again, _ = kernel.step(kept, generator=torch.Generator().manual_seed(seed))
     assert moved.position.shape == position.shape, f"step: positions {tuple(moved.position.shape)}"
     assert moved.position.dtype == position.dtype, f"step: positions are {moved.position.dtype}"
     energy = kernel.model.energy(moved.position)
@@ -89,7 +89,7 @@ def _has_the_right_matrix(kernel: ModelKernel) -> list[str]:
     states, p = enumeration.states(model), enumeration.probabilities(model).detach()
 
     def step(x: Tensor, source: Any) -> Tensor:
-        state, _ = kernel.step(kernel.init(x), source)
+        state, _ = kernel.step(kernel.init(x), generator=source)
         return state.position
 
     possible = p > 0
@@ -116,12 +116,12 @@ def _matrix(step: Callable[[Tensor, Any], Tensor], states: Tensor) -> Tensor | N
 
 
 def _keeps_exact_draws(kernel: ModelKernel, generator: Generator) -> str:
-    sample: Callable[[int, Generator], Tensor] = kernel.model.sample  # type: ignore[assignment]
+    sample: Any = kernel.model.sample
     n = 20_000
-    start, fresh = sample(n, generator), sample(n, generator)
+    start, fresh = sample((n,), generator=generator), sample((n,), generator=generator)
     state = kernel.init(start)
     for _ in range(5):
-        state, _ = kernel.step(state, generator)
+        state, _ = kernel.step(state, generator=generator)
     for name, f in (("x", lambda x: x), ("x²", lambda x: x**2), ("cos x", torch.cos)):
         moved, other = (f(x).reshape(n, -1).double() for x in (state.position, fresh))
         spread = ((moved.var(0) + other.var(0)) / n).sqrt()

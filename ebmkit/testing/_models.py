@@ -56,10 +56,10 @@ def check_model(model: EnergyModel, x: Tensor | None = None, seed: int = 0) -> t
 def _points(model: EnergyModel, generator: Generator) -> Tensor:
     like = floating_tensor(model).new_empty(6, *model.event_shape)
     if model.values is None:
-        return chance.normal(like, generator)
+        return chance.normal(like, generator=generator)
     values = torch.tensor(model.values, dtype=like.dtype, device=like.device)
     p = torch.full((*like.shape, len(values)), 1 / len(values), dtype=torch.float64, device=like.device)
-    return values[chance.categorical(p, generator)]
+    return values[chance.categorical(p, generator=generator)]
 
 
 def _close(found: Tensor, wanted: Tensor, what: str, tolerance: float = 1e-9) -> None:
@@ -137,7 +137,7 @@ def _score_is_the_slope(model: EnergyModel, x: Tensor, generator: Generator) -> 
     if model.values is not None or x.dtype != torch.float64 or getattr(model, "discrete", False):
         return NotImplemented
     score = model.score(x)
-    direction, h = chance.normal(x, generator), 1e-5
+    direction, h = chance.normal(x, generator=generator), 1e-5
     slope = (model.energy(x - h * direction) - model.energy(x + h * direction)) / (2 * h)
     axes = tuple(range(1, x.dim()))
     found = (score * direction).sum(axes) if axes else score * direction
@@ -162,7 +162,7 @@ def _exact_log_partition_has_two_derivatives(model: EnergyModel, _: Tensor, gene
     parameters = [p for p in model.parameters() if p.requires_grad and p.dtype == torch.float64]
     if not hasattr(model, "exact_log_partition") or not parameters or not _exact(model).requires_grad:
         return NotImplemented
-    directions = [chance.normal(p.detach(), generator) for p in parameters]
+    directions = [chance.normal(p.detach(), generator=generator) for p in parameters]
 
     def move(shift: float) -> None:
         with torch.no_grad():
@@ -223,7 +223,7 @@ def _gibbs_step_given_leaves_the_conditional_invariant(
     states = _states(model) if hasattr(model, "gibbs_step_given") else None
     if states is None or math.prod(model.event_shape) < 2:
         return NotImplemented
-    known = chance.bernoulli(torch.full(model.event_shape, 0.4, dtype=torch.float64), generator)
+    known = chance.bernoulli(torch.full(model.event_shape, 0.4, dtype=torch.float64), generator=generator)
     known.view(-1)[0], known.view(-1)[-1] = True, False
     _gibbs_step_leaves_p_invariant(condition(model, x[0], known), x, generator)
     return None
@@ -234,8 +234,8 @@ def _samples_follow_p(model: EnergyModel, _: Tensor, generator: Generator) -> An
     if states is None:
         return NotImplemented
     n, p = 20_000, enumeration.probabilities(model).detach()
-    sample: Callable[[int, Generator], Tensor] = model.sample  # type: ignore[assignment]
-    drawn = sample(n, generator).to(states)
+    sample: Any = model.sample
+    drawn = sample((n,), generator=generator).to(states)
     number = (drawn.reshape(n, 1, -1) == states.reshape(1, len(states), -1)).all(-1).long()
     assert bool((number.sum(1) == 1).all()), "sample has drawn what is no state of the model"
     share = number.double().mean(0)

@@ -173,6 +173,6 @@ def test_a_tensor_walks_as_the_page_says() -> None:
     generator = torch.Generator().manual_seed(0)
     spins = torch.ones(10, 3, 3, dtype=torch.float64)
     with walked("ebmkit") as walk:
-        draws = mcmc.sample(mcmc.Gibbs(model), spins, 5, generator)
+        draws = mcmc.sample(mcmc.Gibbs(model), spins, 5, generator=generator)
     assert draws.shape == (5, 10, 3, 3)
     assert block("text", "One tensor, from a chapter through a sampler") == " → ".join(walk.rooms)

@@ -106,7 +106,7 @@ def test_a_seeded_run_is_the_block_gibbs_sampling_of_ebmkit(page: Any, machine: 
     held = torch.tensor([mark != UNKNOWN for mark in known])
     v = start
     for shown in runs:
-        v = torch.where(held, start, machine.gibbs_step(v, replay))
+        v = torch.where(held, start, machine.gibbs_step(v, generator=replay))
         assert shown == v.int().tolist()
 
 

@@ -80,7 +80,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(
         assert torch.equal(torch.tensor(shown).reshape(size, size).double(), spins)
         assert energy == pytest.approx(temperature * model.energy(spins).item() / size**2, abs=1e-12)
         assert mean == pytest.approx(spins.mean().item(), abs=1e-12)
-        spins = ising.gibbs_sweep(model, spins, replay)
+        spins = ising.gibbs_sweep(model, spins, generator=replay)
 
 
 def test_step_makes_one_sweep_and_restart_begins_again_with_the_same_spins(page: Any) -> None:

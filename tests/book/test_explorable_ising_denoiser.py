@@ -50,7 +50,9 @@ def test_the_small_picture_is_the_lectures_in_ebmkit(page: Any) -> None:
 @pytest.mark.parametrize("shape", CASES)
 def test_energies_and_conditionals_are_those_of_ebmkit(page: Any, shape: Any) -> None:
     figure, model = case(*shape)
-    y = ising.to_spins(data.flip(torch.zeros(model.event_shape), 0.5, torch.Generator().manual_seed(1)))
+    y = ising.to_spins(
+        data.flip(torch.zeros(model.event_shape), 0.5, generator=torch.Generator().manual_seed(1))
+    )
     energy, up = page.run(
         MAKE + "const y = arguments[1]; return [p.energy(y), y.map((_, i) => p.probability(y, i))]",
         figure,
@@ -89,7 +91,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, sfc32: Any, shape: Any, se
     )
     replay, spins = sfc32(seed), grid(figure["seen"], model)
     for values in seen:
-        spins = ising.gibbs_sweep(model, spins, replay)
+        spins = ising.gibbs_sweep(model, spins, generator=replay)
         assert torch.equal(grid(values, model), spins)
 
 

@@ -133,7 +133,7 @@ def test_a_seeded_run_is_the_one_of_ebmkit(page: Any, sfc32: Any, sampler: str, 
     moved = 0
     for seen in shown[0][1:]:
         before = state.position
-        state, _ = kernel.step(state, replay)
+        state, _ = kernel.step(state, generator=replay)
         moved += int((state.position != before).any(-1).sum())
         torch.testing.assert_close(
             torch.tensor(seen, dtype=torch.float64), state.position, rtol=1e-6, atol=1e-6
@@ -156,7 +156,7 @@ def test_a_path_of_any_number_of_leapfrog_steps_is_the_one_of_ebmkit(
     kernel, replay = mcmc.HMC(MODELS["ring"], 0.1, n_leapfrog=leapfrog, jitter=0.0), sfc32(4)
     state = kernel.init(torch.tensor(shown[0], dtype=torch.float64))
     for seen in shown[1:]:
-        state, _ = kernel.step(state, replay)
+        state, _ = kernel.step(state, generator=replay)
         torch.testing.assert_close(
             torch.tensor(seen, dtype=torch.float64), state.position, rtol=1e-6, atol=1e-6
         )
@@ -175,7 +175,7 @@ def test_a_seeded_tempered_run_is_the_one_of_ebmkit(page: Any, sfc32: Any, name:
     kernel, replay = tempered(MODELS[name], 0.6), sfc32(5)
     state = kernel.init(torch.tensor(shown[0], dtype=torch.float64))
     for seen in shown[1:]:
-        state, _ = kernel.step(state, replay)
+        state, _ = kernel.step(state, generator=replay)
         torch.testing.assert_close(
             torch.tensor(seen, dtype=torch.float64), state.position, rtol=1e-9, atol=1e-9
         )

@@ -26,7 +26,7 @@ def exact(model):
 
 def exact_samples(model, n, generator):
     if model.values is None:
-        return model.sample(n, generator)
+        return model.sample(n, generator=generator)
     p = enumeration.probabilities(model).detach()
     return enumeration.states(model)[torch.multinomial(p, n, replacement=True, generator=generator)]
 
@@ -41,7 +41,7 @@ class ScaledSpins(Boltzmann):
         return torch.tensor(len(self.h) * math.log(2.0), dtype=torch.float64)
 
     def sample_base(self, n, generator):
-        return UniformBase(self.event_shape, SPINS).sample(n, generator)
+        return UniformBase(self.event_shape, SPINS).sample(n, generator=generator)
 
 
 class Still(Gibbs):

@@ -42,7 +42,7 @@ class Table(EnergyModel):
     def energy(self, x):
         return -self.log_prob(x)
 
-    def sample(self, n_samples, generator):
+    def sample(self, sample_shape, *, generator):
         raise AssertionError("not needed")
 
 

@@ -22,7 +22,7 @@ def flip(model):
 
 
 def step(kernel):
-    return lambda x, generator: kernel.step(kernel.init(x), generator)[0].position
+    return lambda x, generator: kernel.step(kernel.init(x), generator=generator)[0].position
 
 
 DISCRETE_MODELS = [Boltzmann(3), Table((2, 2), SPINS), Table((2,), (0.0, 1.0, 2.0)), Table((1,), (3.0, 5.0))]

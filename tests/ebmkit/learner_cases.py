@@ -103,7 +103,7 @@ LEARNERS = {
     "pcd of a DBM": (dbm, BITS, pcd),
     "fast_pcd": (rbm, BITS, fast_pcd),
     "replay": (Well, REALS, langevin_replay),
-    "by_loss": (rbm, BITS, by_loss(lambda model, data, _: model.energy(data).mean())),
+    "by_loss": (rbm, BITS, by_loss(lambda model, data, *, generator: model.energy(data).mean())),
 }
 
 

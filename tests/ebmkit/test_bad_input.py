@@ -60,16 +60,16 @@ TAKEN = {
     "ratios": lambda as_: Bowl().log_ratio(as_([3.0, 4.0]), as_([0.0, 0.0])),
     "energies of an RBM": lambda as_: rbm().energy(as_([1.0, 0.0, 1.0])),
     "hidden units": lambda as_: rbm().hidden_probability(as_([1.0, 0.0, 1.0])),
-    "draws of hidden units": lambda as_: rbm().sample_hidden(as_([1.0, 0.0, 1.0]), generator()),
-    "steps of an RBM": lambda as_: rbm().gibbs_step(as_([1.0, 0.0, 1.0]), generator()),
+    "draws of hidden units": lambda as_: rbm().sample_hidden(as_([1.0, 0.0, 1.0]), generator=generator()),
+    "steps of an RBM": lambda as_: rbm().gibbs_step(as_([1.0, 0.0, 1.0]), generator=generator()),
     "mean fields": lambda as_: DBM((3, 2, 2), dtype=F64).mean_field(as_([1.0, 0.0, 1.0])),
     "energies of spins": lambda as_: Ising((2, 2), 0.4).energy(as_(SPINS)),
-    "sweeps": lambda as_: ising.gibbs_sweep(Ising((2, 2), 0.4), as_(SPINS), generator()),
-    "clusters": lambda as_: ising.swendsen_wang(Ising((2, 2), 0.4), as_(SPINS), generator()),
+    "sweeps": lambda as_: ising.gibbs_sweep(Ising((2, 2), 0.4), as_(SPINS), generator=generator()),
+    "clusters": lambda as_: ising.swendsen_wang(Ising((2, 2), 0.4), as_(SPINS), generator=generator()),
     "couplings": lambda as_: Ising((2, 2), as_(0.4), as_([[0.1, 0.2], [0.3, 0.4]])).exact_log_partition(),
     "modes": lambda as_: ising.icm(Ising((2, 2), 0.4), as_(SPINS)),
     "noisy pictures": lambda as_: ising.denoising_model(as_([[0.0, 1.0]]), 0.1, 0.5).field,
-    "chains": lambda as_: mcmc.sample(mcmc.MALA(Bowl(), 0.1), as_([[0.0, 0.0]]), 3, generator()),
+    "chains": lambda as_: mcmc.sample(mcmc.MALA(Bowl(), 0.1), as_([[0.0, 0.0]]), 3, generator=generator()),
     "diagnostics": lambda as_: mcmc.r_hat(as_([[0.0, 1.0], [2.0, 0.5], [1.0, 1.5], [0.0, 0.7]])),
     "log densities": lambda as_: Gaussian().log_prob(as_([0.5, 1.0]), Gaussian().natural(as_(0.0), as_(2.0))),
     "divergences": lambda as_: Gamma().kl_divergence(Gamma().natural(as_(2.0), as_(1.0)), as_([0.5, -1.0])),
@@ -77,7 +77,7 @@ TAKEN = {
     "gradients": lambda as_: cd(rbm(), as_([[1.0, 0.0, 1.0]]), generator=generator()).parameters["a"],
     "objectives": lambda as_: score_matching.explicit_score_matching(Bowl(), as_([[0.5, 1.0]])),
     "pixels": lambda as_: inpaint(
-        rbm(), as_([1.0, 0.0, 0.0]), torch.tensor([True, False, False]), 2, generator()
+        rbm(), as_([1.0, 0.0, 0.0]), torch.tensor([True, False, False]), 2, generator=generator()
     ),
 }
 
@@ -165,12 +165,12 @@ REFUSED = {
         r"in \[0, 1\], got values from nan",
     ),
     "nan for hidden units": (
-        lambda: rbm().sample_hidden([math.nan, 0.0, 0.0], generator()),
+        lambda: rbm().sample_hidden([math.nan, 0.0, 0.0], generator=generator()),
         ValueError,
         "v must be finite, got nan in 1 of 3 places",
     ),
     "nan for Gaussian hidden units": (
-        lambda: GaussianRBM(2, 2, dtype=F64).sample_hidden([math.nan, 0.0], generator()),
+        lambda: GaussianRBM(2, 2, dtype=F64).sample_hidden([math.nan, 0.0], generator=generator()),
         ValueError,
         "v must be finite, got nan in 1 of 2 places",
     ),
@@ -195,19 +195,21 @@ REFUSED = {
         "one row",
     ),
     "spins that cannot be negative": (
-        lambda: ising.gibbs_sweep(Ising((2, 2), 0.4), torch.ones(2, 2, dtype=torch.uint8), generator()),
+        lambda: ising.gibbs_sweep(
+            Ising((2, 2), 0.4), torch.ones(2, 2, dtype=torch.uint8), generator=generator()
+        ),
         ValueError,
         "cannot hold -1; use spins.to",
     ),
     "a number as a shape": (lambda: Ising(3, 0.4), ValueError, r"\(rows, columns\), both at least 1, got 3"),
     "half a row": (lambda: Ising((2.5, 2), 0.4), TypeError, "rows must be a whole number, got 2.5"),
     "another model for spins": (
-        lambda: ising.gibbs_sweep(rbm(), SPINS, generator()),
+        lambda: ising.gibbs_sweep(rbm(), SPINS, generator=generator()),
         TypeError,
         "for ebmkit.ising.Ising models, got RBM",
     ),
     "half a sweep": (
-        lambda: ising.simulate(Ising((2, 2), 0.4), 2.5, generator()),
+        lambda: ising.simulate(Ising((2, 2), 0.4), 2.5, generator=generator()),
         TypeError,
         "n_sweeps .* got 2.5",
     ),
@@ -239,7 +241,9 @@ REFUSED = {
         r"none of the parameters of this RBM; make it of model.parameters\(\)",
     ),
     "nan to match scores at": (
-        lambda: score_matching.denoising_score_matching(Bowl(), [[math.nan, 0.0]], 0.1, generator()),
+        lambda: score_matching.denoising_score_matching(
+            Bowl(), [[math.nan, 0.0]], 0.1, generator=generator()
+        ),
         ValueError,
         "x must be finite, got nan",
     ),
@@ -262,7 +266,7 @@ REFUSED = {
     ),
     "a flat energy to adapt to": (
         lambda: mcmc.adapt_step_size(
-            mcmc.HMC(from_exp(lambda x: 0 * x), 0.1, 2), torch.zeros(4, dtype=F64), 500, generator()
+            mcmc.HMC(from_exp(lambda x: 0 * x), 0.1, 2), torch.zeros(4, dtype=F64), 500, generator=generator()
         ),
         ValueError,
         "its energy is flat or its density not normalizable",
@@ -308,7 +312,7 @@ def test_a_whole_number_of_numpy_is_a_number_of_temperatures():
 
 def test_a_mass_in_double_precision_leaves_chains_in_single_precision():
     kernel = mcmc.HMC(Bowl(), 0.1, 3, torch.ones(2, dtype=F64))
-    assert mcmc.sample(kernel, torch.zeros(4, 2), 2, generator()).dtype == torch.float32
+    assert mcmc.sample(kernel, torch.zeros(4, 2), 2, generator=generator()).dtype == torch.float32
 
 
 def test_a_step_above_the_largest_float32_is_a_step():

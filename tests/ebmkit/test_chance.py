@@ -23,7 +23,7 @@ def test_a_draw_from_what_is_no_generator_names_torchs(draw, generator):
 def test_bits_are_0_or_1_with_the_given_probability(dtype):
     # The mean of n draws is more than six of its standard deviations away from p with a chance below 2e-8 in all.
     p = torch.tensor([0.0, 0.003, 0.5, 0.8, 1 - 2**-10, 1.0], dtype=dtype)
-    x = chance.bits(p.repeat(400_001, 1), torch.Generator().manual_seed(0))
+    x = chance.bits(p.repeat(400_001, 1), generator=torch.Generator().manual_seed(0))
     assert ((x.double().mean(0) - p).abs() <= 6 * (p * (1 - p) / len(x)).sqrt()).all()
     assert set(x.unique().tolist()) == {0.0, 1.0}
     assert x.dtype == dtype
@@ -35,7 +35,7 @@ def test_bits_keep_a_probability_below_one_step_of_16_random_bits():
     # all, so their count is Poisson with mean 0.92 Binomial(200, 1/4): below 10 or above 100 with a chance below
     # 3e-7. Compiled it is Poisson with mean 45.8, and so with a chance below 1e-9.
     p, generator = torch.full((60_001,), 2**-18), torch.Generator().manual_seed(0)
-    assert 10 <= sum(chance.bits(p, generator).sum().item() for _ in range(200)) <= 100
+    assert 10 <= sum(chance.bits(p, generator=generator).sum().item() for _ in range(200)) <= 100
 
 
 @pytest.mark.parametrize(("dtype", "below_1"), [(torch.float32, 1 - 2**-24), (torch.float64, 1 - 2**-53)])
@@ -45,15 +45,15 @@ def test_bits_of_probability_1_are_on_even_at_the_largest_random_numbers(dtype, 
 
     monkeypatch.setattr(torch.Tensor, "random_", largest)
     p = torch.tensor([1.0, below_1, 0.5, 0.0], dtype=dtype)
-    assert chance.bits(p, torch.Generator()).tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert chance.bits(p, generator=torch.Generator()).tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.usefixtures("engine")
 def test_bits_of_one_call_are_independent_of_each_other():
     # Over 600,000 pairs a correlation is off zero by six of its standard deviations 1/√600,000 with chance 2e-9.
     p = torch.full((600_000, 3), 0.4)
-    x = chance.bits(p, torch.Generator().manual_seed(1))
-    later = chance.bits(p, torch.Generator().manual_seed(2))
+    x = chance.bits(p, generator=torch.Generator().manual_seed(1))
+    later = chance.bits(p, generator=torch.Generator().manual_seed(2))
     for one, other in ((x[:, 0], x[:, 1]), (x[:, 1], x[:, 2]), (x[1:, 0], x[:-1, 2]), (x[:, 0], later[:, 0])):
         assert torch.corrcoef(torch.stack([one, other]))[0, 1].abs() < 6 / 600_000**0.5
 
@@ -79,7 +79,7 @@ def kernels():
 def compiled_layer(kernels, field, bias, n_drawn, **sums):
     """p, bits and the words they were drawn with."""
     p, drawn = field.clone(), torch.empty(n_drawn, field.shape[1])
-    words = chance.stream(kernels, torch.Generator().manual_seed(3))
+    words = chance.stream(kernels, generator=torch.Generator().manual_seed(3))
     arrays = {name: tensor.numpy() for name, tensor in sums.items()}
     kernels.draw_layer(p.numpy(), bias.numpy(), drawn.numpy(), words.copy(), **arrays)
     return p, drawn, words
@@ -88,7 +88,7 @@ def compiled_layer(kernels, field, bias, n_drawn, **sums):
 def test_a_compiled_bit_is_on_where_its_own_24_random_bits_are_below_its_probability(kernels):
     p = torch.rand(1000, generator=torch.Generator().manual_seed(0))
     p[::7], p[1::7] = 0, 1
-    words = chance.stream(kernels, torch.Generator().manual_seed(1))
+    words = chance.stream(kernels, generator=torch.Generator().manual_seed(1))
     drawn = torch.empty_like(p)
     kernels.draw(p.numpy(), drawn.numpy(), words.copy())
     expected = [float((word >> 8) / 2**24 < q) for word, q in zip(words_of(words, 16), p.tolist())]
@@ -96,10 +96,10 @@ def test_a_compiled_bit_is_on_where_its_own_24_random_bits_are_below_its_probabi
 
 
 def test_the_streams_of_several_parts_are_words_of_their_own(kernels):
-    words = chance.streams(4, kernels, torch.Generator().manual_seed(1))
+    words = chance.streams(4, kernels, generator=torch.Generator().manual_seed(1))
     assert words.shape == (4, kernels.STREAM)
     assert len(np.unique(words)) >= words.size - 2  # three pairs of 768 words meet with a chance below 1e-12
-    assert np.array_equal(words[0], chance.stream(kernels, torch.Generator().manual_seed(1)))
+    assert np.array_equal(words[0], chance.stream(kernels, generator=torch.Generator().manual_seed(1)))
 
 
 @pytest.mark.parametrize("n", [1, 64, 100])
@@ -143,10 +143,10 @@ def test_a_compiled_layer_shares_out_its_rows_and_sums_them(kernels):
 
 def test_draws_are_compiled_for_many_float32_numbers_of_a_torch_generator_alone(kernels):
     many, source = torch.rand(2**13), torch.Generator()
-    assert chance.compiled(many, source) is kernels
+    assert chance.compiled(many, generator=source) is kernels
     for other in (many[1:], many.double(), many.expand(2, -1), many.to("meta")):
-        assert chance.compiled(other, source) is None
-    assert chance.compiled(many, object()) is None
+        assert chance.compiled(other, generator=source) is None
+    assert chance.compiled(many, generator=object()) is None
 
 
 @pytest.mark.parametrize("trouble", ["no numba", "no folder for what it compiles"])
@@ -163,8 +163,8 @@ def test_draws_are_left_to_torch_where_numba_cannot_be_used(trouble, monkeypatch
     chance._kernels.cache_clear()
     try:
         p = torch.full((2**13,), 0.5)
-        assert chance.compiled(p, torch.Generator()) is None
-        assert set(chance.bits(p, torch.Generator()).tolist()) == {0.0, 1.0}
+        assert chance.compiled(p, generator=torch.Generator()) is None
+        assert set(chance.bits(p, generator=torch.Generator()).tolist()) == {0.0, 1.0}
     finally:
         chance._kernels.cache_clear()
 

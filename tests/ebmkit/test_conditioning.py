@@ -69,7 +69,7 @@ def test_gibbs_leaves_the_conditional_law_invariant(given, transition_matrix):
     states, p = enumeration.states(held), enumeration.probabilities(held)
 
     def step(free, source):
-        return kernel.step(kernel.init(free), source)[0].position
+        return kernel.step(kernel.init(free), generator=source)[0].position
 
     matrix = transition_matrix(step, states)
     torch.testing.assert_close(p @ matrix, p, rtol=0, atol=1e-7)
@@ -80,7 +80,7 @@ def test_metropolis_never_frees_what_is_held():
     model = rbm(3, 2)
     held = ebmkit.condition(model, [1.0, 0.0, 0.0], [True, False, False])
     kernel = mcmc.MetropolisHastings(held, mcmc.CoordinateFlip(held))
-    draws = mcmc.sample(kernel, torch.zeros(5, 2, dtype=F64), 20, generator())
+    draws = mcmc.sample(kernel, torch.zeros(5, 2, dtype=F64), 20, generator=generator())
     assert (held.join(draws)[..., 0] == 1).all()
 
 
@@ -97,7 +97,9 @@ def test_a_gaussian_rbm_with_a_unit_held_has_the_log_z_of_quadrature():
 def test_hmc_draws_from_the_conditional_gaussian():
     model = correlated_gaussian()
     held = ebmkit.condition(model, [0.0, 1.0], [False, True])
-    draws = mcmc.sample(mcmc.HMC(held, 0.5, 5), torch.zeros(4000, 1, dtype=F64), 1, generator(), burn_in=60)
+    draws = mcmc.sample(
+        mcmc.HMC(held, 0.5, 5), torch.zeros(4000, 1, dtype=F64), 1, generator=generator(), burn_in=60
+    )
     mean, variance = 1 + 0.8 / 2 * (1 + 2), 1 - 0.8**2 / 2
     # Six standard errors of 4,000 independent chains: a false alarm has probability 4e-9.
     assert abs(float(draws.mean()) - mean) < 6 * math.sqrt(variance / 4000)
@@ -112,7 +114,7 @@ def test_every_chain_may_know_something_else():
     free = torch.zeros(3, 2, dtype=F64)
     alone = torch.stack([ebmkit.condition(model, row, known).energy(free[0]) for row in x])
     torch.testing.assert_close(batch.energy(free), alone, **EXACT)
-    moved = batch.gibbs_step(free, generator())
+    moved = batch.gibbs_step(free, generator=generator())
     assert torch.equal(batch.join(moved)[:, :2], x[:, :2])
 
 

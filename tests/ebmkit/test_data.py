@@ -66,23 +66,23 @@ def test_the_slides_picture_is_repaired_for_couplings_between_a_half_and_three_q
 
 
 def test_the_larger_picture_has_as_much_noise_as_asked_for():
-    truth, noisy = data.noisy_picture(0.25, _generator(), scale=2)
+    truth, noisy = data.noisy_picture(0.25, generator=_generator(), scale=2)
     assert truth.shape == noisy.shape == (128, 128)
-    assert torch.equal(truth, data.noisy_picture(0.0, _generator(), scale=2).noisy)
-    assert torch.equal(truth[::2, ::2], data.noisy_picture(0.1, _generator()).truth)
+    assert torch.equal(truth, data.noisy_picture(0.0, generator=_generator(), scale=2).noisy)
+    assert torch.equal(truth[::2, ::2], data.noisy_picture(0.1, generator=_generator()).truth)
     # Hoeffding: off by 0.022 with probability below 2·exp(-2·16384·0.022²) < 3e-7.
     assert abs((truth != noisy).double().mean() - 0.25) < 0.022
 
 
 @pytest.mark.parametrize("image", [torch.tensor([0, 1, 1]), torch.tensor([[0.0, 1.0]])])
 def test_flipping_surely_inverts_and_flipping_never_keeps(image):
-    assert torch.equal(data.flip(image, 1.0, _generator()), 1 - image)
-    assert torch.equal(data.flip(image, 0.0, _generator()), image)
+    assert torch.equal(data.flip(image, 1.0, generator=_generator()), 1 - image)
+    assert torch.equal(data.flip(image, 0.0, generator=_generator()), image)
 
 
 def test_flip_draws_each_pixel_independently_with_its_probability(outcome_probabilities):
     every = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    law = outcome_probabilities(lambda x, g: data.flip(x, 0.25, g), every[1], every)
+    law = outcome_probabilities(lambda x, g: data.flip(x, 0.25, generator=g), every[1], every)
     assert law.tolist() == [3 / 16, 9 / 16, 1 / 16, 3 / 16]
 
 
@@ -92,7 +92,7 @@ def test_flip_draws_each_pixel_independently_with_its_probability(outcome_probab
 )
 def test_flip_refuses_what_it_cannot_flip(image, probability, message):
     with pytest.raises(ValueError, match=message):
-        data.flip(image, probability, _generator())
+        data.flip(image, probability, generator=_generator())
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

@@ -96,9 +96,9 @@ def bowl(x):
 MODELS = {
     "Annealed": lambda: rbm().annealed(0.4),
     "Annealed, Gaussian": lambda: gaussian_rbm().annealed(0.4),
-    "AffineCouplingFlow": lambda: AffineCouplingFlow((2,), generator(), n_layers=2, n_hidden=3),
-    "AtCellCentres": lambda: AtCellCentres(AffineCouplingFlow((2,), generator(), 2, 3)),
-    "AutoregressiveBernoulli": lambda: AutoregressiveBernoulli(3, generator(), scale=1.0),
+    "AffineCouplingFlow": lambda: AffineCouplingFlow((2,), generator=generator(), n_layers=2, n_hidden=3),
+    "AtCellCentres": lambda: AtCellCentres(AffineCouplingFlow((2,), 2, 3, generator=generator())),
+    "AutoregressiveBernoulli": lambda: AutoregressiveBernoulli(3, generator=generator(), scale=1.0),
     "ClassConditional": lambda: joint().conditional(1),
     "Conditional": lambda: ebmkit.condition(grid(), torch.ones(2, 3), torch.arange(6).reshape(2, 3) % 2 == 0),
     "DBM": lambda: drawn(DBM((2, 2, 2), dtype=F64)),
@@ -124,12 +124,14 @@ MODELS = {
     "JointEnergy": joint,
     "LinearChain": lambda: LinearChain(randn(3, 2), randn(2, 2)),
     "LinearChain, batch": lambda: LinearChain(randn(4, 1, 3, 2), randn(2, 2)),
-    "Mixture": lambda: Mixture([AutoregressiveBernoulli(2, generator(k), 1.0) for k in (1, 2)], [0.3, 0.7]),
+    "Mixture": lambda: Mixture(
+        [AutoregressiveBernoulli(2, 1.0, generator=generator(k)) for k in (1, 2)], [0.3, 0.7]
+    ),
     "ModuleEnergy": lambda: ebmkit.from_module(network(), (2,), (0.0, 1.0)),
     "PairwiseModel": lambda: PairwiseModel([(0, 1), (1, 2)], randn(2), randn(3, 3), alike=alike()),
-    "PixelCNN": lambda: PixelCNN((2, 2), generator(), n_channels=3, n_blocks=1, dtype=F64),
+    "PixelCNN": lambda: PixelCNN((2, 2), generator=generator(), n_channels=3, n_blocks=1, dtype=F64),
     "ProductOfExperts": lambda: ProductOfExperts(
-        [AutoregressiveBernoulli(2, generator(k), 1.0) for k in (1, 2)]
+        [AutoregressiveBernoulli(2, 1.0, generator=generator(k)) for k in (1, 2)]
     ),
     "RBM": rbm,
     "StudentTExperts": lambda: StudentTExperts(randn(3, 2), torch.tensor([1.0, 2.0, 1.5], dtype=F64)),

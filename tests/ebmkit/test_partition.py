@@ -137,7 +137,7 @@ def test_every_method_in_the_table_can_be_called(method):
 
 def test_the_ais_bracket_is_given_by_its_middle_and_half_width():
     model = Ising((2, 3), 0.4)
-    samples = exact_sample(model, (20,), torch.Generator().manual_seed(0))
+    samples = exact_sample(model, (20,), generator=torch.Generator().manual_seed(0))
     value, half_width = log_partition(
         model, "ais_bracket", samples=samples, betas=3, generator=torch.Generator().manual_seed(1)
     )

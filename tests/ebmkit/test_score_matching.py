@@ -103,11 +103,11 @@ def test_the_mean_of_the_sliced_objective_over_all_directions_is_the_explicit_on
         torch.randn(5, 3, dtype=torch.float64, generator=generator(2)),
     )
     signs = [torch.tensor(s) for s in itertools.product([False, True], repeat=3)]
-    each = [sliced_score_matching(model, x, FixedNoise([s])) for s in signs]
+    each = [sliced_score_matching(model, x, generator=FixedNoise([s])) for s in signs]
     explicit = explicit_score_matching(model, x)
     torch.testing.assert_close(torch.stack(each).mean(), explicit, **EXACT)
     torch.testing.assert_close(
-        sliced_score_matching(model, x, FixedNoise(signs), len(signs)), explicit, **EXACT
+        sliced_score_matching(model, x, len(signs), generator=FixedNoise(signs)), explicit, **EXACT
     )
     assert torch.stack(each).std() > 1e-3
 
@@ -117,8 +117,8 @@ def test_the_objectives_gradient_reaches_the_parameters():
     x = gaussian_data(20)
     for loss in (
         lambda: explicit_score_matching(model, x),
-        lambda: denoising_score_matching(model, x, 0.5, generator(3)),
-        lambda: sliced_score_matching(model, x, generator(3)),
+        lambda: denoising_score_matching(model, x, 0.5, generator=generator(3)),
+        lambda: sliced_score_matching(model, x, generator=generator(3)),
     ):
         (slope,) = torch.autograd.grad(loss(), model.W)
         values = []
@@ -138,7 +138,9 @@ def test_denoising_score_matching_learns_the_blurred_gaussian():
     noise = noise - noise.mean(0)
     noise = noise - (x - x.mean(0)) @ torch.linalg.lstsq(x - x.mean(0), noise).solution
     noise = noise @ torch.linalg.cholesky(covariance(noise).inverse())
-    minimized(lambda: denoising_score_matching(model, x, sigma, FixedNoise([noise])), model.parameters())
+    minimized(
+        lambda: denoising_score_matching(model, x, sigma, generator=FixedNoise([noise])), model.parameters()
+    )
     torch.testing.assert_close(model.m, x.mean(0), rtol=0, atol=1e-6)
     blurred = covariance(x) + sigma**2 * torch.eye(2)
     torch.testing.assert_close(model.precision(), blurred.inverse(), rtol=0, atol=1e-6)
@@ -154,7 +156,10 @@ def test_denoising_objectives_differ_from_the_explicit_one_on_blurred_data_by_a_
     for seed in range(3):
         model = GaussianRBM(1, 2, scale=1.5, dtype=torch.float64, generator=generator(seed))
         denoising = torch.stack(
-            [denoising_score_matching(model, x, sigma, FixedNoise([e.reshape(1, 1)])) for e in grid[::40]]
+            [
+                denoising_score_matching(model, x, sigma, generator=FixedNoise([e.reshape(1, 1)]))
+                for e in grid[::40]
+            ]
         )
         explicit = torch.stack([explicit_score_matching(model, sigma * e.reshape(1, 1)) for e in grid[::40]])
         w = weight[::40] / weight[::40].sum()
@@ -218,11 +223,13 @@ def test_noise_contrastive_estimation_of_noise_against_itself_is_a_fair_coin():
 
 def test_a_loss_trains_in_the_loop():
     model, x = Quadratic(), gaussian_data()
-    learner = by_loss(lambda model, data, _: explicit_score_matching(model, data))
+    learner = by_loss(lambda model, data, *, generator: explicit_score_matching(model, data))
     before = explicit_score_matching(model, x)
     fit(model, x, learner, generator=generator(), n_epochs=20, learning_rate=0.05)
     assert explicit_score_matching(model, x) < before
-    noisy = by_loss(lambda model, data, source: denoising_score_matching(model, data, 0.1, source))
+    noisy = by_loss(
+        lambda model, data, *, generator: denoising_score_matching(model, data, 0.1, generator=generator)
+    )
     history = fit(model, x, noisy, generator=generator(), n_epochs=2, learning_rate=1e-4)
     assert len(history["epoch"]) == 2
 
@@ -247,9 +254,9 @@ def test_wrong_input_is_named(loss):
 def test_numbers_out_of_range_are_named():
     x = gaussian_data(4)
     with pytest.raises(ValueError, match="must be positive, got 0"):
-        denoising_score_matching(Quadratic(), x, 0.0, generator())
+        denoising_score_matching(Quadratic(), x, 0.0, generator=generator())
     with pytest.raises(ValueError, match="n_projections must be at least 1, got 0"):
-        sliced_score_matching(Quadratic(), x, generator(), 0)
+        sliced_score_matching(Quadratic(), x, 0, generator=generator())
     with pytest.raises(TypeError, match=r"needs a floating-point x, got torch.int64; use x.double\(\)"):
         explicit_score_matching(Quadratic(), torch.zeros(2, 2, dtype=torch.int64))
     with pytest.raises(ValueError, match="noise_log_prob must be finite on data and noise, got -inf"):

@@ -53,7 +53,7 @@ class BlockGibbsPair(Boltzmann):
 
         for i, j in ((0, 1), (1, 0)):
             up = torch.sigmoid(2 * (self.J[i, j] * x[..., j] + self.h[i]))
-            spin = 2.0 * chance.bernoulli(up, generator).to(x.dtype) - 1
+            spin = 2.0 * chance.bernoulli(up, generator=generator).to(x.dtype) - 1
             x = torch.stack([spin, x[..., j]] if i == 0 else [x[..., j], spin], -1)
         return x
 
@@ -73,8 +73,9 @@ class Gaussian(EnergyModel):
     def exact_log_partition(self) -> Tensor:
         return 0.5 * (len(self.mean) * math.log(2 * math.pi) - torch.logdet(self.precision)).detach()
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(n, len(self.mean), generator=generator, dtype=self.mean.dtype)
+    def sample(self, sample_shape: int | tuple[int, ...], *, generator: torch.Generator) -> Tensor:
+        shape = sample_shape if isinstance(sample_shape, tuple) else (sample_shape,)
+        noise = torch.randn(*shape, len(self.mean), generator=generator, dtype=self.mean.dtype)
         factor = torch.linalg.cholesky(torch.linalg.inv(self.precision))
         return (self.mean + noise @ factor.T).detach()
 

@@ -72,7 +72,7 @@ def test_the_library_takes_metropolis_steps_with_the_law_of_the_checks():
 
     starts = np.repeat(np.arange(N_STATES), 2000)
     kernel = mcmc.MetropolisHastings(Table(space.log_p), proposal)
-    state, _ = kernel.step(kernel.init(torch.tensor(starts)[:, None].double()), generator)
+    state, _ = kernel.step(kernel.init(torch.tensor(starts)[:, None].double()), generator=generator)
     ends = state.position[:, 0].long().numpy()
     P = transition_matrix_of(space.log_p, space.Q)[0]
     assert smallest_p_value(transition_counts(starts, ends, P)) > 1e-9
@@ -82,7 +82,7 @@ def test_the_library_takes_metropolis_steps_with_the_law_of_the_checks():
 def test_langevin_steps_are_the_librarys_with_the_same_noise(adjusted):
     x = torch.randn(500, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     kernel = (mcmc.MALA if adjusted else mcmc.Langevin)(Quartic(), 0.3)
-    theirs, _ = kernel.step(kernel.init(x), torch.Generator().manual_seed(4))
+    theirs, _ = kernel.step(kernel.init(x), generator=torch.Generator().manual_seed(4))
     ours = langevin_of(x, Quartic().energy, 0.3, adjusted, torch.Generator().manual_seed(4))
     assert torch.allclose(ours, theirs.position, rtol=0, atol=1e-12)
 

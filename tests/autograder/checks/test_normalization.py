@@ -59,7 +59,7 @@ def test_the_reference_of_the_volumes_is_the_library_s_quadrature():
 
 
 def test_the_reference_of_the_flow_is_the_library_s_log_prob():
-    flow = AffineCouplingFlow((4,), torch.Generator().manual_seed(0))
+    flow = AffineCouplingFlow((4,), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         flow.log_scale.uniform_(-1, 1)
     x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

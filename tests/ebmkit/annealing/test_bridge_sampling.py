@@ -25,7 +25,7 @@ def test_bennett_finds_the_ratio_of_two_gaussians(n_0, n_1):
     first, second = _shifted_gaussians()
     generator = seeded(8)
     value, error = bennett_acceptance_ratio(
-        first, second, first.sample(n_0, generator), second.sample(n_1, generator)
+        first, second, first.sample(n_0, generator=generator), second.sample(n_1, generator=generator)
     )
     assert 0 < error < 0.3
     assert abs(value - (exact(second) - exact(first))) < 7 * error
@@ -33,7 +33,7 @@ def test_bennett_finds_the_ratio_of_two_gaussians(n_0, n_1):
 
 def test_bennett_does_not_care_which_energy_comes_first():
     first, second = _shifted_gaussians()
-    x, y = first.sample(50, seeded(1)), second.sample(80, seeded(2))
+    x, y = first.sample(50, generator=seeded(1)), second.sample(80, generator=seeded(2))
     there, back = bennett_acceptance_ratio(first, second, x, y), bennett_acceptance_ratio(second, first, y, x)
     torch.testing.assert_close(there.value, -back.value, rtol=0, atol=1e-12)
     torch.testing.assert_close(there.std_error, back.std_error)
@@ -42,7 +42,7 @@ def test_bennett_does_not_care_which_energy_comes_first():
 def test_bennett_solves_meng_and_wong_s_fixed_point():
     # r = mean_0[q_1 / (s_1 q_1 + s_0 r q_0)] / mean_1[q_0 / (s_1 q_1 + s_0 r q_0)]
     first, second = _shifted_gaussians()
-    x, y = first.sample(50, seeded(1)), second.sample(80, seeded(2))
+    x, y = first.sample(50, generator=seeded(1)), second.sample(80, generator=seeded(2))
     r = bennett_acceptance_ratio(first, second, x, y).value.exp()
 
     def bridge(of, at):
@@ -59,7 +59,7 @@ def test_bennett_s_standard_error_is_calibrated():
     z = []
     for _ in range(100):
         value, error = bennett_acceptance_ratio(
-            first, second, first.sample(200, generator), second.sample(120, generator)
+            first, second, first.sample(200, generator=generator), second.sample(120, generator=generator)
         )
         z.append((value - truth) / error)
     assert 40 < (torch.stack(z) ** 2).sum() < 190

@@ -30,7 +30,7 @@ class SharedWork(ScaledSpins):
     def annealing_step(self, x, before, after, generator):
         type(self).calls += 1
         kernel = Gibbs(Tempered(self, after))
-        return kernel.step(kernel.init(x), generator)[0].position, (before - after) * self.energy(x)
+        return kernel.step(kernel.init(x), generator=generator)[0].position, (before - after) * self.energy(x)
 
 
 def _forbidding_table(n, forbidden):
@@ -64,11 +64,13 @@ class TableBase(Table):
     def exact_log_partition(self):
         return torch.logsumexp(-self.table, 0)
 
-    def sample(self, n, generator):
+    def sample(self, sample_shape, *, generator):
         from ebmkit import chance
 
-        p = torch.softmax(-self.table, 0).expand(n, -1)
-        return torch.tensor(self.values, dtype=torch.float64)[chance.categorical(p, generator)][:, None]
+        p = torch.softmax(-self.table, 0).expand(*sample_shape, -1)
+        return torch.tensor(self.values, dtype=torch.float64)[chance.categorical(p, generator=generator)][
+            :, None
+        ]
 
 
 @pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
@@ -193,7 +195,7 @@ def test_memory_does_not_grow_with_the_number_of_temperatures():
             if self.model.beta == 1:
                 gc.collect()
                 Census.alive = sum(issubclass(type(x), torch.Tensor) for x in gc.get_objects())
-            return super().step(state, generator)
+            return super().step(state, generator=generator)
 
     counts = []
     for betas in (3, 60):

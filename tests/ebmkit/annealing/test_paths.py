@@ -54,7 +54,7 @@ def test_the_uniform_base_is_uniform(outcome_probabilities):
     base = UniformBase((2,), (0.0, 1.0, 2.0))
     states = enumeration.states(base)
     torch.testing.assert_close(base.exact_log_partition(), enumeration.log_partition(base))
-    law = outcome_probabilities(lambda x, g: base.sample(len(x), g), states[0], states)
+    law = outcome_probabilities(lambda x, g: base.sample(len(x), generator=g), states[0], states)
     torch.testing.assert_close(law, torch.full_like(law, 1 / 9), rtol=0, atol=1e-15)
 
 
@@ -65,7 +65,7 @@ def test_the_gaussian_base_is_a_gaussian():
     log_prob = torch.distributions.Normal(base.mean, scale).log_prob(x).sum(-1)
     torch.testing.assert_close(-base.energy(x) - base.exact_log_partition(), log_prob)
     torch.testing.assert_close(base.score(x), EnergyModel.score(base, x))
-    noise = (base.sample(1000, seeded(3)) - base.mean) / scale
+    noise = (base.sample(1000, generator=seeded(3)) - base.mean) / scale
     torch.testing.assert_close(noise, torch.empty(1000, 2, dtype=torch.float64).normal_(generator=seeded(3)))
 
 

@@ -66,7 +66,7 @@ def test_shrinkage_moves_the_covariance_from_the_data_to_a_ball():
 def test_samples_of_a_class_have_its_mean_and_covariance():
     x, y = randn(60, 2, 2), torch.arange(60) % 2
     parts = app.QuadraticClassEnergies.fit(x, y, 2)
-    draws = parts.sample(1, 20_000, generator(1))
+    draws = parts.sample(1, 20_000, generator=generator(1))
     assert draws.shape == (20_000, 2, 2)
     white = torch.linalg.solve_triangular(
         parts.covariance_factor[1].detach(), (draws.flatten(1) - parts.mean[1].detach()).T, upper=False

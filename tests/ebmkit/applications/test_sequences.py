@@ -66,7 +66,7 @@ def test_viterbi_finds_the_lowest_energy(chain):
 @every_chain
 def test_samples_of_a_chain_follow_its_distribution(chain):
     y, p, _ = enumerated(chain)
-    index = chain.sample(20_000, generator(1)) @ (
+    index = chain.sample(20_000, generator=generator(1)) @ (
         chain.unary.shape[-1] ** torch.arange(y.shape[1] - 1, -1, -1)
     )
     frequency = torch.bincount(index, minlength=len(y)) / 20_000
@@ -85,7 +85,7 @@ def test_chains_in_a_batch_are_those_alone_and_large_potentials_do_not_overflow(
         together = getattr(batch, method)()
         torch.testing.assert_close(together, torch.stack([getattr(c, method)() for c in alone]))
         assert together.isfinite().all()
-    labels = batch.sample(5, generator())
+    labels = batch.sample(5, generator=generator())
     assert labels.shape == (5, 3, 4)
     torch.testing.assert_close(batch.energy(labels)[:, 1], alone[1].energy(labels[:, 1]))
 
@@ -144,7 +144,7 @@ def test_maximum_likelihood_beats_the_truth_and_independent_labels_on_the_traini
     sequences = []
     for length in range(1, 9):
         x = randn(20, length, 2, seed=length)
-        sequences += list(zip(x, truth.given(x).sample(1, generator(length))[0]))
+        sequences += list(zip(x, truth.given(x).sample(1, generator=generator(length))[0]))
     crf = app.LinearChainCRF(3, 2)
     history = app.fit_crf(crf, sequences, l2=1e-4)
     independent = app.JointEnergy(app.LinearClassEnergies(3, (2,)), 3, (2,))
@@ -186,7 +186,7 @@ def test_labelling_refuses_bad_labels_and_observations():
         lambda c: c.marginals(),
         lambda c: c.pair_marginals(),
         lambda c: c.viterbi(),
-        lambda c: c.sample(2, generator()),
+        lambda c: c.sample(2, generator=generator()),
     ],
 )
 def test_a_chain_that_forbids_every_labelling_is_refused_not_answered_with_nan(ask):

@@ -16,7 +16,7 @@ def test_inpainting_keeps_the_known_pixels_and_draws_the_others(make):
     v = torch.full((500, 4), 0.25, dtype=torch.float64)
     v[:, :2] = torch.tensor([1.0, 0.0], dtype=torch.float64)
     known = torch.tensor([True, True, False, False])
-    filled = inpaint(make(), v, known, 3, torch.Generator().manual_seed(0))
+    filled = inpaint(make(), v, known, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(filled[:, :2], v[:, :2])
     assert (filled[:, 2:] != 0.25).all()
     assert len(filled[:, 2:].unique()) > 1

@@ -70,9 +70,11 @@ def test_the_gaussian_gibbs_step_leaves_p_invariant():
     sigma, arrival = model.log_sigma.exp(), torch.zeros_like(p)
     for h in bit_states(3):
         chance = FixedChance(h, torch.zeros(1, dtype=torch.float64))
-        mean = model.gibbs_step(grid, chance)
+        mean = model.gibbs_step(grid, generator=chance)
         chance.noise = torch.ones(1, dtype=torch.float64)
-        torch.testing.assert_close(model.gibbs_step(grid, chance) - mean, sigma.expand(2001, 1), **EXACT)
+        torch.testing.assert_close(
+            model.gibbs_step(grid, generator=chance) - mean, sigma.expand(2001, 1), **EXACT
+        )
         weight = torch.where(h.bool(), chance.asked, 1 - chance.asked).prod(-1)
         landing = (-(((grid - mean[0]) / sigma) ** 2) / 2)[:, 0].softmax(0)
         arrival += (p * weight).sum() * landing
@@ -85,7 +87,7 @@ def test_the_gaussian_annealing_starts_at_an_independent_gaussian():
     log_z = torch.logsumexp(-model.annealed(0.0).energy(grid), 0) + math.log(0.01)
     torch.testing.assert_close(model.base_log_partition(), log_z, rtol=0, atol=1e-8)
     # 40,000 draws: the mean is within six standard errors but for a probability of 2e-9.
-    draws = model.sample_base(40_000, torch.Generator().manual_seed(0))
+    draws = model.sample_base(40_000, generator=torch.Generator().manual_seed(0))
     sigma = model.log_sigma.exp()
     assert abs(draws.mean() - model.base_a) < 6 * sigma / 200
 

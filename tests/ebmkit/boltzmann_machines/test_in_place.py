@@ -83,7 +83,7 @@ def test_chains_move_in_place_by_the_exact_transition_matrix(start, in_place, tm
     exact = rbm().transition_matrix()[start]
     path = tmp_path / "run"
     fit(rbm().float(), data, generator=generator(1), n_epochs=1, batch_size=None, checkpoint=path)
-    order = chance.uniform(torch.empty(len(data)), generator(1)).argsort(stable=True)
+    order = chance.uniform(torch.empty(len(data)), generator=generator(1)).argsort(stable=True)
     found = (saved_chains(path)[order < n] @ place).long().bincount(minlength=16) / n
     assert ((found - exact).abs() <= 6 * (exact * (1 - exact) / n).sqrt() + 1e-9).all()
     assert in_place == [1]
@@ -100,7 +100,7 @@ def test_updates_in_place_visit_every_batch_and_leave_the_last_small_one_to_the_
 @pytest.mark.parametrize("update", [0, 1, 2])
 def test_the_batches_in_place_are_those_of_the_order(update, in_place):
     # Of the four pixels, one is on in each batch, and only one update has a learning rate that is not zero.
-    order = chance.uniform(torch.empty(3 * 2048), generator(4)).argsort(stable=True)
+    order = chance.uniform(torch.empty(3 * 2048), generator=generator(4)).argsort(stable=True)
     data = torch.zeros(3 * 2048, 4)
     for number, rows in enumerate(torch.split(order, 2048)):
         data[rows, number] = 1

@@ -58,11 +58,11 @@ def test_the_annealed_gibbs_step_leaves_its_own_distribution_invariant(transitio
 @pytest.mark.parametrize("make", [rbm, gaussian_rbm])
 def test_an_annealed_transition_is_the_weight_and_then_the_gibbs_step(make):
     model, generator = make(), torch.Generator()
-    x = model.sample_base(50, generator.manual_seed(1))
-    moved, log_weight = model.annealing_step(x, 0.2, 0.7, generator.manual_seed(2))
+    x = model.sample_base(50, generator=generator.manual_seed(1))
+    moved, log_weight = model.annealing_step(x, 0.2, 0.7, generator=generator.manual_seed(2))
     expected = model.annealed(0.2).energy(x) - model.annealed(0.7).energy(x)
     torch.testing.assert_close(log_weight, expected, **EXACT)
-    assert torch.equal(moved, model.annealed(0.7).gibbs_step(x, generator.manual_seed(2)))
+    assert torch.equal(moved, model.annealed(0.7).gibbs_step(x, generator=generator.manual_seed(2)))
 
 
 @pytest.mark.parametrize("make", [rbm, gaussian_rbm, dbm])
@@ -72,7 +72,7 @@ def test_annealing_takes_the_step_that_shares_its_products(make, monkeypatch):
 
     def counted(self, x, before, after, generator):
         taken.append(after)
-        return step(self, x, before, after, generator)
+        return step(self, x, before, after, generator=generator)
 
     monkeypatch.setattr(type(model), "annealing_step", counted)
     anneal(model, betas=[0, 0.3, 0.7, 1], n_chains=2, generator=torch.Generator().manual_seed(0))
@@ -82,7 +82,7 @@ def test_annealing_takes_the_step_that_shares_its_products(make, monkeypatch):
 @pytest.mark.parametrize("make", [rbm, gaussian_rbm])
 def test_annealing_ends_at_the_model(make):
     model = make()
-    x = model.sample_base(20, torch.Generator().manual_seed(0))
+    x = model.sample_base(20, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(model.annealed(1.0).energy(x), model.energy(x), **EXACT)
 
 
@@ -96,7 +96,7 @@ def test_annealing_starts_at_the_base_rates_with_a_known_log_partition(outcome_p
     energies = model.annealed(0.0).energy(bit_states(3))
     torch.testing.assert_close(model.base_log_partition(), torch.logsumexp(-energies, 0), **EXACT)
     drawn = outcome_probabilities(
-        lambda x, chance: model.sample_base(len(x), chance), bit_states(3)[0], bit_states(3)
+        lambda x, chance: model.sample_base(len(x), generator=chance), bit_states(3)[0], bit_states(3)
     )
     torch.testing.assert_close(drawn, boltzmann(energies), **EXACT)
 
@@ -142,7 +142,9 @@ def test_a_gibbs_step_in_float32_moves_by_the_exact_transition_matrix():
     # Of 8 · 8 frequencies over 40,000 chains, one is off by six standard deviations with a chance below 2e-7.
     exact = rbm(3, 4).transition_matrix()
     model, n = rbm(3, 4).float(), 40_000
-    after = model.gibbs_step(bit_states(3).float().repeat_interleave(n, 0), torch.Generator().manual_seed(0))
+    after = model.gibbs_step(
+        bit_states(3).float().repeat_interleave(n, 0), generator=torch.Generator().manual_seed(0)
+    )
     number = (after @ torch.tensor([4.0, 2.0, 1.0])).long().reshape(8, n)
     found = torch.stack([row.bincount(minlength=8) for row in number]) / n
     assert ((found - exact).abs() <= 6 * (exact * (1 - exact) / n).sqrt() + 1e-9).all()

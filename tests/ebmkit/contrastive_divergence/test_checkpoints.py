@@ -87,7 +87,7 @@ def test_a_run_may_go_on_with_a_lower_learning_rate(tmp_path):
 
 def test_a_checkpoint_of_data_of_another_shape_is_refused(tmp_path):
     path = tmp_path / "run"
-    flatten = {"transform": lambda batch, _: batch.flatten(1), "generator": generator()}
+    flatten = {"transform": lambda batch, *, generator: batch.flatten(1), "generator": generator()}
     fit(rbm(), BITS, cd, n_epochs=1, checkpoint=path, **flatten)
     with pytest.raises(ValueError, match=r"with data_shape=\[6, 4\], this run has data_shape=\[6, 2, 2\]"):
         fit(rbm(), BITS.reshape(6, 2, 2), cd, n_epochs=2, checkpoint=path, **flatten)
@@ -110,7 +110,7 @@ def test_a_checkpoint_without_the_newer_marks_of_its_run_still_resumes(rate, tmp
 
 def test_data_that_differ_by_rounding_alone_are_the_data_of_the_run(tmp_path):
     grey = torch.rand(60, 2, generator=generator(3), dtype=torch.float64)
-    by_energy = by_loss(lambda model, data, _: model.energy(data).mean())
+    by_energy = by_loss(lambda model, data, *, generator: model.energy(data).mean())
     centred = grey - grey.mean(0)
     for number, data in enumerate((grey, centred)):
         fit(Well(), data, by_energy, generator=generator(), n_epochs=1, checkpoint=tmp_path / f"{number}")

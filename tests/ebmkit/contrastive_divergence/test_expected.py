@@ -20,7 +20,7 @@ def test_the_expected_cd_gradient_sums_over_every_path_of_the_gibbs_steps(k):
 
     def steps(x, source):
         for _ in range(k):
-            x = model.gibbs_step(x, source)
+            x = model.gibbs_step(x, generator=source)
         return x
 
     paths = branches(steps, data)

@@ -124,7 +124,7 @@ def test_pcd_contrasts_the_data_with_the_chains_and_then_moves_them_by_gibbs_ste
     expected = dict(zip(found, torch.autograd.grad(loss, list(model.parameters()))))
     torch.testing.assert_close(found, expected, **EXACT)
     source = generator(3)
-    moved = model.gibbs_step(model.gibbs_step(chains, source), source)
+    moved = model.gibbs_step(model.gibbs_step(chains, generator=source), generator=source)
     assert torch.equal(state["chains"], moved)
 
 
@@ -137,7 +137,7 @@ def test_fast_weights_decay_and_follow_the_gradient_and_move_the_chains_only():
     with torch.no_grad():
         for name, parameter in moved.named_parameters():
             parameter += state[f"fast.{name}"]
-    assert torch.equal(state["chains"], moved.gibbs_step(start["chains"], generator(3)))
+    assert torch.equal(state["chains"], moved.gibbs_step(start["chains"], generator=generator(3)))
     far = {"chains": BITS, "fast.b": torch.full((3,), 1e9, dtype=torch.float64)}
     fast_pcd(model, BITS, state=far, generator=generator(3))
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), rbm().parameters()))
@@ -246,7 +246,7 @@ class Threshold(EnergyModel):
         return -self.theta * x
 
     def gibbs_step(self, x, generator):
-        return chance.bits(self.theta.detach().sigmoid().expand(x.shape), generator)
+        return chance.bits(self.theta.detach().sigmoid().expand(x.shape), generator=generator)
 
 
 def test_models_of_one_number_learn_from_a_row_of_numbers():

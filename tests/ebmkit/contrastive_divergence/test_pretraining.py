@@ -54,7 +54,7 @@ def test_the_doubled_top_rbm_hears_its_hidden_units_twice():
             return probability > 0.5
 
     pair = _pretraining._Doubled(dbm((3, 3, 2)), 1, below=1, above=2)
-    pair.gibbs_step(bit_states(3), Rounding())
+    pair.gibbs_step(bit_states(3), generator=Rounding())
     up, down = Rounding.asked
     rbm, h = pair.rbm, (up > 0.5).double()
     torch.testing.assert_close(up, (rbm.b + bit_states(3) @ rbm.W).sigmoid(), **EXACT)

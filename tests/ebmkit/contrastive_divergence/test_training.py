@@ -117,7 +117,7 @@ def test_divergence_names_step_and_value_and_keeps_the_last_good_model(tmp_path)
 def test_a_gradient_that_is_not_finite_is_never_applied():
     model = rbm()
     before = [p.detach().clone() for p in model.parameters()]
-    poison = by_loss(lambda model, data, _: model.energy(data).mean() * math.nan)
+    poison = by_loss(lambda model, data, *, generator: model.energy(data).mean() * math.nan)
     with pytest.raises(DivergenceError, match="step 0: the gradient of W is nan; lower the learning rate"):
         fit(model, BITS, poison, generator=generator())
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before))
@@ -165,7 +165,7 @@ def test_each_epoch_visits_every_example_once_through_the_transform():
 
     def watch(batch, source):
         seen.append(batch)
-        return chance.bernoulli(batch, source)
+        return chance.bernoulli(batch, generator=source)
 
     grey = torch.linspace(0, 1, 24, dtype=torch.float64).reshape(6, 4)
     fit(rbm(), grey, cd, generator=generator(), n_epochs=2, batch_size=4, transform=watch)
@@ -186,7 +186,14 @@ def test_the_range_is_that_of_what_a_transform_makes_of_the_data():
 
     fit(rbm(), BITS * 255, cd, generator=generator(), n_epochs=1, transform=divide)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got values from 0 to 255"):
-        fit(rbm(), BITS, cd, generator=generator(), n_epochs=1, transform=lambda batch, _: batch * 255)
+        fit(
+            rbm(),
+            BITS,
+            cd,
+            generator=generator(),
+            n_epochs=1,
+            transform=lambda batch, *, generator: batch * 255,
+        )
 
 
 def test_the_loop_looks_at_the_numbers_once_however_many_updates_it_makes(monkeypatch):

@@ -189,7 +189,7 @@ def test_mean_and_fisher_information_are_differentiable_in_theta(name):
 @every_family
 def test_maximum_likelihood_matches_the_moments_and_no_neighbour_is_likelier(name):
     family, theta, _, _ = MEMBERS[name]
-    x = family.sample(theta, generator(3), (200,))
+    x = family.sample(theta, (200,), generator=generator(3))
     fitted = family.maximum_likelihood(x)
     torch.testing.assert_close(
         family.mean_parameters(fitted), family.sufficient_statistics(x).mean(0), rtol=1e-9, atol=1e-9
@@ -229,16 +229,16 @@ CDF = {
 @pytest.mark.parametrize("name", CDF)
 def test_samples_follow_the_exact_distribution_function(name):
     family, theta, _, _ = MEMBERS[name]
-    assert distance(family.sample(theta, generator(1), (20_000,)), CDF[name]) < 0.03
+    assert distance(family.sample(theta, (20_000,), generator=generator(1)), CDF[name]) < 0.03
 
 
 @every_family
 def test_samples_have_the_asked_shape_and_dtype(name):
     family, theta, _, _ = MEMBERS[name]
-    x = family.sample(theta.expand(2, -1), generator(), (3, 4))
+    x = family.sample(theta.expand(2, -1), (3, 4), generator=generator())
     assert x.shape == (3, 4, 2, *family.event_shape)
     assert family.in_support(x).all()
-    single = family.sample(theta.float(), generator(), (5,))
+    single = family.sample(theta.float(), (5,), generator=generator())
     assert single.dtype == (torch.int64 if name == "Categorical" else torch.float32)
 
 
@@ -248,7 +248,9 @@ def test_energy_model_has_log_partition_a_and_the_familys_probabilities(name):
     model = family.energy_model(theta)
     torch.testing.assert_close(-model.energy(x) - model.exact_log_partition(), twin.log_prob(x))
     assert model.event_shape == family.event_shape
-    assert torch.equal(model.sample(5, generator(2)), family.sample(theta, generator(2), (5,)))
+    assert torch.equal(
+        model.sample(5, generator=generator(2)), family.sample(theta, (5,), generator=generator(2))
+    )
     if family.discrete:
         with pytest.raises(TypeError, match="discrete"):
             model.score(x)
@@ -260,7 +262,7 @@ def test_energy_model_has_log_partition_a_and_the_familys_probabilities(name):
 
 def test_maximum_likelihood_gradient_of_an_energy_model_vanishes_at_the_fit():
     family, theta, _, _ = MEMBERS["MultivariateGaussian"]
-    x = family.sample(theta, generator(1), (50,))
+    x = family.sample(theta, (50,), generator=generator(1))
     model = family.energy_model(family.maximum_likelihood(x))
     gradient = contrastive_divergence.maximum_likelihood(model, x).parameters["theta"]
     assert gradient.abs().max() < 1e-9

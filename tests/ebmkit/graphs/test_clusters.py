@@ -20,7 +20,7 @@ def test_clusters_leave_p_invariant_and_are_reversible(name, graph, transition_m
     kernel = KERNELS[name](graph)
     assert testing.check_kernel(kernel)[-1] == "every state is reached"
     states, p = enumeration.states(kernel.model), enumeration.probabilities(kernel.model).detach()
-    matrix = transition_matrix(lambda x, g: kernel.step(kernel.init(x), g)[0].position, states)
+    matrix = transition_matrix(lambda x, g: kernel.step(kernel.init(x), generator=g)[0].position, states)
     torch.testing.assert_close(p[:, None] * matrix, (p[:, None] * matrix).T, rtol=0, atol=1e-12)
 
 
@@ -35,10 +35,10 @@ def test_a_machine_of_bits_is_one_of_spins():
 
 def test_models_without_clusters_are_refused():
     with pytest.raises(TypeError, match="as_ising"):
-        swendsen_wang(bits("edge"), torch.zeros(2), seeded())
+        swendsen_wang(bits("edge"), torch.zeros(2), generator=seeded())
     with pytest.raises(TypeError, match="use swendsen_wang"):
-        wolff(potts("edge"), torch.zeros(2), seeded())
+        wolff(potts("edge"), torch.zeros(2), generator=seeded())
     repelling = potts("edge")
     repelling.coupling.data.neg_()
     with pytest.raises(ValueError, match=r"couplings ≥ 0, got -1.5.*use mcmc.Gibbs"):
-        swendsen_wang(repelling, torch.zeros(2), seeded())
+        swendsen_wang(repelling, torch.zeros(2), generator=seeded())

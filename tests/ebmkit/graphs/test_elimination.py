@@ -35,7 +35,7 @@ def test_exact_draws_have_the_probabilities_of_all_states(kind, outcome_probabil
     # The draws are replayed over all their choices: no statistics.
     model = KINDS[kind]("triangle with a tail")
     states = enumeration.states(model)
-    law = outcome_probabilities(lambda x, chance: model.sample(len(x), chance), states[0], states)
+    law = outcome_probabilities(lambda x, chance: model.sample(len(x), generator=chance), states[0], states)
     torch.testing.assert_close(law, enumeration.probabilities(model), rtol=0, atol=1e-12)
 
 
@@ -126,4 +126,4 @@ def test_a_table_of_minus_infinity_counts_colourings():
     edges = outer + inner + [(i, i + 5) for i in range(5)]
     model = PairwiseModel(edges, 1.0, alike=-40 * torch.eye(3, dtype=F64))
     assert model.exact_log_partition().exp().item() == pytest.approx(120, rel=1e-12)
-    assert len(model.sample(5, seeded()).unique(dim=0)) > 1
+    assert len(model.sample(5, generator=seeded()).unique(dim=0)) > 1

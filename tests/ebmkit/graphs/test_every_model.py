@@ -14,7 +14,7 @@ from ebmkit.score_matching import pseudo_likelihood, ratio_matching
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exact_gradient_is_that_of_all_states(kind):
     model = KINDS[kind]("triangle with a tail")
-    data = model.sample(20, seeded(4))
+    data = model.sample(20, generator=seeded(4))
     found = maximum_likelihood(model, data).parameters
     loss = model.energy(data).mean() + enumeration.log_partition(model)
     wanted = torch.autograd.grad(loss, [model.coupling, model.field])
@@ -56,7 +56,7 @@ def objective(model, data, learner):
 
 def test_persistent_chains_learn_a_model_on_a_graph():
     truth = potts("triangle with a tail")
-    data = truth.sample(500, seeded(1))
+    data = truth.sample(500, generator=seeded(1))
     model = truth.with_numbers(0 * truth.coupling, 0 * truth.field)
     before = (model.energy(data).mean() + model.exact_log_partition()).item()
     fit(model, data, pcd, generator=seeded(2), n_epochs=30, learning_rate=0.1)
@@ -69,7 +69,7 @@ def test_persistent_chains_learn_a_model_on_a_graph():
 def test_annealing_brackets_log_z_of_a_graph():
     model = GraphIsing([(i, (i + d) % 30) for i in range(30) for d in (1, 2)], 0.2, randn(30))
     exact = model.exact_log_partition().item()
-    lower, upper = ais_bracket(model, model.sample(200, seeded(1)), generator=seeded(2), betas=50)
+    lower, upper = ais_bracket(model, model.sample(200, generator=seeded(1)), generator=seeded(2), betas=50)
     # Seven standard errors on either side: below 1e-11 each.
     assert lower.value - 7 * lower.std_error < exact < upper.value + 7 * upper.std_error
     assert upper.value - lower.value < 1

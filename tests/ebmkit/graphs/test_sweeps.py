@@ -38,12 +38,12 @@ def test_a_compiled_sweep_draws_from_the_exact_law(make):
     """From exact draws, 40,000 chains after five sweeps are again exact draws: Pearson's χ² at 1e-7."""
     pytest.importorskip("numba")
     model = make("triangle with a tail").float()
-    x = model.sample(40_000, seeded(1))
-    assert chance.compiled(x, seeded()) is not None
+    x = model.sample(40_000, generator=seeded(1))
+    assert chance.compiled(x, generator=seeded()) is not None
     before = x.clone()
     generator = seeded(2)
     for _ in range(5):
-        x = model.gibbs_step(x, generator)
+        x = model.gibbs_step(x, generator=generator)
         assert x.dtype == torch.float32
     assert not torch.equal(before, x)
     states, p = enumeration.states(model), enumeration.probabilities(model).detach()
@@ -62,13 +62,16 @@ def test_a_compiled_sweep_is_the_plain_one_where_nothing_is_left_to_chance():
     field = 300.0 * (2.0 * torch.bernoulli(torch.full((50,), 0.5), generator=seeded(3)) - 1)
     model = GraphIsing(edges, 60.0 * torch.randn(100, generator=seeded(2)), field).float()
     x = 2.0 * torch.bernoulli(torch.full((300, 50), 0.5), generator=seeded(4)) - 1
-    assert chance.compiled(x, seeded()) is not None
-    compiled, plain = model.gibbs_step(x, seeded()), model.double().gibbs_step(x.double(), seeded())
+    assert chance.compiled(x, generator=seeded()) is not None
+    compiled, plain = (
+        model.gibbs_step(x, generator=seeded()),
+        model.double().gibbs_step(x.double(), generator=seeded()),
+    )
     assert (compiled.double() == plain).float().mean() > 0.999
 
 
 def test_the_same_generator_sweeps_the_same_way():
     model = spins("cube").float()
-    x = model.sample(2000, seeded(1))
-    assert torch.equal(model.gibbs_step(x, seeded(5)), model.gibbs_step(x, seeded(5)))
-    assert not torch.equal(model.gibbs_step(x, seeded(5)), model.gibbs_step(x, seeded(6)))
+    x = model.sample(2000, generator=seeded(1))
+    assert torch.equal(model.gibbs_step(x, generator=seeded(5)), model.gibbs_step(x, generator=seeded(5)))
+    assert not torch.equal(model.gibbs_step(x, generator=seeded(5)), model.gibbs_step(x, generator=seeded(6)))

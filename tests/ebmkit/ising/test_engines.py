@@ -22,7 +22,7 @@ SEED = np.random.SeedSequence(7)
 
 def standard_errors_off(model, n_chains, n_sweeps=400):
     """How far the recorded energies lie from the exact mean, after dropping the first half."""
-    run = ising.simulate(model, n_sweeps, generator(), n_chains, record_every=10)
+    run = ising.simulate(model, n_sweeps, n_chains, generator=generator(), record_every=10)
     chain_means = run.energy[len(run.energy) // 2 :].mean(0)
     return float((chain_means.mean() - exact_energy(model)) / (chain_means.std() / n_chains**0.5))
 
@@ -176,7 +176,7 @@ def test_one_chain_in_bands_has_the_exact_mean_energy(model):
     assert engines.n_bands(model.event_shape[0], 1) >= 16
     means = []
     for seed in range(100):
-        run = ising.simulate(model, 120, generator(seed), 1, record_every=60)
+        run = ising.simulate(model, 120, 1, generator=generator(seed), record_every=60)
         means.append(float(run.energy[-1]))
     error = np.std(means, ddof=1) / len(means) ** 0.5
     assert abs(np.mean(means) - exact_energy(model)) < 6 * error
@@ -198,7 +198,7 @@ def test_compiled_chains_have_the_exact_mean_energy(model):
 @pytest.mark.slow
 def test_the_rows_of_a_wide_lattice_cross_blocks_of_words_correctly():
     model = Ising((4, 140), 0.35, periodic=True)  # 70 words a row: a block of 64 and a rest
-    run = ising.simulate(model, 600, generator(), 512, record_every=10)
+    run = ising.simulate(model, 600, 512, generator=generator(), record_every=10)
     step = 1e-4
     torus = [
         float(ising.kaufman_log_partition(Ising((4, 140), 0.35 + d, periodic=True))) for d in (step, -step)
@@ -216,7 +216,7 @@ def test_the_number_of_threads_does_not_change_the_result():
     runs = []
     for n in {1, threads}:
         numba.set_num_threads(n)
-        runs.append(ising.simulate(model, 50, generator(3), 100).spins)
+        runs.append(ising.simulate(model, 50, 100, generator=generator(3)).spins)
     numba.set_num_threads(threads)
     assert all(torch.equal(runs[0], run) for run in runs)
 
@@ -251,10 +251,10 @@ def test_compiled_chains_take_torchs_number_of_threads_and_leave_it(model, threa
     before, compiled_before = torch.get_num_threads(), numba.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        runs = [ising.simulate(model, 3, generator(), 40).energy]
+        runs = [ising.simulate(model, 3, 40, generator=generator()).energy]
         assert (torch.get_num_threads(), numba.get_num_threads()) == (threads, compiled_before)
         torch.set_num_threads(3 - threads)
-        runs.append(ising.simulate(model, 3, generator(), 40).energy)
+        runs.append(ising.simulate(model, 3, 40, generator=generator()).energy)
         assert torch.equal(*runs)
     finally:
         torch.set_num_threads(before)

@@ -31,7 +31,7 @@ LATTICES = {
 @pytest.mark.parametrize("update", UPDATES)
 def test_every_update_leaves_the_boltzmann_distribution_invariant(update, lattice, transition_matrix):
     model = LATTICES[lattice]
-    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, g), enumeration.states(model))
+    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, generator=g), enumeration.states(model))
     p = enumeration.probabilities(model)
     torch.testing.assert_close(matrix.sum(1), torch.ones_like(p), rtol=0, atol=1e-12)
     torch.testing.assert_close(p @ matrix, p, rtol=0, atol=1e-12)
@@ -42,7 +42,7 @@ def test_every_update_leaves_the_boltzmann_distribution_invariant(update, lattic
 @pytest.mark.parametrize("update", UPDATES)
 def test_every_update_reaches_every_state(update, lattice, transition_matrix):
     model = LATTICES[lattice]
-    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, g), enumeration.states(model))
+    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, generator=g), enumeration.states(model))
     # The identity is added because Wolff on free spins flips one of them at every step: it has period 2.
     assert (torch.linalg.matrix_power((matrix + torch.eye(len(matrix))) / 2, 64) > 0).all()
 
@@ -51,7 +51,7 @@ def test_every_update_reaches_every_state(update, lattice, transition_matrix):
 @pytest.mark.parametrize("update", ["swendsen_wang", "wolff"])
 def test_cluster_updates_are_in_detailed_balance(update, lattice, transition_matrix):
     model = LATTICES[lattice]
-    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, g), enumeration.states(model))
+    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, generator=g), enumeration.states(model))
     flow = enumeration.probabilities(model)[:, None] * matrix
     torch.testing.assert_close(flow, flow.T, rtol=0, atol=1e-12)
 
@@ -61,9 +61,9 @@ def test_the_heat_bath_of_one_colour_is_in_detailed_balance_and_the_sweep_is_not
     model = LATTICES[lattice]
     states, p = enumeration.states(model), enumeration.probabilities(model)
     for sites in ising.colour_classes(model):
-        half = transition_matrix(lambda x, g, s=sites: ising.gibbs_update(model, x, s, g), states)
+        half = transition_matrix(lambda x, g, s=sites: ising.gibbs_update(model, x, s, generator=g), states)
         torch.testing.assert_close(p[:, None] * half, (p[:, None] * half).T, rtol=0, atol=1e-12)
-    sweep = p[:, None] * transition_matrix(lambda x, g: ising.gibbs_sweep(model, x, g), states)
+    sweep = p[:, None] * transition_matrix(lambda x, g: ising.gibbs_sweep(model, x, generator=g), states)
     assert (sweep - sweep.T).abs().max() > 1e-3
 
 
@@ -74,7 +74,7 @@ def test_metropolis_that_proposes_every_flip_would_run_in_circles():
     stripes = torch.where((i + j) % 4 < 2, 1.0, -1.0).double()
     assert not model.local_field(stripes).any()
     with pytest.raises(ValueError, match="at 1 the sweep can cycle"):
-        ising.metropolis_sweep(model, stripes, generator(), propose=1.0)
+        ising.metropolis_sweep(model, stripes, generator=generator(), propose=1.0)
 
 
 @settings(deadline=None, max_examples=40)
@@ -98,7 +98,7 @@ def test_colours_partition_the_sites_and_separate_neighbours(n, m, periodic):
 def test_updates_keep_shape_and_dtype_and_leave_their_argument_alone(update):
     model, spins = random_ising(3, 4), random_spins((2, 5, 3, 4)).to(torch.int8)
     before = spins.clone()
-    after = UPDATES[update](model, spins, generator())
+    after = UPDATES[update](model, spins, generator=generator())
     assert torch.equal(spins, before)
     assert after.shape == spins.shape
     assert after.dtype == spins.dtype
@@ -108,7 +108,7 @@ def test_updates_keep_shape_and_dtype_and_leave_their_argument_alone(update):
 @pytest.mark.parametrize("update", UPDATES)
 def test_the_same_generator_gives_the_same_spins(update):
     model, spins = random_ising(3, 4), random_spins((8, 3, 4))
-    first, again, other = (UPDATES[update](model, spins, generator(seed)) for seed in (1, 1, 2))
+    first, again, other = (UPDATES[update](model, spins, generator=generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -118,7 +118,7 @@ def test_kernels_carry_the_energy_of_where_they_are(kernel):
     model, spins = random_ising(3, 4), random_spins((7, 3, 4))
     state = kernel(model).init(spins)
     for _ in range(3):
-        state, info = kernel(model).step(state, generator())
+        state, info = kernel(model).step(state, generator=generator())
         torch.testing.assert_close(state.energy, model.energy(state.position), rtol=0, atol=1e-12)
     assert info.acceptance.shape == info.divergent.shape == (7,)
     assert ((info.acceptance >= 0) & (info.acceptance <= 1)).all()

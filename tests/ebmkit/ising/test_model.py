@@ -103,10 +103,10 @@ def test_a_model_that_does_not_fit_its_grid_is_refused(arguments, message):
     [
         lambda m, s: m.energy(s),
         lambda m, s: m.local_field(s),
-        lambda m, s: ising.gibbs_sweep(m, s, generator()),
-        lambda m, s: ising.metropolis_sweep(m, s, generator()),
-        lambda m, s: ising.swendsen_wang(m, s, generator()),
-        lambda m, s: ising.wolff(m, s, generator()),
+        lambda m, s: ising.gibbs_sweep(m, s, generator=generator()),
+        lambda m, s: ising.metropolis_sweep(m, s, generator=generator()),
+        lambda m, s: ising.swendsen_wang(m, s, generator=generator()),
+        lambda m, s: ising.wolff(m, s, generator=generator()),
         lambda m, s: ising.icm(m, s),
     ],
 )
@@ -148,7 +148,9 @@ def test_annealing_starts_from_free_spins_whose_sum_and_draws_are_exact(outcome_
         model.base_log_partition(), enumeration.log_partition(free), rtol=0, atol=1e-12
     )
     spins = enumeration.states(model)
-    drawn = outcome_probabilities(lambda x, chance: model.sample_base(len(x), chance), spins[0], spins)
+    drawn = outcome_probabilities(
+        lambda x, chance: model.sample_base(len(x), generator=chance), spins[0], spins
+    )
     torch.testing.assert_close(drawn, enumeration.probabilities(free), rtol=0, atol=1e-12)
 
 

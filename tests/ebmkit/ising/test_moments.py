@@ -28,13 +28,15 @@ def test_exact_moments_are_the_expectations_they_claim(grid, scale):
 )
 def test_exact_samples_have_exactly_the_boltzmann_distribution(model, outcome_probabilities):
     states = enumeration.states(model)
-    law = outcome_probabilities(lambda x, g: ising.exact_sample(model, (len(x),), g), states[0], states)
+    law = outcome_probabilities(
+        lambda x, g: ising.exact_sample(model, (len(x),), generator=g), states[0], states
+    )
     torch.testing.assert_close(law, enumeration.probabilities(model), rtol=0, atol=1e-12)
 
 
 def test_exact_samples_come_in_any_shape_and_show_the_exact_mean():
     model = random_ising(10, 12)
-    spins = ising.exact_sample(model, (40, 50), generator())
+    spins = ising.exact_sample(model, (40, 50), generator=generator())
     assert spins.shape == (40, 50, 10, 12)
     mean = spins.mean((0, 1))
     # Hoeffding for 2,000 values in [-1, 1] at 120 sites: P(false alarm) < 240·e^{-2000·0.15²/2} < 5e-8.
@@ -43,6 +45,6 @@ def test_exact_samples_come_in_any_shape_and_show_the_exact_mean():
 
 def test_exact_samples_are_refused_where_they_cannot_be_drawn():
     with pytest.raises(ValueError, match=r"free boundary.*use swendsen_wang"):
-        ising.exact_sample(Ising((4, 4), 0.1, periodic=True), (1,), generator())
+        ising.exact_sample(Ising((4, 4), 0.1, periodic=True), (1,), generator=generator())
     with pytest.raises(ValueError, match=r"30×30.*too wide"):
-        ising.exact_sample(Ising((30, 30), 0.1), (1,), generator())
+        ising.exact_sample(Ising((30, 30), 0.1), (1,), generator=generator())

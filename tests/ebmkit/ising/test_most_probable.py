@@ -19,7 +19,7 @@ def test_the_minimum_cut_is_the_most_probable_of_all_states(grid):
 
 
 def test_the_minimum_cut_of_a_large_picture_is_pymaxflows():
-    truth, noisy = data.noisy_picture(0.2, generator())
+    truth, noisy = data.noisy_picture(0.2, generator=generator())
     model = ising.denoising_model(noisy, 0.2, 0.7)
     maxflow = pytest.importorskip("maxflow", reason="PyMaxflow has no wheel for this Python or processor")
     graph = maxflow.Graph[float]()
@@ -47,7 +47,7 @@ def test_a_model_in_a_dtype_numpy_does_not_know_still_has_a_map_and_a_simulation
     model = Ising((3, 3), 0.5, field=0.25)
     low = Ising((3, 3), 0.5, field=0.25).bfloat16()  # halves and quarters are exact in it
     assert torch.equal(ising.map_by_max_flow(low), ising.map_by_max_flow(model))
-    runs = [ising.simulate(m, 3, generator(), n_chains=2).spins for m in (low, model)]
+    runs = [ising.simulate(m, 3, generator=generator(), n_chains=2).spins for m in (low, model)]
     assert torch.equal(*runs)
 
 

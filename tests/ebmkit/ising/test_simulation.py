@@ -16,16 +16,16 @@ from ebmkit.ising import Ising
 @pytest.mark.usefixtures("without_numba")
 @pytest.mark.parametrize("model", [BITS[0], BYTES[3]], ids=str)
 def test_a_run_records_what_it_was_asked_to_and_ends_where_it_says(model):
-    run = ising.simulate(model, 7, generator(), 12, record_every=3)
+    run = ising.simulate(model, 7, 12, generator=generator(), record_every=3)
     assert run.spins.shape == (12, *model.event_shape)
     assert run.spins.dtype == torch.int8
     assert run.energy.shape == run.magnetization.shape == (2, 12)
-    at_record = ising.simulate(model, 6, generator(), 12, record_every=3)
+    at_record = ising.simulate(model, 6, 12, generator=generator(), record_every=3)
     torch.testing.assert_close(at_record.energy[-1], model.energy(at_record.spins), rtol=0, atol=1e-12)
     torch.testing.assert_close(
         at_record.magnetization[-1], at_record.spins.double().mean((1, 2)), rtol=0, atol=1e-12
     )
-    assert ising.simulate(model, 2, generator(), 12).energy.shape == (0, 12)
+    assert ising.simulate(model, 2, 12, generator=generator()).energy.shape == (0, 12)
 
 
 @pytest.mark.usefixtures("without_numba")
@@ -33,14 +33,16 @@ def test_a_run_records_what_it_was_asked_to_and_ends_where_it_says(model):
 def test_a_run_starts_where_it_is_told_and_leaves_the_start_alone(model):
     start = 2 * torch.randint(0, 2, (12, *model.event_shape), generator=generator(), dtype=torch.int8) - 1
     before = start.clone()
-    assert torch.equal(ising.simulate(model, 0, generator(), 12, start=start).spins, start)
-    ising.simulate(model, 3, generator(), 12, start=start)
+    assert torch.equal(ising.simulate(model, 0, 12, generator=generator(), start=start).spins, start)
+    ising.simulate(model, 3, 12, generator=generator(), start=start)
     assert torch.equal(start, before)
 
 
 @pytest.mark.usefixtures("without_numba")
 def test_the_generator_decides_the_run():
-    first, again, other = (ising.simulate(BITS[0], 5, generator(seed), 16).spins for seed in (1, 1, 2))
+    first, again, other = (
+        ising.simulate(BITS[0], 5, 16, generator=generator(seed)).spins for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -49,7 +51,7 @@ def test_the_generator_decides_the_run():
 def test_strong_couplings_keep_an_ordered_lattice_ordered():
     model = Ising((4, 4), 30.0, periodic=True)
     up = torch.ones(16, 4, 4)
-    assert (ising.simulate(model, 20, generator(), 16, start=up).spins == 1).all()
+    assert (ising.simulate(model, 20, 16, generator=generator(), start=up).spins == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def test_they_leave_p_invariant_and_are_reversible(model, kernel, transition_mat
 def test_gibbs_with_gradients_changes_one_coordinate_and_langevin_several():
     model = Boltzmann(6)
     start = torch.ones(200, 6, dtype=torch.float64)
-    one = sample(GibbsWithGradients(model), start, 1, seeded())[0]
-    many = sample(DiscreteLangevin(model, 50.0), start, 1, seeded())[0]
+    one = sample(GibbsWithGradients(model), start, 1, generator=seeded())[0]
+    many = sample(DiscreteLangevin(model, 50.0), start, 1, generator=seeded())[0]
     assert set((one != start).sum(1).tolist()) == {0, 1}
     assert (many != start).sum(1).max() >= 3
 
@@ -72,4 +72,4 @@ def test_an_energy_without_a_gradient_or_values_is_refused(make):
     for model in (Table((2,), (0.0, 1.0)), graphs.GraphPotts([(0, 1)], n_values=2)):
         kernel = make(model)
         with pytest.raises(TypeError, match=f"{type(model).__name__} has no gradient in x.*use Gibbs"):
-            kernel.step(kernel.init(torch.zeros(2, dtype=torch.float64)), seeded())
+            kernel.step(kernel.init(torch.zeros(2, dtype=torch.float64)), generator=seeded())

@@ -93,7 +93,7 @@ def test_a_step_keeps_shapes_and_says_the_energy_of_where_it_is(contract, batch)
     kernel, replicas = contract
     state = kernel.init(_start(contract, batch))
     for _ in range(4):
-        moved, info = kernel.step(state, seeded(3))
+        moved, info = kernel.step(state, generator=seeded(3))
         assert moved.position.shape == state.position.shape
         assert moved.energy.shape == info.acceptance.shape == info.divergent.shape == (*replicas, *batch)
         torch.testing.assert_close(moved.energy, _energy(kernel, moved.position).detach())
@@ -107,7 +107,7 @@ def test_a_step_leaves_the_state_it_was_given_alone(contract):
     kernel, _ = contract
     state = kernel.init(_start(contract, (20,)))
     before = state.position.clone(), state.energy.clone()
-    kernel.step(state, seeded())
+    kernel.step(state, generator=seeded())
     assert torch.equal(state.position, before[0])
     assert torch.equal(state.energy, before[1])
 
@@ -115,7 +115,7 @@ def test_a_step_leaves_the_state_it_was_given_alone(contract):
 def test_the_generator_alone_decides(contract):
     kernel, _ = contract
     start = _start(contract, (20,))
-    first, again, other = (sample(kernel, start, 5, seeded(seed)) for seed in (1, 1, 2))
+    first, again, other = (sample(kernel, start, 5, generator=seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -123,13 +123,13 @@ def test_the_generator_alone_decides(contract):
 def test_chains_move_and_move_apart(contract):
     # 50 chains from one start, ten steps: a chain that never leaves it would need ten rejections in a row.
     kernel, replicas = contract
-    draws = sample(kernel, _start(contract, (50,)), 10, seeded(4)).movedim(1 + len(replicas), 0)
+    draws = sample(kernel, _start(contract, (50,)), 10, generator=seeded(4)).movedim(1 + len(replicas), 0)
     assert len(draws.reshape(50, -1).unique(dim=0)) > 10
 
 
 def test_sampling_never_differentiates_the_parameters(contract):
     kernel, _ = contract
-    state, info = kernel.step(kernel.init(_start(contract, (3,))), seeded())
+    state, info = kernel.step(kernel.init(_start(contract, (3,))), generator=seeded())
     assert not any(x.requires_grad for x in (*state[:2], *info))
 
 
@@ -137,7 +137,7 @@ def test_sampling_never_differentiates_the_parameters(contract):
 def test_single_precision_stays_single_precision(name):
     # An RBM refuses numbers of another precision than its own.
     kernel, _ = KERNELS[name]
-    state, _ = kernel.step(kernel.init(_start(KERNELS[name], (3,), torch.float32)), seeded())
+    state, _ = kernel.step(kernel.init(_start(KERNELS[name], (3,), torch.float32)), generator=seeded())
     assert state.position.dtype == torch.float32
 
 
@@ -183,7 +183,7 @@ def _cliff_kernels(edge):
 def test_a_chain_that_meets_a_non_finite_energy_stays_and_says_so(which, edge):
     kernel = _cliff_kernels(edge)[which]
     state = kernel.init(torch.full((200, 2), -1.0, dtype=torch.float64))
-    steps = list(islice(iterate(kernel, state, seeded()), 10))
+    steps = list(islice(iterate(kernel, state, generator=seeded()), 10))
     # To Gibbs an energy of +inf is nothing strange: it gives that value probability zero.
     assert any(info.divergent.any() for _, info in steps) == ((which, edge) != (6, math.inf))
     assert all((visited.position <= 0).all() for visited, _ in steps)
@@ -257,7 +257,7 @@ def _expectation_after_one_step(make_kernel, model, f, n=701):
     weight = torch.exp(-model.energy(x) - 0.5 * noise**2)
     weight = weight / weight.sum()
     kernel = make_kernel(model)
-    moved, info = kernel.step(kernel.init(x), GivenNoise(noise))
+    moved, info = kernel.step(kernel.init(x), generator=GivenNoise(noise))
     after = info.acceptance * f(moved.position) + (1 - info.acceptance) * f(x)
     return (weight * after).sum(), (weight * f(x)).sum()
 
@@ -293,9 +293,9 @@ def test_exact_samples_stay_exact_samples(name):
     kernel, replicas = KERNELS[name]
     models = [_exact(model) for model in _models(kernel)]
     n, generator = 20_000, seeded(11)
-    draws = [model.sample(n, generator) for model in models]
+    draws = [model.sample(n, generator=generator) for model in models]
     start = torch.stack(draws) if replicas else draws[0]
-    end = sample(kernel, start, 1, generator, burn_in=4)[0]
+    end = sample(kernel, start, 1, generator=generator, burn_in=4)[0]
     target, end = models[-1], end[-1] if replicas else end
     factor = torch.linalg.cholesky(target.precision.detach())
     white = (end - target.mean.detach()) @ factor

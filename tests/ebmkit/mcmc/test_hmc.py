@@ -43,7 +43,7 @@ def test_the_energy_error_of_a_trajectory_is_of_second_order():
 
 def test_a_hopeless_trajectory_is_called_divergent():
     kernel = HMC(Line(1e-6), 1.0, 3)
-    state, info = kernel.step(kernel.init(torch.full((4,), 1e-3, dtype=torch.float64)), seeded())
+    state, info = kernel.step(kernel.init(torch.full((4,), 1e-3, dtype=torch.float64)), generator=seeded())
     assert info.divergent.all()
     assert torch.equal(state.position, torch.full((4,), 1e-3, dtype=torch.float64))
 
@@ -58,7 +58,7 @@ def test_jitter_breaks_the_period_of_a_gaussian():
     variance = {}
     for jitter in (0.0, 0.2):
         kernel = HMC(model, 0.5, 4, mass, jitter)
-        draws = sample(kernel, start, 1, seeded(1), burn_in=49)[0]
+        draws = sample(kernel, start, 1, generator=seeded(1), burn_in=49)[0]
         variance[jitter] = float(draws[:, 1].var())
     bound = 6 * 2 * math.sqrt(2 / 4000)
     assert abs(variance[0.2] - 2) < bound

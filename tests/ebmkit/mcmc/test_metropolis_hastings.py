@@ -34,7 +34,7 @@ def test_hastings_correction_repairs_a_lopsided_proposal(transition_matrix):
 
     def lopsided(x, generator):
         here = x[..., 0].long()
-        there = chance.categorical(q[here], generator)
+        there = chance.categorical(q[here], generator=generator)
         return there[..., None].to(x.dtype), q[there, here].log() - q[here, there].log()
 
     matrix = transition_matrix(step(MetropolisHastings(model, lopsided)), enumeration.states(model))
@@ -44,7 +44,7 @@ def test_hastings_correction_repairs_a_lopsided_proposal(transition_matrix):
 
 def test_a_proposal_with_no_way_back_is_rejected_without_a_divergence():
     model = Table((1,), (0.0, 1.0))
-    kernel = MetropolisHastings(model, lambda x, g: (1 - x, torch.tensor(-math.inf)))
-    state, info = kernel.step(kernel.init(torch.zeros(4, 1)), seeded())
+    kernel = MetropolisHastings(model, lambda x, *, generator: (1 - x, torch.tensor(-math.inf)))
+    state, info = kernel.step(kernel.init(torch.zeros(4, 1)), generator=seeded())
     assert torch.equal(state.position, torch.zeros(4, 1))
     assert not info.divergent.any()

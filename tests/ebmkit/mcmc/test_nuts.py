@@ -57,7 +57,7 @@ def test_nuts_leaves_exp_h_invariant_on_every_trajectory(name):
 
         def step(start, chance):
             chance.normal = lambda like: start[:, 1].reshape(like.shape)
-            state, _ = kernel.step(kernel.init(start[:, 0]), chance)
+            state, _ = kernel.step(kernel.init(start[:, 0]), generator=chance)
             return state.position
 
         sources = points[reach:-reach]  # whatever lies further away cannot reach the middle
@@ -78,13 +78,15 @@ def test_nuts_leaves_exp_h_invariant_on_every_trajectory(name):
 
 def test_a_trajectory_goes_on_until_it_turns():
     # Of a standard Gaussian half a period is π: with steps of 0.1 that is more than 16 and fewer than 64 of them.
-    _, info = next(iterate(NUTS(Line(1.0), 0.1), torch.zeros(500, dtype=torch.float64), seeded()))
+    _, info = next(iterate(NUTS(Line(1.0), 0.1), torch.zeros(500, dtype=torch.float64), generator=seeded()))
     assert info.n_leapfrog.unique().tolist() == [31, 63] or set(info.n_leapfrog.tolist()) <= set(
         range(15, 64)
     )
     assert 15 < info.n_leapfrog.double().mean() < 64
     assert (info.acceptance > 0.99).all()
-    _, short = next(iterate(NUTS(Line(1.0), 0.001, 3), torch.zeros(50, dtype=torch.float64), seeded()))
+    _, short = next(
+        iterate(NUTS(Line(1.0), 0.001, 3), torch.zeros(50, dtype=torch.float64), generator=seeded())
+    )
     assert (short.n_leapfrog == 7).all()
 
 
@@ -101,22 +103,22 @@ def test_chains_do_not_look_at_each_other():
         def bernoulli(self, probability):
             return probability > 0.5
 
-    together, _ = kernel.step(kernel.init(start), Halves())
+    together, _ = kernel.step(kernel.init(start), generator=Halves())
     for row in range(3):
-        alone, _ = kernel.step(kernel.init(start[row]), Halves())
+        alone, _ = kernel.step(kernel.init(start[row]), generator=Halves())
         torch.testing.assert_close(alone.position, together.position[row])
 
 
 def test_a_divergence_is_reported_and_stays():
     kernel = NUTS(Line(1e-6), 1.0)
-    state, info = kernel.step(kernel.init(torch.full((4,), 1e-3, dtype=torch.float64)), seeded())
+    state, info = kernel.step(kernel.init(torch.full((4,), 1e-3, dtype=torch.float64)), generator=seeded())
     assert info.divergent.all()
     assert torch.equal(state.position, torch.full((4,), 1e-3, dtype=torch.float64))
 
 
 def test_the_slope_that_is_kept_is_that_of_where_it_is():
     kernel = NUTS(Ring(), 0.4, 5)
-    for state, _ in islice(iterate(kernel, torch.ones(20, 2, dtype=torch.float64), seeded()), 5):
+    for state, _ in islice(iterate(kernel, torch.ones(20, 2, dtype=torch.float64), generator=seeded()), 5):
         torch.testing.assert_close(state.slope.score, kernel.model.score(state.position))
 
 
@@ -127,7 +129,7 @@ def test_a_mass_is_a_change_of_scale():
         Gaussian(torch.zeros(2).double(), torch.diag(s**-2)) for s in (torch.ones(2).double(), scale)
     )
     x = torch.randn(6, 2, generator=seeded(), dtype=torch.float64)
-    a = sample(NUTS(round_, 0.5), x, 5, seeded(1))
-    b = sample(NUTS(long, 0.5, inverse_mass=scale**2), x * scale, 5, seeded(1))
+    a = sample(NUTS(round_, 0.5), x, 5, generator=seeded(1))
+    b = sample(NUTS(long, 0.5, inverse_mass=scale**2), x * scale, 5, generator=seeded(1))
     torch.testing.assert_close(a, b / scale, rtol=1e-6, atol=1e-9)
     assert math.isfinite(float(a.sum()))

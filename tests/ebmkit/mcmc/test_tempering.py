@@ -24,7 +24,7 @@ def test_parallel_tempering_leaves_the_product_invariant(n, betas, make, transit
     kernel = ParallelTempering(tempered_kernels(model, betas, make))
 
     def step(x, generator):
-        return kernel.step(kernel.init(x.transpose(0, 1)), generator)[0].position.transpose(0, 1)
+        return kernel.step(kernel.init(x.transpose(0, 1)), generator=generator)[0].position.transpose(0, 1)
 
     single = enumeration.states(model)
     choices = torch.cartesian_prod(*[torch.arange(len(single))] * len(betas))
@@ -40,7 +40,7 @@ def test_parallel_tempering_reports_the_swap_rates_it_uses():
     model = Boltzmann(3, scale=1.0)
     kernel = ParallelTempering([Still(Tempered(model, beta)) for beta in (0.3, 1.0)])
     x = torch.tensor([[[1.0, 1.0, 1.0]], [[-1.0, 1.0, 1.0]]], dtype=torch.float64)
-    _, info = kernel.step(kernel.init(x), seeded())
+    _, info = kernel.step(kernel.init(x), generator=seeded())
     cold, hot = model.energy(x[:, 0])
     expected = torch.exp((0.3 - 1.0) * (cold - hot)).clamp(max=1.0)
     torch.testing.assert_close(info.swap_acceptance, expected.reshape(1, 1))
@@ -57,7 +57,7 @@ def test_a_state_whose_energy_is_not_finite_at_the_next_temperature_is_never_swa
     flat = Tempered(Boltzmann(1), 0.0)
     kernel = ParallelTempering([Still(flat), Still(Partial())])
     x = torch.tensor([[[1.0]], [[-1.0]]], dtype=torch.float64)
-    state, info = kernel.step(kernel.init(x), seeded())
+    state, info = kernel.step(kernel.init(x), generator=seeded())
     assert torch.equal(state.position, x)
     assert info.swap_acceptance.tolist() == [[0.0]]
 

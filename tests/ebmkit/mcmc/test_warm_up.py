@@ -21,8 +21,12 @@ from ebmkit.mcmc import HMC, MALA, NUTS, adapt_step_size, ess_bulk, iterate, sam
 def test_warm_up_finds_the_wanted_acceptance(kernel, target):
     # Over seeds the rate reached lies 0.01 from the target with a deviation of 0.002, so that 0.05 is beyond
     # twenty deviations.
-    tuned, state = adapt_step_size(kernel, torch.zeros(500, 2, dtype=torch.float64), 300, seeded(2), target)
-    rates = torch.stack([info.acceptance.mean() for _, info in islice(iterate(tuned, state, seeded(3)), 50)])
+    tuned, state = adapt_step_size(
+        kernel, torch.zeros(500, 2, dtype=torch.float64), 300, target, generator=seeded(2)
+    )
+    rates = torch.stack(
+        [info.acceptance.mean() for _, info in islice(iterate(tuned, state, generator=seeded(3)), 50)]
+    )
     assert abs(rates.mean().item() - target) < 0.05
     assert type(tuned) is type(kernel)
 
@@ -38,7 +42,7 @@ def test_warm_up_finds_the_masses_and_makes_long_valleys_round(make):
     assert (
         kernel.step_size > 0.3
     )  # as for a round Gaussian; without masses the narrowest direction allows 0.2
-    draws = sample(kernel, state, 20, seeded(2))
+    draws = sample(kernel, state, 20, generator=seeded(2))
     assert (ess_bulk(draws) > 300).all()
 
 

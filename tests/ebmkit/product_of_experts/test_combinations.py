@@ -17,7 +17,7 @@ from ebmkit import product_of_experts as poe
 
 def test_mixture_of_flows_and_torch_distributions_integrates_to_one():
     components = [
-        randomized(poe.AffineCouplingFlow((2,), generator(), n_hidden=4), scale=0.4),
+        randomized(poe.AffineCouplingFlow((2,), generator=generator(), n_hidden=4), scale=0.4),
         torch.distributions.MultivariateNormal(torch.ones(2).double(), torch.eye(2).double()),
     ]
     mixture = poe.Mixture(components, weights=[1, 3])
@@ -27,13 +27,13 @@ def test_mixture_of_flows_and_torch_distributions_integrates_to_one():
 
 
 def test_mixture_samples_follow_the_weighted_sum():
-    parts = [randomized(norm.AutoregressiveBernoulli(3, generator()), seed, 2.0) for seed in (1, 2)]
+    parts = [randomized(norm.AutoregressiveBernoulli(3, generator=generator()), seed, 2.0) for seed in (1, 2)]
     mixture = poe.Mixture(parts, weights=torch.tensor([0.2, 0.8]))
     states = all_bits(3)
     exact = 0.2 * parts[0].log_prob(states).exp() + 0.8 * parts[1].log_prob(states).exp()
     torch.testing.assert_close(mixture.log_prob(states).exp(), exact, rtol=1e-6, atol=0)
     assert mixture.log_prob(states).exp().sum().item() == pytest.approx(1, abs=1e-12)
-    assert_frequencies_match(mixture.sample(20_000, generator(5)), states, exact)
+    assert_frequencies_match(mixture.sample(20_000, generator=generator(5)), states, exact)
 
 
 def test_a_mixture_of_bare_energies_claims_no_log_prob():
@@ -46,7 +46,7 @@ def test_a_mixture_of_bare_energies_claims_no_log_prob():
     with pytest.raises(TypeError, match="not normalized"):
         poe.Mixture([mixture]).log_prob(x)
     with pytest.raises(TypeError, match="has no sample"):
-        mixture.sample(1, generator())
+        mixture.sample(1, generator=generator())
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_gibbs_samples_of_a_product_follow_the_enumerated_distribution():
     start = torch.multinomial(exact, 20_000, replacement=True, generator=g)
     state = kernel.init(all_bits(3)[start])
     for _ in range(3):
-        state, _ = kernel.step(state, g)
+        state, _ = kernel.step(state, generator=g)
     index = (state.position @ torch.tensor([4.0, 2.0, 1.0], dtype=D)).long()
     frequency = torch.bincount(index, minlength=8) / 20_000
     # Stationary start, so each frequency is off by more than 0.03 with probability < 2 exp(-36) (Hoeffding).

@@ -39,7 +39,7 @@ def test_gibbs_leaves_a_product_of_student_t_experts_invariant():
     x = torch.linalg.solve(filters, y.T).T
     g = generator(3)
     for _ in range(2):
-        x = model.gibbs_step(x, g)
+        x = model.gibbs_step(x, generator=g)
     moved = x @ filters.T
     assert (moved != y).all()
     assert max(kolmogorov_smirnov(moved[:, m], law.cdf) for m, law in enumerate(laws)) < 0.03
@@ -71,7 +71,7 @@ def test_gibbs_leaves_unigauss_experts_invariant():
     x = torch.from_numpy(start)[:, None]
     g = generator(1)
     for _ in range(2):
-        x = model.gibbs_step(x, g)
+        x = model.gibbs_step(x, generator=g)
     assert kolmogorov_smirnov(x[:, 0], lambda v: np.interp(v, grid.numpy(), cumulative)) < 0.03
 
 
@@ -129,7 +129,9 @@ def test_experts_refuse_impossible_parameters():
     with pytest.raises(ValueError, match="all positive"):
         poe.StudentTExperts(torch.ones(2, 3), torch.tensor([1.0, 0.0]))
     with pytest.raises(ValueError, match="filters must span all 3 dimensions"):
-        poe.StudentTExperts(torch.ones(2, 3), torch.ones(2)).gibbs_step(torch.ones(1, 3), generator())
+        poe.StudentTExperts(torch.ones(2, 3), torch.ones(2)).gibbs_step(
+            torch.ones(1, 3), generator=generator()
+        )
     ones = torch.ones(2, 3)
     for mean, scale, share, box, message in (
         (ones, ones[:1], ones[:, 0] / 2, (0, 1), "must be"),

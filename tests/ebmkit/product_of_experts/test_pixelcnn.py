@@ -9,7 +9,7 @@ from ebmkit import product_of_experts as poe
 
 
 def small_pixelcnn(shape, seed=0):
-    model = poe.PixelCNN(shape, generator(seed), n_channels=6, n_blocks=2, dtype=D)
+    model = poe.PixelCNN(shape, generator=generator(seed), n_channels=6, n_blocks=2, dtype=D)
     model.place.data = randn(*model.place.shape, seed=seed + 1)
     return model
 
@@ -38,7 +38,9 @@ def test_every_parameter_of_a_pixelcnn_has_a_say():
 
 def test_pixelcnn_samples_follow_its_distribution():
     model = small_pixelcnn((2, 2))
-    index = (model.sample(20_000, generator(2)).flatten(1) @ torch.tensor([8.0, 4, 2, 1], dtype=D)).long()
+    index = (
+        model.sample(20_000, generator=generator(2)).flatten(1) @ torch.tensor([8.0, 4, 2, 1], dtype=D)
+    ).long()
     exact = model.log_prob(all_bits(2, 2)).exp().detach()
     # Hoeffding: off by more than 0.03 with probability < 2 exp(-36) a state.
     assert (torch.bincount(index, minlength=16) / 20_000 - exact).abs().max() < 0.03
@@ -57,7 +59,7 @@ def test_pixelcnn_takes_any_leading_batch_shape_and_refuses_grey():
 
 
 def test_a_flow_at_cell_centres_is_an_expert_on_bits():
-    flow = poe.AffineCouplingFlow((2, 2), generator(), n_hidden=4)
+    flow = poe.AffineCouplingFlow((2, 2), generator=generator(), n_hidden=4)
     pixelcnn = small_pixelcnn((2, 2))
     product = poe.ProductOfExperts([pixelcnn, poe.AtCellCentres(flow)])
     x = all_bits(2, 2)

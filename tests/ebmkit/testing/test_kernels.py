@@ -42,7 +42,7 @@ class Flip:
         return initial_state(self.model, position)
 
     def step(self, state, generator):
-        flipped = chance.bernoulli(torch.full_like(state.energy, self.p), generator)
+        flipped = chance.bernoulli(torch.full_like(state.energy, self.p), generator=generator)
         x = state.position.clone()
         x[..., 0, 0] = torch.where(flipped, -x[..., 0, 0], x[..., 0, 0])
         energy = self.model.energy(x)

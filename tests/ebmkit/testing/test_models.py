@@ -71,17 +71,17 @@ class Lies:
 
     class WrongGibbs(RBM):
         def gibbs_step(self, v, generator):
-            h = self.sample_hidden(v, generator)
+            h = self.sample_hidden(v, generator=generator)
             p = self.visible_probability(h) ** 2
-            return chance.bits(p, generator)
+            return chance.bits(p, generator=generator)
 
     class Forgetful(RBM):
         def gibbs_step_given(self, v, known, generator):
             return torch.where(known, v, 1 - v)
 
     class WrongSample(RBM):
-        def sample(self, n, generator):
-            return chance.bits(torch.full((n, 3), 0.5, dtype=torch.float64), generator)
+        def sample(self, sample_shape, *, generator):
+            return chance.bits(torch.full((*sample_shape, 3), 0.5, dtype=torch.float64), generator=generator)
 
     class WrongBase(RBM):
         def base_log_partition(self):
