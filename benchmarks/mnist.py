@@ -164,7 +164,7 @@ def annealed(model: RBM | DBM, train_bits: Tensor, generator: torch.Generator) -
     samples = torch.cat(model.split(x)[1::2], -1) if isinstance(model, DBM) else x
     backward = reverse_anneal(machine, samples, betas=SALAKHUTDINOV_MURRAY, generator=generator)
     down = log_mean_weight(backward.log_weights)
-    relative = up.std_error.item()
+    relative = up.error.item()
     return {
         "log_z_ais": up.value.item(),
         "log_z_ais_sigma": relative,
@@ -172,7 +172,7 @@ def annealed(model: RBM | DBM, train_bits: Tensor, generator: torch.Generator) -
         "log_z_ais_plus_3_sigma": up.value.item() + math.log(1 + 3 * relative),
         "effective_runs": weight_ess(forward.log_weights).item(),
         "log_z_reverse_ais": -down.value.item(),
-        "log_z_reverse_ais_sigma": down.std_error.item(),
+        "log_z_reverse_ais_sigma": down.error.item(),
     }
 
 

@@ -28,7 +28,14 @@ __all__ = [
 
 
 def bernoulli(probability: Tensor, *, generator: Generator) -> Tensor:
-    """Independent draws that are True with the given probability; the shape of `probability`, bool."""
+    """Independent draws that are True with the given probability; the shape of `probability`, bool.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> chance.bernoulli(torch.tensor([0.0, 1.0]), generator=generator)
+    tensor([False,  True])
+    """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "bernoulli")(probability))
     return uniform(probability, generator=generator) < probability
@@ -41,6 +48,12 @@ def bits(probability: Tensor, *, generator: Generator) -> Tensor:
     draws at once are compiled where numba is installed: 24 random bits each. Otherwise each element has 16 random
     bits r of its own and all share one number U on a grid of 2^-8 (float32) or 2^-37 (float64): (r + U) / 2^16 < p;
     two are independent given U, and so correlated by less than 2^-32.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> chance.bits(torch.tensor([0.0, 1.0]), generator=generator)
+    tensor([0., 1.])
     """
     like = probability.detach()
     if not isinstance(generator, Generator) or not like.is_cpu or like.dtype not in _SHARED_BITS:
@@ -55,7 +68,14 @@ def bits(probability: Tensor, *, generator: Generator) -> Tensor:
 
 
 def logistic_bits(log_odds: Tensor, bias: Tensor, *, generator: Generator) -> Tensor:
-    """The draws of `bits` with probability σ(log_odds + bias); overwrites `log_odds (..., n)`, `bias` is `(n,)`."""
+    """The draws of `bits` with probability σ(log_odds + bias); overwrites `log_odds (..., n)`, `bias` is `(n,)`.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> chance.logistic_bits(torch.tensor([[-90.0, 90.0]]), torch.zeros(2), generator=generator)
+    tensor([[0., 1.]])
+    """
     log_odds, bias = log_odds.detach(), bias.detach()
     kernels = compiled(log_odds, generator=generator)
     if kernels is None:
@@ -67,7 +87,14 @@ def logistic_bits(log_odds: Tensor, bias: Tensor, *, generator: Generator) -> Te
 
 
 def compiled(like: Tensor, *, generator: Generator) -> ModuleType | None:
-    """The kernels that can draw as many bits as `like` has, or None where torch is to draw them."""
+    """The kernels that can draw as many bits as `like` has, or None where torch is to draw them.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> chance.compiled(torch.empty(3), generator=generator) is None  # too few to be worth it
+    True
+    """
     fits = like.is_cpu and like.dtype == torch.float32 and like.is_contiguous()
     if not fits or like.numel() < _WORTH_COMPILING or not isinstance(generator, Generator):
         return None
@@ -75,12 +102,28 @@ def compiled(like: Tensor, *, generator: Generator) -> ModuleType | None:
 
 
 def stream(kernels: ModuleType, *, generator: Generator) -> Any:
-    """The random words from which one call of a kernel makes all of its own: an array `(STREAM,)`, uint32."""
+    """The random words from which one call of a kernel makes all of its own: an array `(STREAM,)`, uint32.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> kernels = chance.compiled(torch.empty(10_000), generator=generator)
+    >>> kernels is None or len(chance.stream(kernels, generator=generator)) == kernels.STREAM
+    True
+    """
     return streams(1, kernels, generator=generator)[0]
 
 
 def streams(n: int, kernels: ModuleType, *, generator: Generator) -> Any:
-    """n of these streams, an array `(n, STREAM)`, for kernels that work on several parts side by side."""
+    """n of these streams, an array `(n, STREAM)`, for kernels that work on several parts side by side.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> kernels = chance.compiled(torch.empty(10_000), generator=generator)
+    >>> kernels is None or len(chance.streams(3, kernels, generator=generator)) == 3
+    True
+    """
     words = torch.empty(n, kernels.STREAM // 2, dtype=torch.int64).random_(
         -(2**63), None, generator=generator
     )
@@ -112,7 +155,14 @@ def _dithered(like: Tensor, generator: Generator) -> Tensor:
 
 
 def categorical(probabilities: Tensor, *, generator: Generator) -> Tensor:
-    """Indices drawn from `probabilities` along the last axis (they sum to one); shape `(...)`, int64."""
+    """Indices drawn from `probabilities` along the last axis (they sum to one); shape `(...)`, int64.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> chance.categorical(torch.tensor([[0.0, 1.0, 0.0]]), generator=generator)
+    tensor([1])
+    """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "categorical")(probabilities))
     u = uniform(probabilities[..., :1], generator=generator)
@@ -121,14 +171,29 @@ def categorical(probabilities: Tensor, *, generator: Generator) -> Tensor:
 
 
 def uniform(like: Tensor, *, generator: Generator) -> Tensor:
-    """Uniform draws in [0, 1) with the shape, dtype and device of `like`."""
+    """Uniform draws in [0, 1) with the shape, dtype and device of `like`.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> u = chance.uniform(torch.empty(1000), generator=generator)
+    >>> bool(((u >= 0) & (u < 1)).all())
+    True
+    """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "uniform")(like))
     return torch.empty_like(like, requires_grad=False).uniform_(generator=generator)
 
 
 def normal(like: Tensor, *, generator: Generator) -> Tensor:
-    """Standard normal draws with the shape, dtype and device of `like`."""
+    """Standard normal draws with the shape, dtype and device of `like`.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> chance.normal(torch.empty(2, 3), generator=generator).shape
+    torch.Size([2, 3])
+    """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "normal")(like))
     return torch.empty_like(like, requires_grad=False).normal_(generator=generator)

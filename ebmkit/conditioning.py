@@ -21,6 +21,12 @@ class Conditional(EnergyModel):
 
     Made by `condition`. `join` puts free coordinates into a whole x, `free` takes them out of one. It has a
     `gibbs_step`, which redraws the free coordinates in the model's blocks, where the model has `gibbs_step_given`.
+
+    >>> import torch
+    >>> from ebmkit import conditioning, ising
+    >>> held = conditioning.condition(ising.Ising((1, 2), 0.4), torch.ones(1, 2), torch.tensor([[True, False]]))
+    >>> held.event_shape, held.join(torch.tensor([-1.0])).tolist()
+    ((1,), [[1.0, -1.0]])
     """
 
     fixed: Tensor

@@ -30,21 +30,40 @@ __all__ = [
 
 
 class Restoration(NamedTuple):
-    """A picture and what is seen of it: labels {0, 1}, both `(height, width)`, float64."""
+    """A picture and what is seen of it: labels {0, 1}, both `(height, width)`, float64.
+
+    >>> from ebmkit import data
+    >>> truth, noisy = data.slide_image()
+    >>> int((truth != noisy).sum())
+    1
+    """
 
     truth: Tensor
     noisy: Tensor
 
 
 class LabelledImages(NamedTuple):
-    """Images `(n, height, width)` in [0, 1], float32, and their classes `(n,)`, int64."""
+    """Images `(n, height, width)` in [0, 1], float32, and their classes `(n,)`, int64.
+
+    >>> import torch
+    >>> from ebmkit import data
+    >>> data.LabelledImages(torch.zeros(2, 8, 8), torch.tensor([3, 5])).images.shape
+    torch.Size([2, 8, 8])
+    """
 
     images: Tensor
     labels: Tensor
 
 
 class Split(NamedTuple):
-    """The images to learn from and the images to be judged by."""
+    """The images to learn from and the images to be judged by.
+
+    >>> import torch
+    >>> from ebmkit import data
+    >>> one = data.LabelledImages(torch.zeros(1, 8, 8), torch.tensor([3]))
+    >>> data.Split(train=one, test=one).test.labels
+    tensor([3])
+    """
 
     train: LabelledImages
     test: LabelledImages
@@ -68,6 +87,12 @@ def slide_image() -> Restoration:
     """A 3×3 picture, as on the lecture's slide: ink down one side and along the bottom; noise took the corner.
 
     Given the noisy picture, the truth is the most probable one for η/2 < J < 3η/4, η = ½ log((1 - ε)/ε).
+
+    >>> from ebmkit import data
+    >>> data.slide_image().truth
+    tensor([[1., 0., 0.],
+            [1., 0., 0.],
+            [1., 1., 1.]], dtype=torch.float64)
     """
     truth = torch.tensor([[1, 0, 0], [1, 0, 0], [1, 1, 1]], dtype=torch.float64)
     noisy = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 1, 1]], dtype=torch.float64)
@@ -78,6 +103,13 @@ def noisy_picture(flip_probability: float, scale: int = 1, *, generator: Generat
     """A 64×64 picture, the letters EBM over a disc and a bar, seen through noise that flips each pixel.
 
     `scale` enlarges every pixel of the truth to a square of that side before the noise: `(64·scale, 64·scale)`.
+
+    >>> import torch
+    >>> from ebmkit import data
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> truth, noisy = data.noisy_picture(0.1, generator=generator)
+    >>> truth.shape, bool((truth != noisy).any())
+    (torch.Size([64, 64]), True)
     """
     if scale < 1:
         raise ValueError(f"scale must be at least 1, got {scale}")
@@ -94,7 +126,14 @@ def noisy_picture(flip_probability: float, scale: int = 1, *, generator: Generat
 
 
 def flip(image: Tensor, probability: float, *, generator: Generator) -> Tensor:
-    """Each label of `image` (0 or 1, any shape) flipped with the given probability; the shape of `image`."""
+    """Each label of `image` (0 or 1, any shape) flipped with the given probability; the shape of `image`.
+
+    >>> import torch
+    >>> from ebmkit import data
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> data.flip(torch.tensor([0.0, 1.0]), 1.0, generator=generator)
+    tensor([1., 0.])
+    """
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie in [0, 1], got {probability}")
     if not ((image == 0) | (image == 1)).all():
@@ -108,6 +147,10 @@ def bars_and_stripes(n: int) -> Tensor:
 
     Labels 0 and 1, float32; the empty and the full picture, which are both, appear once. Raises `ValueError`
     unless 1 ≤ n ≤ 15. Source: MacKay, Information Theory, Inference, and Learning Algorithms (2003), ch. 43.
+
+    >>> from ebmkit import data
+    >>> data.bars_and_stripes(3).shape
+    torch.Size([14, 3, 3])
     """
     if not 1 <= n <= 15:
         raise ValueError(f"n must lie between 1 and 15, got {n}; there are 2^(n+1) - 2 pictures")
@@ -121,6 +164,10 @@ def digits(binarise: bool = False) -> LabelledImages:
     """scikit-learn's 1,797 handwritten digits, `(1797, 8, 8)` in [0, 1]; 0 or 1 if `binarise`.
 
     `binarise` calls a pixel ink from 8 of 16 grey levels on. Raises `ImportError` without scikit-learn.
+
+    >>> from ebmkit import data
+    >>> data.digits(binarise=True).images.shape  # needs scikit-learn
+    torch.Size([1797, 8, 8])
     """
     try:
         from sklearn.datasets import load_digits
@@ -141,6 +188,13 @@ def mnist(path: str | Path) -> Split:
     `path` is an `.npz` with `x_train`, `y_train`, `x_test`, `y_test`, or a folder with the four IDX files
     (`train-images-idx3-ubyte`, …), gzipped or not. Raises `FileNotFoundError` and `ValueError` naming what is
     missing or malformed. Source: LeCun, Cortes & Burges, the MNIST database.
+
+    >>> from ebmkit import data
+    >>> try:
+    ...     data.mnist("nowhere.npz")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    no MNIST at nowhere.npz; give an .npz file or a folder of IDX files
     """
     path = Path(path)
     if not path.exists():

@@ -9,7 +9,7 @@ Source: Cornell Tech, Deep Generative Models, lecture 11, "Energy-based models".
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -150,7 +150,14 @@ def _wrong_energy(model: EnergyModel, values: Any, expected: tuple[int, ...]) ->
 
 
 class ModuleEnergy(EnergyModel):
-    """Any module as an energy, E(x) = module(x); made by `from_module`."""
+    """Any module as an energy, E(x) = module(x); made by `from_module`.
+
+    >>> import torch
+    >>> import ebmkit
+    >>> model = ebmkit.from_module(torch.nn.Linear(2, 1), (2,))
+    >>> type(model).__name__, model.energy(torch.zeros(5, 2)).shape
+    ('ModuleEnergy', torch.Size([5]))
+    """
 
     def __init__(
         self, module: nn.Module, event_shape: Sequence[int], values: Sequence[float] | None = None
@@ -189,11 +196,18 @@ def from_module(
 
 
 class Estimate(NamedTuple):
-    """A number and how far it may be off: `std_error` is 0 where the value is exact up to rounding.
+    """A number, how far it may be off, and what that error means.
 
-    For quadrature it is the estimated bound on the error, for an AIS bracket half its width, instead of a standard
-    deviation.
+    `kind` is `"exact"` where the value holds up to rounding and `error` is 0; `"standard error"` for what is drawn
+    at random; `"bound"` for quadrature, whose error is an estimated bound, and for an AIS bracket, half its width.
+
+    >>> import ebmkit
+    >>> from ebmkit import ising
+    >>> estimate = ebmkit.log_partition(ising.Ising((1, 2), 0.0))
+    >>> estimate.value, estimate.error, estimate.kind
+    (tensor(1.3863, dtype=torch.float64), tensor(0., dtype=torch.float64), 'exact')
     """
 
     value: Tensor
-    std_error: Tensor
+    error: Tensor
+    kind: Literal["exact", "standard error", "bound"] = "standard error"

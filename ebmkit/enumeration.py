@@ -35,7 +35,12 @@ _CHUNK_ELEMENTS = 2**21
 
 
 class Cost(NamedTuple):
-    """What summing over every state would take: their number, and seconds at the speed measured here."""
+    """What summing over every state would take: their number, and seconds at the speed measured here.
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.cost(ising.Ising((2, 2), 0.4)).n_states
+    16
+    """
 
     n_states: int
     seconds: float
@@ -47,7 +52,12 @@ class Cost(NamedTuple):
 
 
 def n_states(model: EnergyModel) -> int:
-    """The number of states of `model`, |values|^size; raises `ValueError` where x is continuous."""
+    """The number of states of `model`, |values|^size; raises `ValueError` where x is continuous.
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.n_states(ising.Ising((10, 10), 0.4)) == 2**100
+    True
+    """
     n_values = len(_values(model))
     return int(n_values ** math.prod(model.event_shape))
 
@@ -57,6 +67,10 @@ def cost(model: EnergyModel) -> Cost:
 
     It never refuses, so it shows the growth also where the sum itself is out of reach:
     `[cost(Ising((n, n), 0.4)) for n in (2, 3, 4, 5, 6, 32)]`.
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.cost(ising.Ising((4, 4), 0.4)).n_states
+    65536
     """
     total = n_states(model)
     timed = min(total, _chunk_states(model) // 8 + 1)
@@ -71,12 +85,24 @@ def states(model: EnergyModel) -> Tensor:
     """Every state of `model`, in counting order with the last coordinate fastest; `(n_states, *event_shape)`.
 
     Raises `ValueError` where there are too many (see `log_partition`).
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.states(ising.Ising((1, 2), 0.4)).squeeze(1)
+    tensor([[-1., -1.],
+            [-1.,  1.],
+            [ 1., -1.],
+            [ 1.,  1.]], dtype=torch.float64)
     """
     return _states_between(model, 0, _checked_n_states(model))
 
 
 def state_chunks(model: EnergyModel) -> Iterator[Tensor]:
-    """The rows of `states(model)` in pieces of bounded memory; each `(n, *event_shape)`."""
+    """The rows of `states(model)` in pieces of bounded memory; each `(n, *event_shape)`.
+
+    >>> from ebmkit import enumeration, ising
+    >>> [len(chunk) for chunk in enumeration.state_chunks(ising.Ising((2, 2), 0.4))]
+    [16]
+    """
     total = _checked_n_states(model)
     for start, stop in _chunk_bounds(model, total):
         yield _states_between(model, start, stop)
@@ -87,6 +113,10 @@ def log_partition(model: EnergyModel) -> Tensor:
 
     Its gradient does not either: backward computes each chunk's energies again. Raises `ValueError` beyond
     `MAX_STATES` states, for an energy that is nan or -∞, and where every energy is +∞.
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.log_partition(ising.Ising((1, 2), 0.0))  # 2 log 2
+    tensor(1.3863, dtype=torch.float64)
     """
     parts = _over_chunks(model, lambda x: torch.logsumexp(-_energies(model, x), -1))
     return _log_sum(torch.stack(list(parts)), model)
@@ -96,6 +126,10 @@ def probabilities(model: EnergyModel) -> Tensor:
     """p(x) = exp(-E(x)) / Z of every state, in the order of `states`; shape `(n_states,)`, float64.
 
     Raises `ValueError` as `log_partition` does.
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.probabilities(ising.Ising((1, 2), 0.0))
+    tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64)
     """
     log_weights = torch.cat(list(_over_chunks(model, lambda x: -_energies(model, x))))
     return torch.exp(log_weights - _log_sum(log_weights, model))
@@ -106,6 +140,10 @@ def expectation(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Tensor:
 
     `f` maps states `(n, *event_shape)` to values `(n, *shape)`; returns `shape`, float64. Raises `ValueError` as
     `log_partition` does.
+
+    >>> from ebmkit import enumeration, ising
+    >>> enumeration.expectation(ising.Ising((1, 2), 0.4), lambda x: x.flatten(1).prod(1))  # tanh 0.4
+    tensor(0.3799, dtype=torch.float64)
     """
     log_z = log_partition(model)
 

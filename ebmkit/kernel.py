@@ -21,6 +21,14 @@ class Slope(NamedTuple):
     """∇ log p of `model` at a position, kept so that nobody works it out again.
 
     It is of no use to another model, nor once the `versions` of the model's parameters have changed.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> walk = mcmc.MALA(annealing.GaussianBase((1,)), 0.1)
+    >>> state, _ = walk.step(walk.init(torch.ones(4, 1).double()), generator=generator)
+    >>> bool((state.slope.score == -state.position).all())  # kept, so that no step computes it twice
+    True
     """
 
     model: EnergyModel
@@ -32,6 +40,11 @@ class State(NamedTuple):
     """Where the chains are: `position` `(..., *event_shape)` and its `energy` `(...)`.
 
     Kernels that follow the gradient also keep the `slope` there, for their next step.
+
+    >>> import torch
+    >>> from ebmkit import annealing, kernel
+    >>> kernel.initial_state(annealing.GaussianBase((1,)), torch.zeros(4, 1)).energy
+    tensor([0., 0., 0., 0.], dtype=torch.float64)
     """
 
     position: Tensor
@@ -43,6 +56,14 @@ class Info(NamedTuple):
     """What a step did: `acceptance` probability `(...)` in [0, 1] and `divergent` `(...)`, bool.
 
     A divergent chain met a non-finite number and stayed where it was.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> walk = mcmc.MALA(annealing.GaussianBase((1,)), 0.1)
+    >>> _, info = walk.step(walk.init(torch.zeros(4, 1).double()), generator=generator)
+    >>> info.acceptance.shape, info.divergent
+    (torch.Size([4]), tensor([False, False, False, False]))
     """
 
     acceptance: Tensor
@@ -79,6 +100,11 @@ def initial_state(model: EnergyModel, position: Tensor) -> State:
 
     Raises `ValueError` for a wrong shape, an empty batch, a coordinate outside `model.values`, and an energy
     that is not finite; `TypeError` for whole numbers where x is continuous.
+
+    >>> import torch
+    >>> from ebmkit import ising, kernel
+    >>> kernel.initial_state(ising.Ising((2, 2), 0.4), torch.ones(3, 2, 2)).energy
+    tensor([-1.6000, -1.6000, -1.6000], dtype=torch.float64)
     """
     check_is_model(model, "a kernel")
     name, event = type(model).__name__, tuple(model.event_shape)

@@ -49,6 +49,15 @@ def load(path: str | Path, classes: Sequence[type[EnergyModel]] = ()) -> EnergyM
 
     `classes` are those of your own that the file may name. Raises `ValueError` where the file is none of `save`'s,
     is damaged, or names a class that is neither public in ebmkit nor among `classes`.
+
+    >>> import ebmkit
+    >>> from ebmkit import ising
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "model.pt"
+    ...     ebmkit.save(ising.Ising((2, 2), 0.4), path)
+    ...     print(ebmkit.load(path).event_shape)
+    (2, 2)
     """
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)

@@ -34,6 +34,11 @@ def explicit_score_matching(model: EnergyModel, x: Tensor) -> Tensor:
 
     `x (n, *event_shape)` to a scalar, differentiable in the model's parameters; least where the scores of model and
     data agree. Raises `TypeError` for a discrete model or an integer x. Source: Hyvärinen (2005), theorem 1.
+
+    >>> import torch
+    >>> from ebmkit import annealing, score_matching
+    >>> score_matching.explicit_score_matching(annealing.GaussianBase((1,)), torch.zeros(5, 1).double()).item()
+    -1.0
     """
     x = _differentiable(model, x)
     score = _score(model, x)
@@ -52,6 +57,14 @@ def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, *, gen
     Its minimum is the score of the data blurred by N(0, σ²), not of the data. `x (n, *event_shape)` to a scalar,
     differentiable in the parameters. Raises `ValueError` for σ ≤ 0, `TypeError` as `explicit_score_matching`.
     Source: Vincent, "A connection between score matching and denoising autoencoders" (2011).
+
+    >>> import torch
+    >>> from ebmkit import annealing, score_matching
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x = torch.zeros(50, 1, dtype=torch.float64)
+    >>> loss = score_matching.denoising_score_matching(annealing.GaussianBase((1,)), x, 0.1, generator=generator)
+    >>> loss.shape
+    torch.Size([])
     """
     if not sigma > 0:
         raise ValueError(f"sigma is the noise's standard deviation and must be positive, got {sigma}")
@@ -72,6 +85,13 @@ def sliced_score_matching(
     Its mean over v is `explicit_score_matching`. `x (n, *event_shape)` to a scalar, differentiable in the
     parameters. Raises `ValueError` for no projection, `TypeError` as `explicit_score_matching`.
     Source: Song, Garg, Shi & Ermon (2019), the variance-reduced form.
+
+    >>> import torch
+    >>> from ebmkit import annealing, score_matching
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x = torch.zeros(5, 1, dtype=torch.float64)
+    >>> score_matching.sliced_score_matching(annealing.GaussianBase((1,)), x, generator=generator).shape
+    torch.Size([])
     """
     if n_projections < 1:
         raise ValueError(f"n_projections must be at least 1, got {n_projections}")
@@ -89,17 +109,26 @@ def noise_contrastive_estimation(
     data: Tensor,
     noise: Tensor,
     noise_log_prob: Callable[[Tensor], Tensor],
-    log_normalizer: Tensor | float = 0.0,
+    log_partition: Tensor | float = 0.0,
 ) -> Tensor:
     """Logistic regression of data against noise; it learns log Z as one more parameter.
 
         J = -mean_data log σ(G(x)) - ν mean_noise log σ(-G(x))
         G(x) = -E(x) - c - log p_noise(x) - log ν,   ν = n_noise / n_data
 
-    At the minimum exp(-E(x) - c) is the data's normalized density, so c = `log_normalizer` is log Z; give it as an
+    At the minimum exp(-E(x) - c) is the data's normalized density, so c = `log_partition` is log Z; give it as an
     `nn.Parameter`, or leave it 0 for an energy that has a constant of its own. `data (n, *event_shape)`,
     `noise (m, *event_shape)` drawn from `noise_log_prob`, a normalized density with support wherever data can be.
     Raises `ValueError` where it is not finite on the data. Source: Gutmann & Hyvärinen (2012).
+
+    >>> import torch
+    >>> from ebmkit import annealing, score_matching
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> base = annealing.GaussianBase((1,))
+    >>> log_prob = lambda x: -base.energy(x) - base.exact_log_partition()
+    >>> data, noise = base.sample(9, generator=generator), base.sample(9, generator=generator)
+    >>> score_matching.noise_contrastive_estimation(base, data, noise, log_prob, base.exact_log_partition())
+    tensor(1.3863, dtype=torch.float64)
     """
     check_is_model(model, "noise-contrastive estimation")
     data, noise = (as_tensor(x, floating_tensor(model)) for x in (data, noise))
@@ -119,7 +148,7 @@ def noise_contrastive_estimation(
                 f"noise_log_prob must be finite on data and noise, got {density[~density.isfinite()][0].item()};"
                 " choose noise that covers the data"
             )
-        return -model.energy(x) - log_normalizer - density - ratio.log()
+        return -model.energy(x) - log_partition - density - ratio.log()
 
     return functional.softplus(-log_odds(data)).mean() + ratio * functional.softplus(log_odds(noise)).mean()
 

@@ -114,7 +114,7 @@ def our_annealing(temperatures: int) -> Row:
         estimate = annealed_importance_sampling(
             model, betas=temperatures - 1, n_chains=100, generator=generator
         )
-        estimates.append((estimate.value.item(), estimate.std_error.item()))
+        estimates.append((estimate.value.item(), estimate.error.item()))
 
     row = best(anneal, rounds=5 if temperatures <= 1_000 else 1)
     return row | {"log_z": estimates[-1][0], "log_z_standard_error": estimates[-1][1]}

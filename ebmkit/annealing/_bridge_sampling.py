@@ -32,6 +32,14 @@ def bridge_sampling(
     Chains as in `thermodynamic_integration`, other arguments as in `anneal`. There is no quadrature: the only
     bias comes from a burn-in that is too short. The standard error sums each chain's influence over all
     ratios, so draws may be correlated within a chain. Source: Bennett (1976); Meng & Wong (1996).
+
+    >>> import torch
+    >>> from ebmkit import annealing, ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = ising.Ising((3, 3), 0.4)
+    >>> estimate = annealing.bridge_sampling(model, generator=generator, betas=4)
+    >>> bool(abs(estimate.value - model.exact_log_partition()) < 6 * estimate.error)
+    True
     """
     path, schedule = resolve_path(model, base), as_schedule(betas)
     check_ladder(len(schedule), n_chains, n_steps, burn_in)
@@ -93,6 +101,15 @@ def bennett_acceptance_ratio(
 
     Solves Σ_{x ~ p_0} σ(E_0 - E_1 - c) = Σ_{x ~ p_1} σ(E_1 - E_0 + c), c = log(Z_1/Z_0) - log(n_1/n_0): the
     bridge of least variance. Source: Bennett (1976); Meng & Wong (1996).
+
+    >>> import torch
+    >>> from ebmkit import annealing
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> narrow, wide = annealing.GaussianBase((1,)), annealing.GaussianBase((1,), scale=2.0)
+    >>> draws = [model.sample(500, generator=generator) for model in (narrow, wide)]
+    >>> ratio = annealing.bennett_acceptance_ratio(narrow, wide, *draws)
+    >>> bool(abs(ratio.value - torch.tensor(2.0).log()) < 6 * ratio.error)
+    True
     """
     n_0, n_1 = len(base_samples), len(model_samples)
     check_count("the number of samples of each energy", min(n_0, n_1), 2)

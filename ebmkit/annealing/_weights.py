@@ -13,6 +13,12 @@ def log_mean_weight(log_weights: Tensor) -> Estimate:
 
     The error is infinite where one weight is all there is. Raises `ValueError` for fewer than two weights,
     for weights that are `nan` or infinite, and where all are zero.
+
+    >>> import torch
+    >>> from ebmkit import annealing
+    >>> estimate = annealing.log_mean_weight(torch.tensor([1.0, 3.0], dtype=torch.float64).log())
+    >>> estimate.value.exp()
+    tensor(2., dtype=torch.float64)
     """
     log_weights = _checked_weights(log_weights)
     n = len(log_weights)
@@ -24,7 +30,15 @@ def log_mean_weight(log_weights: Tensor) -> Estimate:
 
 
 def weight_ess(log_weights: Tensor) -> Tensor:
-    """Effective number of weights (Σ w)² / Σ w², between 1 and n; shape `()`."""
+    """Effective number of weights (Σ w)² / Σ w², between 1 and n; shape `()`.
+
+    >>> import torch
+    >>> from ebmkit import annealing
+    >>> annealing.weight_ess(torch.zeros(10, dtype=torch.float64))
+    tensor(10., dtype=torch.float64)
+    >>> annealing.weight_ess(torch.tensor([0.0, -1e9], dtype=torch.float64))
+    tensor(1., dtype=torch.float64)
+    """
     log_weights = _checked_weights(log_weights)
     w = (log_weights - log_weights.max()).exp()
     return w.sum() ** 2 / (w**2).sum()

@@ -14,6 +14,13 @@ def anomaly_scores(model: EnergyModel, x: Tensor, reference: Tensor) -> Tensor:
 
     The ranking of several x, hence the ROC curve, does not depend on the reference. Raises `ValueError` where
     an energy is not a number.
+
+    >>> import torch
+    >>> from ebmkit import annealing, applications
+    >>> bowl = annealing.GaussianBase((1,))
+    >>> near, far = torch.tensor([[0.1]]).double(), torch.tensor([[9.0]]).double()
+    >>> bool(applications.anomaly_scores(bowl, far, near) > applications.anomaly_scores(bowl, near, near))
+    True
     """
     scores = model.log_ratio(reference, x)
     if bool(scores.isnan().any()):
@@ -27,6 +34,12 @@ class ROC(NamedTuple):
     """The rates at which normal and anomalous x are flagged when every score ≥ threshold is.
 
     All of shape `(n_distinct + 1,)`, from (0, 0) at threshold ∞ to (1, 1). Equal scores make one point.
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> curve = applications.roc_curve(torch.tensor([0.1, 0.9]), torch.tensor([False, True]))
+    >>> curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist()
+    ([0.0, 0.0, 1.0], [0.0, 1.0, 1.0])
     """
 
     false_positive_rate: Tensor
@@ -38,6 +51,12 @@ def roc_curve(scores: Tensor, anomalous: Tensor) -> ROC:
     """The ROC curve of scores `(n,)` that should be high where `anomalous`, bool `(n,)`, is true.
 
     Raises `ValueError` where either class is missing or a score is nan.
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> curve = applications.roc_curve(torch.tensor([0.1, 0.4, 0.9]), torch.tensor([False, True, True]))
+    >>> curve.true_positive_rate.tolist()
+    [0.0, 0.5, 1.0, 1.0]
     """
     thresholds, positives, negatives = _counts_by_score(scores, anomalous)
     descending = [c.flip(0).cumsum(0).double() / c.sum() for c in (negatives, positives)]
@@ -55,6 +74,11 @@ def auc(scores: Tensor, anomalous: Tensor) -> Tensor:
 
     Counted in integers, so ties and order change nothing. `scores` `(n,)`, `anomalous` bool `(n,)`.
     Source: Mann & Whitney (1947).
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> applications.auc(torch.tensor([0.1, 0.4, 0.9]), torch.tensor([False, True, True]))
+    tensor(1., dtype=torch.float64)
     """
     _, positives, negatives = _counts_by_score(scores, anomalous)
     negatives_below = negatives.cumsum(0) - negatives

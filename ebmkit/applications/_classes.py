@@ -28,6 +28,13 @@ class JointEnergy(EnergyModel):
         Of x, as in `EnergyModel`.
 
     Source: LeCun et al. (2006), "A tutorial on energy-based learning"; Grathwohl et al. (2020), JEM.
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> table = torch.tensor([[0.0, 1.0], [1.0, 0.0]])  # E(y, x) of two classes and one bit
+    >>> joint = applications.JointEnergy(lambda x: table[x[..., 0].long()], 2, (1,), values=(0.0, 1.0))
+    >>> joint.class_log_prob(torch.tensor([0.0])).exp()
+    tensor([0.7311, 0.2689])
     """
 
     def __init__(
@@ -76,7 +83,15 @@ class JointEnergy(EnergyModel):
 
 
 class ClassConditional(EnergyModel):
-    """One class of a joint energy, E(x) = E(y, x) with y fixed."""
+    """One class of a joint energy, E(x) = E(y, x) with y fixed.
+
+    >>> import torch
+    >>> from ebmkit import applications, enumeration
+    >>> table = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    >>> joint = applications.JointEnergy(lambda x: table[x[..., 0].long()], 2, (1,), values=(0.0, 1.0))
+    >>> enumeration.probabilities(joint.conditional(0))
+    tensor([0.7311, 0.2689], dtype=torch.float64)
+    """
 
     def __init__(self, joint: JointEnergy, y: int) -> None:
         super().__init__()
@@ -92,7 +107,13 @@ class ClassConditional(EnergyModel):
 
 
 class LinearClassEnergies(nn.Module):
-    """E(y, x) = -(w_y·x + b_y), starting from zero: with `fit_classifier`, logistic regression."""
+    """E(y, x) = -(w_y·x + b_y), starting from zero: with `fit_classifier`, logistic regression.
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> applications.LinearClassEnergies(3, (4,))(torch.zeros(2, 4, dtype=torch.float64)).shape
+    torch.Size([2, 3])
+    """
 
     def __init__(
         self, n_classes: int, event_shape: Sequence[int], dtype: torch.dtype = torch.float64
@@ -119,6 +140,15 @@ class QuadraticClassEnergies(nn.Module):
         μ `(C, D)`, the lower triangular L `(C, D, D)` and b `(C,)`.
     event_shape:
         The shape of one x, with D entries.
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> energies = applications.QuadraticClassEnergies(torch.zeros(2, 1), torch.ones(2, 1, 1), torch.zeros(2), (1,))
+    >>> energies(torch.tensor([[2.0]])).detach()
+    tensor([[2., 2.]])
+    >>> energies.sample(0, 5, generator=generator).shape
+    torch.Size([5, 1])
     """
 
     def __init__(
@@ -184,17 +214,26 @@ def _shrunk_covariance(group: Tensor, shrinkage: float, y: int) -> Tensor:
 
 def fit_classifier(
     joint: JointEnergy, images: Tensor, labels: Tensor, l2: float = 1e-3, max_iterations: int = 200
-) -> list[float]:
+) -> dict[str, list[float]]:
     """Train E(y, x) to predict y: minimize mean -log p(y | x) + ½ l2 |parameters|² by L-BFGS.
 
-    `images` `(n, *event_shape)`, `labels` int `(n,)`; returns the objective at each evaluation.
+    `images` `(n, *event_shape)`, `labels` int `(n,)`. Returns the history: `loss`, the objective at each
+    evaluation.
+
+    >>> import torch
+    >>> from ebmkit import applications
+    >>> joint = applications.JointEnergy(applications.LinearClassEnergies(2, (1,)), 2, (1,))
+    >>> x, y = torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.tensor([0, 1])
+    >>> history = applications.fit_classifier(joint, x, y)
+    >>> joint.classify(x).tolist(), history["loss"][-1] < history["loss"][0]
+    ([0, 1], True)
     """
     _check_data(images, labels, joint.n_classes)
 
     def loss() -> Tensor:
         return -joint.class_log_prob(images).gather(-1, labels.long()[:, None]).mean()
 
-    return minimize(joint, loss, l2, max_iterations)
+    return {"loss": minimize(joint, loss, l2, max_iterations)}
 
 
 def _flat(x: Tensor, n_axes: int) -> Tensor:

@@ -18,6 +18,14 @@ def inpaint(
 
     `v (..., n_visible)`, with any start where `known` (bool, broadcastable to v) is False; returns v's shape.
     Raises `ValueError` where `n_steps` is negative.
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> v, known = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([True, False, False])
+    >>> bool(boltzmann_machines.inpaint(rbm, v, known, 10, generator=generator)[0] == 1)
+    True
     """
     check_count("n_steps", n_steps, 0)
     v = as_tensor(v, floating_tensor(model), "v")
@@ -37,6 +45,12 @@ def classify(free_energy: Callable[[Tensor], Tensor], x: Tensor, n_classes: int)
 
     `x (..., n_pixels)` to `(..., n_classes)`; exact with `free_energy=rbm.energy`, Z cancels; a DBM offers
     `dbm.mean_field_free_energy`. Source: Larochelle & Bengio (2008).
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines
+    >>> free_energy = lambda x: x[..., -1]  # 1 for the second class, 0 for the first
+    >>> boltzmann_machines.classify(free_energy, torch.zeros(4, 3), n_classes=2)[0].exp()
+    tensor([0.7311, 0.2689])
     """
     labels = torch.eye(n_classes, dtype=x.dtype, device=x.device).expand(*x.shape[:-1], -1, -1)
     pixels = x[..., None, :].expand(*x.shape[:-1], n_classes, -1)

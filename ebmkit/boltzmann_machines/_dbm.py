@@ -26,6 +26,13 @@ class DBM(EnergyModel):
     and `energy(x)` is the joint energy.
     Parameters `weights[l] (sizes[l], sizes[l+1])` and `biases[l] (sizes[l],)`, started as in `RBM`.
     Raises `ValueError` for fewer than two layers or an empty one. Source: Salakhutdinov & Hinton (2009).
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> dbm = boltzmann_machines.DBM((3, 2, 2), scale=0.0, generator=generator, dtype=torch.float64)
+    >>> dbm.exact_log_partition().detach()  # with all parameters 0: 7 log 2
+    tensor(4.8520, dtype=torch.float64)
     """
 
     values = (0.0, 1.0)

@@ -21,6 +21,13 @@ class GaussianRBM(EnergyModel):
 
     Parameters as in `RBM`, and `log_sigma (n_visible,)`, zero at first.
     Source: Welling, Rosen-Zvi & Hinton (2004); Hinton, "A practical guide" (2010), section 13.2.
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.GaussianRBM(2, 3, scale=0.0, generator=generator, dtype=torch.float64)
+    >>> rbm.exact_log_partition().detach()  # with W = 0, a = b = 0 and σ = 1: log 2π + 3 log 2
+    tensor(3.9173, dtype=torch.float64)
     """
 
     W: nn.Parameter

@@ -30,6 +30,14 @@ class Annealed(EnergyModel):
     """A machine part of the way from its base-rate model, `beta` 0, to itself, `beta` 1; see its `annealed`.
 
     Raises `ValueError` for `beta` outside [0, 1].
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, scale=1.0, generator=generator, dtype=torch.float64)
+    >>> v = torch.ones(3, dtype=torch.float64)
+    >>> bool(rbm.annealed(1.0).energy(v) == rbm.energy(v))
+    True
     """
 
     def __init__(self, model: Machine, beta: float) -> None:

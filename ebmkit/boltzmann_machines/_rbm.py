@@ -33,6 +33,16 @@ class RBM(EnergyModel):
     standard normal draws (from `generator`, else from torch's own), the biases at zero.
     The buffers `base_a` and `base_b` are the biases of the model without edges that annealing starts from.
     Raises `ValueError` for a layer without units. Source: Smolensky (1986); Hinton (2002).
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, enumeration
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator, dtype=torch.float64)
+    >>> v = rbm.gibbs_step(torch.zeros(5, 3, dtype=torch.float64), generator=generator)
+    >>> v.shape, rbm.energy(v).shape
+    (torch.Size([5, 3]), torch.Size([5]))
+    >>> bool((rbm.exact_log_partition() - enumeration.log_partition(rbm)).abs() < 1e-12)
+    True
     """
 
     values = (0.0, 1.0)

@@ -19,7 +19,15 @@ _FEW_ELEMENTS = 2**16
 
 
 def bit_states(n: int, device: torch.device | None = None) -> Tensor:
-    """All 2^n vectors of n bits in counting order, the last unit fastest; `(2^n, n)`, float64."""
+    """All 2^n vectors of n bits in counting order, the last unit fastest; `(2^n, n)`, float64.
+
+    >>> from ebmkit import boltzmann_machines
+    >>> boltzmann_machines.bit_states(2)
+    tensor([[0., 0.],
+            [0., 1.],
+            [1., 0.],
+            [1., 1.]], dtype=torch.float64)
+    """
     return _bits(torch.arange(2**n, device=device), n)
 
 

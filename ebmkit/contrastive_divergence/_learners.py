@@ -32,6 +32,15 @@ class Gradient(NamedTuple):
 
     `parameters` is the gradient of minus the mean log-likelihood by parameter name, ready for an optimizer that
     descends; `state` is what the learner wants back at its next call (chains, fast weights), empty at first.
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> gradient = contrastive_divergence.cd(rbm, data, generator=generator)
+    >>> {name: tuple(g.shape) for name, g in gradient.parameters.items()}
+    {'W': (3, 2), 'a': (3,), 'b': (2,)}
     """
 
     parameters: dict[str, Tensor]
@@ -77,7 +86,12 @@ class Update(Protocol):
 
 
 class DivergenceError(ArithmeticError):
-    """Learning left the finite numbers. `history` holds what `fit` had recorded until then."""
+    """Learning left the finite numbers. `history` holds what `fit` had recorded until then.
+
+    >>> from ebmkit import contrastive_divergence
+    >>> issubclass(contrastive_divergence.DivergenceError, ArithmeticError)
+    True
+    """
 
     history: History
 
@@ -91,6 +105,15 @@ def maximum_likelihood(
 
     `data (n, *event_shape)` (visible units alone for a DBM); nothing random is drawn. Raises `ValueError` where
     the model is too large to sum. Source: lecture 11, "Likelihood-based learning".
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> gradient = contrastive_divergence.maximum_likelihood(rbm, data)
+    >>> sorted(gradient.parameters)
+    ['W', 'a', 'b']
     """
     data = check_data(data, model, _visible_shape)
     free_energy = getattr(model, "free_energy", model.energy)
@@ -116,6 +139,15 @@ def cd(
     products and no autograd. `data (n, *event_shape)` (visible units alone for a DBM). Raises `ValueError` for
     k < 1, data of another shape, not finite or, where the model is one of bits, outside [0, 1], and a model
     without a trainable parameter; `TypeError` for one without `gibbs_step` or kernel. Source: Hinton (2002).
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> gradient = contrastive_divergence.cd(rbm, data, k=1, generator=generator)
+    >>> {name: tuple(g.shape) for name, g in gradient.parameters.items()}
+    {'W': (3, 2), 'a': (3,), 'b': (2,)}
     """
     check_steps(k)
     data = check_data(data, model, _visible_shape)
@@ -142,6 +174,16 @@ def pcd(
     The gradient takes the chains where they stand, then they move for the next call, so that an RBM's data and
     chains share one matrix product. `state["chains"] (n_chains, *event_shape)` starts as rows of the data, as
     many as the batch has by default. Raises as `cd`. Source: Tieleman (2008).
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> first = contrastive_divergence.pcd(rbm, data, generator=generator, n_chains=10)
+    >>> second = contrastive_divergence.pcd(rbm, data, generator=generator, state=first.state)
+    >>> second.state["chains"].shape
+    torch.Size([10, 3])
     """
     check_steps(k)
     data = check_data(data, model, _visible_shape)
@@ -173,6 +215,15 @@ def fast_pcd(
 
     `state` holds the chains and one fast tensor a parameter. Raises as `cd`, and `ValueError` for a decay outside
     [0, 1). Source: Tieleman & Hinton, "Using fast weights to improve persistent CD" (2009).
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> gradient = contrastive_divergence.fast_pcd(rbm, data, generator=generator, n_chains=10)
+    >>> sorted(gradient.parameters), "chains" in gradient.state
+    (['W', 'a', 'b'], True)
     """
     check_steps(k)
     data = check_data(data, model, _visible_shape)
@@ -213,6 +264,17 @@ def replay(
     place. Raises `DivergenceError` where an energy is not finite or the means of E over data and chains are
     more than `largest_gap` apart.
     Source: Du & Mordatch (2019); Nijkamp et al. (2020).
+
+    >>> import torch
+    >>> import ebmkit
+    >>> from ebmkit import contrastive_divergence, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    >>> model = ebmkit.from_module(network, (2,))
+    >>> kernel = mcmc.Langevin(model, 0.01)
+    >>> gradient = contrastive_divergence.replay(model, torch.zeros(5, 2), 3, kernel=kernel, generator=generator)
+    >>> gradient.state["buffer"].shape
+    torch.Size([10000, 2])
     """
     check_steps(k)
     data = check_data(data, model, _event_shape)
@@ -238,7 +300,16 @@ def replay(
 
 
 def by_loss(loss: Callable[..., Tensor]) -> Learner:
-    """The learner that follows the gradient of a `loss(model, data, *, generator)`, such as score matching."""
+    """The learner that follows the gradient of a `loss(model, data, *, generator)`, such as score matching.
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence, score_matching
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> learner = contrastive_divergence.by_loss(score_matching.pseudo_likelihood)
+    >>> sorted(learner(rbm, torch.tensor([[1.0, 1.0, 0.0]]), generator=generator).parameters)
+    ['W', 'a', 'b']
+    """
 
     @functools.wraps(loss)
     def learner(

@@ -29,6 +29,14 @@ def pretrain(
     `data (n, sizes[0])`; `options` go to `fit`; `checkpoint` names one file for each pair by adding its number.
     Returns a history for each pair.
     Source: Salakhutdinov & Hinton (2009), section 3.1.
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> dbm = boltzmann_machines.DBM((3, 2, 2), generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> len(contrastive_divergence.pretrain(dbm, data, generator=generator, n_epochs=2, learning_rate=0.1))
+    2
     """
     pairs, x, histories = len(model.sizes) - 1, data, []
     biases: list[list[Tensor]] = [[] for _ in model.sizes]

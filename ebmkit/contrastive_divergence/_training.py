@@ -57,6 +57,15 @@ def fit(
     then back at the end of the epoch before. Raises `ValueError` for data that are empty, not finite, or, where
     the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that is damaged or that
     another run wrote: with another learner, optimizer, model shape, batch size or data.
+
+    >>> import torch
+    >>> from ebmkit import boltzmann_machines, contrastive_divergence
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> rbm = boltzmann_machines.RBM(3, 2, generator=generator)
+    >>> data = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> history = contrastive_divergence.fit(rbm, data, generator=generator, n_epochs=3, learning_rate=0.1)
+    >>> history["epoch"]
+    [1.0, 2.0, 3.0]
     """
     check_is_model(model, "fit")
     data = as_tensor(data, floating_tensor(model), "data")

@@ -29,10 +29,13 @@ _DOORS = {
 def _takes_arrays(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method, for arrays, lists and numbers as well as tensors; tuples are shapes."""
 
+    end = 1 if method.__name__ == "sample" else None  # what comes after θ is a shape
+
     @functools.wraps(method)
     def taking(self: Any, *given: Any, **options: Any) -> Any:
-        tensors = (as_tensor(g) if isinstance(g, np.ndarray | list | float | int) else g for g in given)
-        return method(self, *tensors, **options)
+        tensors = (as_tensor(g) if isinstance(g, np.ndarray | list | float | int) else g for g in given[:end])
+        rest = given[len(given) if end is None else end :]
+        return method(self, *tensors, *rest, **options)
 
     return taking
 
@@ -53,6 +56,13 @@ class ExponentialFamily:
         Whether x has a probability, not a density.
     n_parameters:
         K, the length of θ, of t(x) and of the mean parameters μ = E[t(x)]: all of shape `(..., K)`.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Exponential()
+    >>> x = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    >>> family.standard(family.maximum_likelihood(x))  # one over the mean
+    tensor(0.5000, dtype=torch.float64)
     """
 
     event_shape: tuple[int, ...] = ()
@@ -278,7 +288,15 @@ for _name in _DOORS & ExponentialFamily.__dict__.keys():
 
 
 class FamilyEnergy(EnergyModel):
-    """One member of a family as an energy, E(x) = -θ·t(x) - log h(x), so that log Z = A(θ) exactly."""
+    """One member of a family as an energy, E(x) = -θ·t(x) - log h(x), so that log Z = A(θ) exactly.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Gaussian()
+    >>> model = family.energy_model(family.natural(torch.tensor(0.0), torch.tensor(1.0)))
+    >>> bool((model.exact_log_partition() - family.log_partition(model.theta)).abs() == 0)
+    True
+    """
 
     def __init__(self, family: ExponentialFamily, theta: Tensor) -> None:
         super().__init__()
@@ -306,7 +324,7 @@ class FamilyEnergy(EnergyModel):
 
     def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
         """Exact, independent samples, `(*sample_shape, *event_shape)`."""
-        return self.family.sample(self.theta, sample_shape, generator=generator)
+        return self.family.sample(self.theta, as_shape(sample_shape), generator=generator)
 
 
 def real(x: Tensor) -> Tensor:

@@ -14,6 +14,13 @@ class MaximumEntropy(NamedTuple):
     """The distribution of largest entropy under moment constraints, p_i = exp(θ·f_i - A(θ)).
 
     θ has shape `(K,)` and p `(n_states,)`; A(θ) and the entropy (in nats) are scalars.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> faces = torch.arange(1.0, 7.0, dtype=torch.float64)[:, None]
+    >>> fair = exponential_families.maximum_entropy(faces, torch.tensor([3.5], dtype=torch.float64))
+    >>> fair.probabilities
+    tensor([0.1667, 0.1667, 0.1667, 0.1667, 0.1667, 0.1667], dtype=torch.float64)
     """
 
     natural_parameters: Tensor
@@ -41,6 +48,13 @@ def maximum_entropy(features: Tensor, moments: Tensor, names: Sequence[str] | No
 
     Raises `ValueError`, naming the moment, where no distribution has these moments, or where all that have
     them give some state probability zero (then no finite θ is best). Source: Jaynes (1957).
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> faces = torch.arange(1.0, 7.0, dtype=torch.float64)[:, None]
+    >>> biased = exponential_families.maximum_entropy(faces, torch.tensor([4.5], dtype=torch.float64))
+    >>> biased.probabilities.round(decimals=2)
+    tensor([0.0500, 0.0800, 0.1100, 0.1700, 0.2400, 0.3500], dtype=torch.float64)
     """
     dtype = real(features).dtype
     # Worked in float64; what float32 rounds away is no contradiction between redundant moments.

@@ -18,6 +18,13 @@ class MultivariateGaussian(ExponentialFamily):
 
     t(x) is x, then x_i x_j for i ≤ j row by row; θ is η, then -½Λ_ii and -Λ_ij: no entry twice, so that θ is
     unique. K = D + D(D+1)/2.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.MultivariateGaussian(2)
+    >>> theta = family.natural(torch.zeros(2), torch.eye(2))
+    >>> family.log_prob(torch.zeros(2), theta)  # -log 2π
+    tensor(-1.8379)
     """
 
     natural_domain = "the precision matrix in θ must be positive definite"

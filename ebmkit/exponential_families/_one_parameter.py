@@ -11,7 +11,15 @@ _LARGE_RATE = 1e12
 
 
 class Bernoulli(ExponentialFamily):
-    """A coin: x in {0, 1}, t(x) = x, A(θ) = log(1 + e^θ), μ = σ(θ)."""
+    """A coin: x in {0, 1}, t(x) = x, A(θ) = log(1 + e^θ), μ = σ(θ).
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Bernoulli()
+    >>> theta = family.natural(torch.tensor(0.8, dtype=torch.float64))
+    >>> family.mean_parameters(theta), family.log_prob(torch.tensor(1.0).double(), theta).exp()
+    (tensor([0.8000], dtype=torch.float64), tensor(0.8000, dtype=torch.float64))
+    """
 
     values = (0.0, 1.0)
     discrete = True
@@ -48,7 +56,14 @@ class Bernoulli(ExponentialFamily):
 
 
 class Poisson(ExponentialFamily):
-    """Counts: x = 0, 1, 2, …, t(x) = x, h(x) = 1/x!, A(θ) = e^θ, μ = e^θ."""
+    """Counts: x = 0, 1, 2, …, t(x) = x, h(x) = 1/x!, A(θ) = e^θ, μ = e^θ.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Poisson()
+    >>> family.log_prob(torch.tensor(0.0), family.natural(torch.tensor(2.0)))  # -rate
+    tensor(-2.)
+    """
 
     discrete = True
     natural_domain = "θ = log rate must be real, and the rate finite"
@@ -112,7 +127,15 @@ class Poisson(ExponentialFamily):
 
 
 class Exponential(ExponentialFamily):
-    """Waiting times: x > 0, t(x) = x, A(θ) = -log(-θ) with θ = -λ < 0, μ = 1/λ."""
+    """Waiting times: x > 0, t(x) = x, A(θ) = -log(-θ) with θ = -λ < 0, μ = 1/λ.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Exponential()
+    >>> theta = family.natural(torch.tensor(2.0))
+    >>> family.mean_parameters(theta), family.log_partition(theta).exp()  # 1 / rate twice
+    (tensor([0.5000]), tensor(0.5000))
+    """
 
     natural_domain = "θ = -rate must be negative"
     mean_domain = "the mean must be positive"

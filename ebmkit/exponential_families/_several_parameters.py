@@ -15,6 +15,13 @@ class Categorical(ExponentialFamily):
 
     θ_k = log p_k / p_{C-1}: the last category is the reference, so that θ is unique and the Fisher
     information can be inverted.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Categorical(3)
+    >>> theta = family.natural(torch.tensor([0.2, 0.3, 0.5]))
+    >>> family.log_prob(torch.tensor(2), theta).exp()
+    tensor(0.5000, dtype=torch.float64)
     """
 
     discrete = True
@@ -66,7 +73,14 @@ class Categorical(ExponentialFamily):
 
 
 class Gamma(ExponentialFamily):
-    """x > 0 with shape a and rate b: t(x) = (log x, x), θ = (a - 1, -b), A(θ) = log Γ(a) - a log b."""
+    """x > 0 with shape a and rate b: t(x) = (log x, x), θ = (a - 1, -b), A(θ) = log Γ(a) - a log b.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Gamma()
+    >>> family.mean_parameters(family.natural(torch.tensor(3.0), torch.tensor(2.0)))[1]  # shape / rate
+    tensor(1.5000)
+    """
 
     n_parameters = 2
     natural_domain = "θ = (shape - 1, -rate) must have shape > 0 and rate > 0"
@@ -115,7 +129,15 @@ class Gamma(ExponentialFamily):
 
 
 class Beta(ExponentialFamily):
-    """0 < x < 1: t(x) = (log x, log(1 - x)), θ = (a - 1, b - 1), A(θ) = log B(a, b), the beta function."""
+    """0 < x < 1: t(x) = (log x, log(1 - x)), θ = (a - 1, b - 1), A(θ) = log B(a, b), the beta function.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> family = exponential_families.Beta()
+    >>> theta = family.natural(torch.tensor(2.0), torch.tensor(1.0))  # the density 2x
+    >>> family.log_prob(torch.tensor(0.5), theta).exp()
+    tensor(1.)
+    """
 
     n_parameters = 2
     natural_domain = "θ = (a - 1, b - 1) must have a > 0 and b > 0"
@@ -162,7 +184,18 @@ class Beta(ExponentialFamily):
 
 
 class Gaussian(ExponentialFamily):
-    """x real: t(x) = (x, x²), θ = (m/v, -1/2v) for mean m and variance v, A(θ) = m²/2v + ½ log 2πv."""
+    """x real: t(x) = (x, x²), θ = (m/v, -1/2v) for mean m and variance v, A(θ) = m²/2v + ½ log 2πv.
+
+    >>> import torch
+    >>> from ebmkit import exponential_families
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> family = exponential_families.Gaussian()
+    >>> theta = family.natural(torch.tensor(1.0), torch.tensor(4.0))
+    >>> family.mean_parameters(theta)  # E[x] and E[x²]
+    tensor([1., 5.])
+    >>> family.sample(theta, 5, generator=generator).shape
+    torch.Size([5])
+    """
 
     n_parameters = 2
     natural_domain = "θ = (mean / variance, -1 / (2 variance)) must have a negative second entry"

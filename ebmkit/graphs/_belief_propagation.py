@@ -15,6 +15,12 @@ class Beliefs(NamedTuple):
 
     `residual` is how much a message still changes, `(..., )` 0 at a fixed point; `converged` whether it fell below
     the tolerance. On a tree all of it is exact, elsewhere neither a bound nor an estimate with an error.
+
+    >>> from ebmkit import graphs
+    >>> tree = graphs.GraphIsing([(0, 1), (1, 2)], 0.4)
+    >>> beliefs = graphs.belief_propagation(tree)
+    >>> beliefs.converged, bool((beliefs.log_partition - tree.exact_log_partition()).abs() < 1e-9)
+    (True, True)
     """
 
     log_partition: Tensor

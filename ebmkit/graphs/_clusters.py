@@ -27,7 +27,7 @@ def swendsen_wang(model: GraphIsing | GraphPotts, x: Tensor, *, generator: Gener
 
     >>> from ebmkit.graphs import GraphIsing
     >>> pair = GraphIsing([(0, 1)], 20.0)  # a bond that always freezes
-    >>> swendsen_wang(pair, torch.ones(3, 2), torch.Generator().manual_seed(0)).diff().abs().sum().item()
+    >>> swendsen_wang(pair, torch.ones(3, 2), generator=torch.Generator().manual_seed(0)).diff().abs().sum().item()
     0.0
     """
     index, root = _clusters(model, as_tensor(x, model.coupling), generator)
@@ -68,7 +68,7 @@ def wolff(model: GraphIsing, x: Tensor, *, generator: Generator) -> Tensor:
     and Wang's does. Spins alone; reversible. `x` `(..., n)`; a new tensor. Source: Wolff 1989.
 
     >>> from ebmkit.graphs import GraphIsing
-    >>> wolff(GraphIsing([(0, 1)], 20.0), torch.ones(2), torch.Generator().manual_seed(0)).tolist()
+    >>> wolff(GraphIsing([(0, 1)], 20.0), torch.ones(2), generator=torch.Generator().manual_seed(0)).tolist()
     [-1.0, -1.0]
     """
     return _wolff(model, x, generator)[0]

@@ -30,7 +30,13 @@ Sum = Callable[[Tensor], Tensor]
 
 
 class Marginals(NamedTuple):
-    """p(x_i = v) of every site, `(n, q)`, and p(x_i = v, x_j = w) of every edge, `(n_edges, q, q)`."""
+    """p(x_i = v) of every site, `(n, q)`, and p(x_i = v, x_j = w) of every edge, `(n_edges, q, q)`.
+
+    >>> from ebmkit import graphs
+    >>> graphs.exact_marginals(graphs.GraphIsing([(0, 1)], 0.0)).pair
+    tensor([[[0.2500, 0.2500],
+             [0.2500, 0.2500]]], dtype=torch.float64)
+    """
 
     site: Tensor
     pair: Tensor

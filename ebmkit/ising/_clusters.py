@@ -16,6 +16,12 @@ def swendsen_wang(model: Ising, spins: Tensor, *, generator: Generator) -> Tenso
     A bond with J s_i s_j > 0 freezes with probability 1 - e^{-2 J s_i s_j}; a cluster C flips with
     probability σ(-2 Σ_{i∈C} h_i s_i), which is ½ without field. Reversible, for couplings of any sign, though
     frustration slows it. `spins` `(..., n, m)`; returns a new tensor. Source: Swendsen & Wang 1987.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> ising.swendsen_wang(ising.Ising((4, 4), 0.4), torch.ones(10, 4, 4), generator=generator).shape
+    torch.Size([10, 4, 4])
     """
     spins = check_spins(model, spins)
     frozen = chance.bernoulli(_freezing_probability(model, spins), generator=generator)
@@ -63,6 +69,12 @@ def wolff(model: Ising, spins: Tensor, *, generator: Generator) -> Tensor:
 
     Bonds freeze as in `swendsen_wang`; the flip is accepted with probability min(1, exp(-2 Σ_{i∈C} h_i s_i)),
     always without field. Reversible. `spins` `(..., n, m)`; returns a new tensor. Source: Wolff 1989.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> ising.wolff(ising.Ising((4, 4), 0.4), torch.ones(10, 4, 4), generator=generator).shape
+    torch.Size([10, 4, 4])
     """
     return _wolff(model, spins, generator)[0]
 
@@ -102,7 +114,15 @@ def _grow_cluster(freezing: Tensor, generator: Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class SwendsenWang:
-    """`swendsen_wang` as a kernel; it accepts every update."""
+    """`swendsen_wang` as a kernel; it accepts every update.
+
+    >>> import torch
+    >>> from ebmkit import ising, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> kernel = ising.SwendsenWang(ising.Ising((4, 4), 0.4))
+    >>> mcmc.sample(kernel, torch.ones(3, 4, 4), 5, generator=generator).shape
+    torch.Size([5, 3, 4, 4])
+    """
 
     model: Ising
 
@@ -120,7 +140,15 @@ class SwendsenWang:
 
 @dataclass(frozen=True)
 class Wolff:
-    """`wolff` as a kernel; `acceptance` is below 1 only with a field."""
+    """`wolff` as a kernel; `acceptance` is below 1 only with a field.
+
+    >>> import torch
+    >>> from ebmkit import ising, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> kernel = ising.Wolff(ising.Ising((4, 4), 0.4))
+    >>> mcmc.sample(kernel, torch.ones(3, 4, 4), 5, generator=generator).shape
+    torch.Size([5, 3, 4, 4])
+    """
 
     model: Ising
 

@@ -17,6 +17,12 @@ def metropolis_sweep(model: Ising, spins: Tensor, propose: float = 0.9, *, gener
     ΔE = 2 s_i · local field. `propose` must be below 1: flipping all that costs no energy makes the sweep run
     in circles (all spins at J = h = 0; on a 4×4 torus without field, diagonal stripes) instead of visiting
     every state. `spins` `(..., n, m)`; returns a new tensor. Source: Metropolis et al. 1953.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> ising.metropolis_sweep(ising.Ising((4, 4), 0.4), torch.ones(10, 4, 4), generator=generator).shape
+    torch.Size([10, 4, 4])
     """
     return _metropolis(model, spins, generator, propose)[0]
 
@@ -42,7 +48,15 @@ def _metropolis(model: Ising, spins: Tensor, generator: Generator, propose: floa
 
 @dataclass(frozen=True)
 class Metropolis:
-    """`metropolis_sweep` as a kernel; `acceptance` is the mean over sites."""
+    """`metropolis_sweep` as a kernel; `acceptance` is the mean over sites.
+
+    >>> import torch
+    >>> from ebmkit import ising, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> kernel = ising.Metropolis(ising.Ising((4, 4), 0.4))
+    >>> mcmc.sample(kernel, torch.ones(3, 4, 4), 5, generator=generator).shape
+    torch.Size([5, 3, 4, 4])
+    """
 
     model: Ising
     propose: float = 0.9

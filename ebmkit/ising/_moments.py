@@ -12,7 +12,13 @@ from ebmkit.ising._model import MAX_FRONT, Ising, bond_grid, describe, detached,
 
 
 class Moments(NamedTuple):
-    """Exact expectations: E[s_i], and E[s_i s_j] over the edges; each `(n, m)`, 0 where there is no edge."""
+    """Exact expectations: E[s_i], and E[s_i s_j] over the edges; each `(n, m)`, 0 where there is no edge.
+
+    >>> from ebmkit import ising
+    >>> moments = ising.exact_moments(ising.Ising((2, 2), 0.4))
+    >>> moments.spins.shape, moments.horizontal[0, 0]
+    (torch.Size([2, 2]), tensor(0.4259, dtype=torch.float64))
+    """
 
     spins: Tensor
     horizontal: Tensor
@@ -23,6 +29,11 @@ def exact_moments(model: Ising) -> Moments:
     """E[s_i] = ∂log Z/∂h_i and E[s_i s_j] = ∂log Z/∂J_ij, by differentiating the transfer matrix.
 
     Raises `ValueError` where the grid is too wide for it.
+
+    >>> from ebmkit import ising
+    >>> moments = ising.exact_moments(ising.Ising((1, 2), 0.4))
+    >>> moments.horizontal[0, 0]  # tanh 0.4
+    tensor(0.3799, dtype=torch.float64)
     """
     copy = detached(model, model.field.device)
     parts = [part.requires_grad_(True) for part in (copy.field, copy.horizontal, copy.vertical)]
@@ -42,6 +53,12 @@ def exact_sample(model: Ising, sample_shape: SampleShape, *, generator: Generato
 
     Free boundary only. Raises `ValueError` on a torus, and where the fronts it must remember, one a row and
     one a column, exceed `4 * MAX_FRONT` entries (256 MB, 19 spins wide for a square).
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> ising.exact_sample(ising.Ising((3, 3), 0.4), (2, 5), generator=generator).shape
+    torch.Size([2, 5, 3, 3])
     """
     shape = as_shape(sample_shape)
     n, m = sorted(model.event_shape, reverse=True)

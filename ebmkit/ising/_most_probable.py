@@ -13,6 +13,13 @@ def icm(model: Ising, spins: Tensor) -> Tensor:
     Sites go colour by colour; a spin with field 0 stays. The energy falls with every change, so it ends, at a
     state that no single flip improves; which one depends on where it began. `spins` `(..., n, m)`; returns a
     new tensor. Source: Besag 1986.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> spins = torch.ones(3, 3)
+    >>> spins[1, 1] = -1
+    >>> int(ising.icm(ising.Ising((3, 3), 0.4), spins).sum())
+    9
     """
     spins = check_spins(model, spins)
     while True:
@@ -33,6 +40,12 @@ def map_by_max_flow(model: Ising) -> Tensor:
 
     Returns spins `(n, m)`, float64. Raises `ValueError` where a coupling is negative, naming it.
     Source: Greig, Porteous & Seheult 1989.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> ising.map_by_max_flow(ising.Ising((2, 2), 0.4, field=torch.tensor([[0.3, 0.0], [0.0, -0.1]])))
+    tensor([[1., 1.],
+            [1., 1.]], dtype=torch.float64)
     """
     _refuse_negative_couplings(model)
     return graphs.map_by_max_flow(model.on_graph()).reshape(model.event_shape)

@@ -20,6 +20,12 @@ def denoising_model(
 
     `noisy` holds labels 0 and 1, `(n, m)`; `flip_probability` ε lies strictly between 0 and 1. Raises
     `ValueError` otherwise. Source: lecture 11, "Ising models"; Geman & Geman 1984.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> posterior = ising.denoising_model(torch.tensor([[1.0, 0.0]]), 0.1, coupling=0.5)
+    >>> posterior.field  # ½ log(0.9 / 0.1), for ink and against
+    tensor([[ 1.0986, -1.0986]], dtype=torch.float64)
     """
     if not 0 < flip_probability < 1:
         raise ValueError(
@@ -35,7 +41,14 @@ def denoising_model(
 
 
 class FromPotentials(NamedTuple):
-    """An Ising model and the constant between it and the potentials: Σψ = constant - model.energy(s)."""
+    """An Ising model and the constant between it and the potentials: Σψ = constant - model.energy(s).
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> found = ising.from_potentials(torch.zeros(2, 2, 2), torch.zeros(2, 1, 2, 2), torch.zeros(1, 2, 2, 2))
+    >>> found.model.event_shape, found.constant
+    ((2, 2), tensor(0., dtype=torch.float64))
+    """
 
     model: Ising
     constant: Tensor
@@ -52,6 +65,12 @@ def from_potentials(
     `unary` is `(n, m, 2)`, ψ_i(x_i, ·) at the x that was seen. `horizontal` and `vertical` are `(2, 2)`, or
     one table an edge: `(n, m-1, 2, 2)` and `(n-1, m, 2, 2)`, on a torus both `(n, m, 2, 2)`.
     Source: lecture 11, "Ising models".
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> found = ising.from_potentials(torch.zeros(2, 2, 2), torch.zeros(2, 1, 2, 2), torch.zeros(1, 2, 2, 2))
+    >>> bool(found.model.horizontal.abs().max() == 0)
+    True
     """
     unary, horizontal, vertical = (as_tensor(part) for part in (unary, horizontal, vertical))
     if unary.ndim != 3 or unary.shape[-1] != 2:

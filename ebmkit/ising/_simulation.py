@@ -23,6 +23,13 @@ class Simulation(NamedTuple):
     """What `simulate` returns: the last spins `(n_chains, n, m)`, int8, and what it recorded on the way.
 
     `energy` and `magnetization`, the mean spin, are `(n_records, n_chains)`, float64.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> run = ising.simulate(ising.Ising((4, 4), 0.4), 10, generator=generator, n_chains=3, record_every=5)
+    >>> run.spins.shape, run.energy.shape
+    (torch.Size([3, 4, 4]), torch.Size([2, 3]))
     """
 
     spins: Tensor
@@ -49,6 +56,13 @@ def simulate(
     `record_every` sweeps the energy and the mean spin of every chain are noted; 0 notes nothing. `start` is
     `(n_chains, n, m)`; without it every spin starts as a fair coin. Raises `ValueError` for counts that
     make no sense and a start that does not fit. Source: Creutz, Jacobs & Rebbi 1979.
+
+    >>> import torch
+    >>> from ebmkit import ising
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> run = ising.simulate(ising.Ising((8, 8), 0.4, periodic=True), 20, generator=generator, record_every=10)
+    >>> run.magnetization.shape
+    torch.Size([2, 64])
     """
     n_sweeps = check_count("n_sweeps", n_sweeps, 0)
     n_chains = check_count("n_chains", n_chains, 1)

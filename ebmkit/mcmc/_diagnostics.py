@@ -23,6 +23,13 @@ def r_hat(draws: Tensor) -> Tensor:
     `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. Near 1 where the halves of all
     chains agree, accept below 1.01; `nan` where no draw differs from another.
     Raises `ValueError` for fewer than four steps or draws that are not finite. Source: section 4.1.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    >>> bool(mcmc.r_hat(draws) < 1.01), bool(mcmc.r_hat(draws + torch.arange(4.0)) > 1.5)
+    (True, True)
     """
     halves = _split(_variables_first(draws))
     folded = (halves - _median(halves)).abs()
@@ -36,6 +43,13 @@ def ess_bulk(draws: Tensor) -> Tensor:
 
     `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. `nan` where none differs from another.
     Raises `ValueError` for fewer than four steps or draws that are not finite. Source: section 4.3.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    >>> bool(mcmc.ess_bulk(draws) > 1500)
+    True
     """
     return _event(_effective_sample_size(_normal_scores(_split(_variables_first(draws)))), draws)
 
@@ -45,6 +59,13 @@ def ess_tail(draws: Tensor) -> Tensor:
 
     `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. `nan` where none differs from another.
     Raises `ValueError` for fewer than four steps or draws that are not finite. Source: section 4.3.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    >>> bool(mcmc.ess_tail(draws) > 1000)
+    True
     """
     x = _variables_first(draws)
     low, high = (_effective_sample_size(_split((x <= _quantile(x, q)).double())) for q in (0.05, 0.95))
@@ -57,6 +78,13 @@ def autocorrelation_time(draws: Tensor) -> Tensor:
     `draws` `(n_steps, n_chains, ...)` -> `(...)`; `(n_steps,)` is one chain. Of the draws themselves, not of
     their ranks, the sum cut by Geyer's initial monotone sequence. At least 1 / log10 S.
     Raises `ValueError` for fewer than four steps or draws that are not finite.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    >>> bool(mcmc.autocorrelation_time(draws) < 1.5)  # 1 for independent draws
+    True
     """
     halves = _split(_variables_first(draws))
     size = halves.shape[-1] * halves.shape[-2]
@@ -68,6 +96,13 @@ def autocorrelation(draws: Tensor) -> Tensor:
 
     Chains share one variance, which counts the spread between them: chains that disagree stay correlated.
     Source: equation 10.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    >>> mcmc.autocorrelation(draws)[0]
+    tensor(1., dtype=torch.float64)
     """
     rho, _ = _pooled_autocorrelation(_variables_first(draws))
     return rho.transpose(0, 1).reshape(rho.shape[1], *np.shape(draws)[2:])
@@ -77,6 +112,13 @@ class Summary(NamedTuple):
     """What draws say of each variable, and how far to trust it; every field has the shape of one x.
 
     `mean_error` is the standard error of `mean`, std √(τ / S) with τ the integrated autocorrelation time.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> draws = torch.randn(500, 4, generator=generator, dtype=torch.float64)
+    >>> bool(mcmc.summary(draws).r_hat < 1.05)
+    True
     """
 
     mean: Tensor
@@ -112,6 +154,12 @@ def to_arviz(draws: Tensor, name: str = "x") -> Any:
 
     Trace and rank plots are then `arviz.plot_trace(data)` and `arviz.plot_rank(data)`. Raises `ImportError` without
     ArviZ.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> draws = torch.zeros(100, 4, 2)
+    >>> mcmc.to_arviz(draws).posterior["x"].shape  # chains first; needs ArviZ
+    (4, 100, 2)
     """
     try:
         import arviz

@@ -21,6 +21,12 @@ class Gibbs:
     The general sweep visits the coordinates in order and draws x_i ~ p(x_i | x_{-i}) ∝ exp(-E(x)) from the
     energies of all values, so it needs `model.values`. It leaves p invariant but, as every sweep in a fixed
     order, is not reversible. Source: Geman & Geman (1984).
+
+    >>> import torch
+    >>> from ebmkit import ising, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> mcmc.sample(mcmc.Gibbs(ising.Ising((4, 4), 0.4)), torch.ones(10, 4, 4), 3, generator=generator).shape
+    torch.Size([3, 10, 4, 4])
     """
 
     model: EnergyModel

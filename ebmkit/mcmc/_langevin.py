@@ -22,6 +22,13 @@ class Langevin:
     No step is ever rejected, so its stationary law is p only in the limit ε → 0. `noise` replaces √(2ε) as
     the noise's standard deviation, as short-run samplers for deep energies do; the chain then follows no
     known law. Source: lecture 11; Roberts & Tweedie (1996).
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> walk = mcmc.Langevin(annealing.GaussianBase((2,)), 0.1)
+    >>> mcmc.sample(walk, torch.zeros(10, 2).double(), 20, generator=generator).shape
+    torch.Size([20, 10, 2])
     """
 
     model: EnergyModel
@@ -64,6 +71,13 @@ class MALA:
 
     q(x' | x) = N(x'; x - ε ∇E(x), 2ε I). Reversible. Best near an acceptance of 0.57.
     Source: Roberts & Tweedie (1996); Roberts & Rosenthal (1998).
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> walk = mcmc.MALA(annealing.GaussianBase((2,)), 0.3)
+    >>> mcmc.sample(walk, torch.zeros(10, 2).double(), 20, generator=generator).shape
+    torch.Size([20, 10, 2])
     """
 
     model: EnergyModel

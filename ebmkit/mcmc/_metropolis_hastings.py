@@ -22,7 +22,15 @@ class Proposal(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class GaussianRandomWalk:
-    """The symmetric proposal x' = x + scale · ξ, ξ ~ N(0, I); `scale` broadcasts against x."""
+    """The symmetric proposal x' = x + scale · ξ, ξ ~ N(0, I); `scale` broadcasts against x.
+
+    >>> import torch
+    >>> from ebmkit import mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> moved, correction = mcmc.GaussianRandomWalk(0.5)(torch.zeros(3, 2), generator=generator)
+    >>> moved.shape, correction
+    (torch.Size([3, 2]), tensor(0.))
+    """
 
     scale: float | Tensor
 
@@ -35,7 +43,16 @@ class GaussianRandomWalk:
 
 @dataclass(frozen=True, eq=False)
 class CoordinateFlip:
-    """The symmetric proposal that gives one coordinate, chosen uniformly, another of the model's values."""
+    """The symmetric proposal that gives one coordinate, chosen uniformly, another of the model's values.
+
+    >>> import torch
+    >>> from ebmkit import ising, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = ising.Ising((2, 2), 0.4)
+    >>> moved, correction = mcmc.CoordinateFlip(model)(torch.ones(2, 2), generator=generator)
+    >>> int((moved != 1).sum()), correction
+    (1, tensor(0.))
+    """
 
     model: EnergyModel
 
@@ -68,6 +85,13 @@ class MetropolisHastings:
 
     `proposal(x, generator=generator)` returns x' and log q(x | x') - log q(x' | x); see `GaussianRandomWalk` and
     `CoordinateFlip`. Reversible. Source: Metropolis et al. (1953); Hastings (1970).
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> walk = mcmc.MetropolisHastings(annealing.GaussianBase((2,)), mcmc.GaussianRandomWalk(1.0))
+    >>> mcmc.sample(walk, torch.zeros(10, 2).double(), 20, generator=generator).shape
+    torch.Size([20, 10, 2])
     """
 
     model: EnergyModel

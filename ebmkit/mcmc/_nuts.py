@@ -19,6 +19,14 @@ class NUTSInfo(NamedTuple):
     """What a step did: `acceptance`, `divergent` and `n_leapfrog`, the number of leapfrog steps; each `(...)`.
 
     `acceptance` is the mean over these steps of min(1, exp(H_0 - H)), which warm-up aims at.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> nuts = mcmc.NUTS(annealing.GaussianBase((2,)), 0.5)
+    >>> _, info = nuts.step(nuts.init(torch.zeros(4, 2).double()), generator=generator)
+    >>> info.n_leapfrog.shape
+    torch.Size([4])
     """
 
     acceptance: Tensor

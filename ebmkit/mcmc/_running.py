@@ -12,7 +12,16 @@ from ebmkit.kernel import Kernel, State, StepInfo
 def iterate(
     kernel: Kernel, state: State | Tensor, *, generator: Generator
 ) -> Iterator[tuple[State, StepInfo]]:
-    """Yield `(state, info)` after every step of an endless chain; constant memory."""
+    """Yield `(state, info)` after every step of an endless chain; constant memory.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> walk = mcmc.MALA(annealing.GaussianBase((2,)), 0.3)
+    >>> steps = mcmc.iterate(walk, torch.zeros(2).double(), generator=generator)
+    >>> [next(steps)[0].position.shape for _ in range(2)]
+    [torch.Size([2]), torch.Size([2])]
+    """
     current = state if isinstance(state, State) else kernel.init(state)
     while True:
         current, info = kernel.step(current, generator=generator)
@@ -34,6 +43,14 @@ def sample(
     `burn_in` steps are discarded first; one position is recorded after every `thin` steps. `keep` records a
     function of the state instead, for example `lambda state: state.energy`, so that long runs stay small.
     `state` may be a position, which `kernel.init` then checks. Raises `ValueError` for counts out of range.
+
+    >>> import torch
+    >>> from ebmkit import ising, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> gibbs = mcmc.Gibbs(ising.Ising((4, 4), 0.4))
+    >>> start = torch.ones(10, 4, 4)
+    >>> mcmc.sample(gibbs, start, 20, generator=generator, burn_in=5, thin=2).shape
+    torch.Size([20, 10, 4, 4])
     """
     for name, count, least in (("n_steps", n_steps, 1), ("burn_in", burn_in, 0), ("thin", thin, 1)):
         check_count(name, count, least)

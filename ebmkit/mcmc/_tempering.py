@@ -14,8 +14,21 @@ from ebmkit.mcmc._moves import select
 
 
 class TemperingInfo(NamedTuple):
-    """What a tempering step did, replicas first: `acceptance` and `divergent` `(n_replicas, ...)` of the
-    moves within, `swap_acceptance` `(n_replicas - 1, ...)` of the swaps between neighbours."""
+    """What a tempering step did, replicas first.
+
+    `acceptance` and `divergent` `(n_replicas, ...)` are of the moves within, `swap_acceptance`
+    `(n_replicas - 1, ...)` of the swaps between neighbours.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = annealing.GaussianBase((1,))
+    >>> kernels = mcmc.tempered_kernels(model, (1.0, 0.3), lambda energy: mcmc.MALA(energy, 0.3))
+    >>> tempering = mcmc.ParallelTempering(kernels)
+    >>> _, info = tempering.step(tempering.init(torch.zeros(2, 5, 1).double()), generator=generator)
+    >>> info.swap_acceptance.shape
+    torch.Size([1, 5])
+    """
 
     acceptance: Tensor
     divergent: Tensor
@@ -23,7 +36,13 @@ class TemperingInfo(NamedTuple):
 
 
 class Tempered(EnergyModel):
-    """The energy β E(x): p at inverse temperature β, flatter where β < 1."""
+    """The energy β E(x): p at inverse temperature β, flatter where β < 1.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> mcmc.Tempered(annealing.GaussianBase((2,)), 0.5).energy(torch.ones(2).double())  # half of 1
+    tensor(0.5000, dtype=torch.float64)
+    """
 
     def __init__(self, model: EnergyModel, beta: float) -> None:
         super().__init__()
@@ -53,6 +72,12 @@ def tempered_kernels(
     """One kernel for each inverse temperature, `make_kernel(energy)` at β E(x).
 
     The energy is `model.tempered(beta)` where the model has that, and `Tempered(model, beta)` elsewhere.
+
+    >>> from ebmkit import annealing, mcmc
+    >>> model = annealing.GaussianBase((1,))
+    >>> kernels = mcmc.tempered_kernels(model, (1.0, 0.3), lambda energy: mcmc.MALA(energy, 0.3))
+    >>> [k.model.beta for k in kernels]
+    [1.0, 0.3]
     """
     return tuple(make_kernel(at_temperature(model, beta)) for beta in betas)
 
@@ -64,6 +89,14 @@ class ParallelTempering:
     min(1, exp(E_r(x_r) + E_{r+1}(x_{r+1}) - E_r(x_{r+1}) - E_{r+1}(x_r))), even pairs first, then odd pairs.
     Leaves Π_r p_r invariant. Positions have shape `(n_replicas, ..., *event_shape)`.
     Source: Geyer (1991); Hukushima & Nemoto (1996).
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = annealing.GaussianBase((1,))
+    >>> kernels = mcmc.tempered_kernels(model, (1.0, 0.3), lambda energy: mcmc.MALA(energy, 0.3))
+    >>> mcmc.sample(mcmc.ParallelTempering(kernels), torch.zeros(2, 5, 1).double(), 10, generator=generator).shape
+    torch.Size([10, 2, 5, 1])
     """
 
     def __init__(self, kernels: Sequence[ModelKernel]) -> None:

@@ -32,6 +32,15 @@ def adapt_step_size(
 
     Returns the kernel with its step size replaced, and the state reached. The adapting chain is not
     stationary: discard it. Source: Hoffman & Gelman (2014), section 3.2.
+
+    >>> import torch
+    >>> from ebmkit import annealing, mcmc
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> start = torch.zeros(100, 2, dtype=torch.float64)
+    >>> wild = mcmc.MALA(annealing.GaussianBase((2,)), 5.0)
+    >>> walk, state = mcmc.adapt_step_size(wild, start, 50, generator=generator)
+    >>> walk.step_size < 5
+    True
     """
     if not 0 < target_acceptance < 1:
         raise ValueError(f"target_acceptance must lie between 0 and 1, got {target_acceptance}")

@@ -13,28 +13,27 @@ from ebmkit.normalization._densities import (
     from_softplus,
     from_square,
 )
-from ebmkit.normalization._quadrature import Integral, log_quadrature, quadrature
+from ebmkit.normalization._quadrature import log_quadrature, quadrature
 from ebmkit.normalization._volumes import (
-    exponential_log_normalizer,
-    gaussian_log_normalizer,
+    exponential_log_partition,
+    gaussian_log_partition,
     log_sum_exp,
-    multivariate_gaussian_log_normalizer,
+    multivariate_gaussian_log_partition,
 )
 
 __all__ = [
     "AutoregressiveBernoulli",
     "Function",
-    "Integral",
     "UnnormalizedDensity",
     "bernoulli_log_prob",
-    "exponential_log_normalizer",
+    "exponential_log_partition",
     "from_abs",
     "from_exp",
     "from_softplus",
     "from_square",
-    "gaussian_log_normalizer",
+    "gaussian_log_partition",
     "log_quadrature",
     "log_sum_exp",
-    "multivariate_gaussian_log_normalizer",
+    "multivariate_gaussian_log_partition",
     "quadrature",
 ]

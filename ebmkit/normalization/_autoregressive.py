@@ -15,6 +15,13 @@ class AutoregressiveBernoulli(EnergyModel):
         p(x) = Π_i p(x_i | x_1 … x_{i-1}),   p(x_i = 1 | x_{<i}) = σ(b_i + Σ_{j<i} W_ij x_j)
 
     `x` has shape `(..., n)` with values 0 and 1. Source: Frey, Hinton & Dayan (1996), logistic belief nets.
+
+    >>> import torch
+    >>> from ebmkit import enumeration, normalization
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = normalization.AutoregressiveBernoulli(3, generator=generator)
+    >>> bool(enumeration.log_partition(model).abs() < 1e-12)  # normalized
+    True
     """
 
     values = (0.0, 1.0)
@@ -56,5 +63,11 @@ class AutoregressiveBernoulli(EnergyModel):
 
 
 def bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
-    """log p(x) of bits with P(x = 1) = σ(logits), elementwise and without overflow."""
+    """log p(x) of bits with P(x = 1) = σ(logits), elementwise and without overflow.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.bernoulli_log_prob(torch.tensor(1.0), torch.tensor(0.0))  # -log 2
+    tensor(-0.6931)
+    """
     return -functional.binary_cross_entropy_with_logits(logits, x.to(logits), reduction="none")

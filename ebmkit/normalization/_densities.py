@@ -22,6 +22,12 @@ class UnnormalizedDensity(EnergyModel):
         Maps f(x) to log g(x), elementwise.
     event_shape, values:
         As in `EnergyModel`.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> model = normalization.from_square(lambda x: x, ())
+    >>> model.energy(torch.tensor(2.0))  # -log 4
+    tensor(-1.3863)
     """
 
     def __init__(
@@ -52,28 +58,52 @@ class UnnormalizedDensity(EnergyModel):
 def from_square(
     f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
-    """The density g(x) = f(x)², with f of shape `(..., *event_shape) -> (...)`. Source: the lecture."""
+    """The density g(x) = f(x)², with f of shape `(..., *event_shape) -> (...)`. Source: the lecture.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.from_square(lambda x: x).energy(torch.tensor(2.0))  # -log 4
+    tensor(-1.3863)
+    """
     return UnnormalizedDensity(f, _log_square, event_shape, values)
 
 
 def from_exp(
     f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
-    """The density g(x) = exp f(x), whose energy is -f(x). Source: the lecture."""
+    """The density g(x) = exp f(x), whose energy is -f(x). Source: the lecture.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.from_exp(lambda x: -x).energy(torch.tensor(2.0))
+    tensor(2.)
+    """
     return UnnormalizedDensity(f, _identity, event_shape, values)
 
 
 def from_abs(
     f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
-    """The density g(x) = |f(x)|. Source: the lecture."""
+    """The density g(x) = |f(x)|. Source: the lecture.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.from_abs(lambda x: x).energy(torch.tensor(-2.0))  # -log 2
+    tensor(-0.6931)
+    """
     return UnnormalizedDensity(f, _log_abs, event_shape, values)
 
 
 def from_softplus(
     f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
-    """The density g(x) = log(1 + exp f(x)). Source: the lecture."""
+    """The density g(x) = log(1 + exp f(x)). Source: the lecture.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.from_softplus(lambda x: x).energy(torch.tensor(0.0))  # -log log 2
+    tensor(0.3665)
+    """
     return UnnormalizedDensity(f, _log_softplus, event_shape, values)
 
 

@@ -11,16 +11,27 @@ from ebmkit._checks import (
 )
 
 
-def gaussian_log_normalizer(scale: Tensor) -> Tensor:
-    """log ∫ exp(-(x - μ)² / 2σ²) dx = ½ log 2πσ², elementwise in the standard deviation `scale` > 0."""
+def gaussian_log_partition(scale: Tensor) -> Tensor:
+    """log ∫ exp(-(x - μ)² / 2σ²) dx = ½ log 2πσ², elementwise in the standard deviation `scale` > 0.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.gaussian_log_partition(torch.tensor(1.0))  # ½ log 2π
+    tensor(0.9189)
+    """
     check_positive("scale", scale)
     return 0.5 * math.log(2 * math.pi) + scale.log()
 
 
-def multivariate_gaussian_log_normalizer(precision: Tensor) -> Tensor:
+def multivariate_gaussian_log_partition(precision: Tensor) -> Tensor:
     """log ∫ exp(-½ (x - μ)ᵀ Λ (x - μ)) dx = ½ (D log 2π - log det Λ), with Λ `(..., D, D)`; returns `(...)`.
 
     Raises `ValueError` where Λ is not symmetric and positive definite.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.multivariate_gaussian_log_partition(torch.eye(2))  # log 2π
+    tensor(1.8379)
     """
     if precision.dim() < 2 or precision.shape[-1] != precision.shape[-2] or 0 in precision.shape[-2:]:
         raise ValueError(f"precision must have shape (..., D, D), got {tuple(precision.shape)}")
@@ -35,8 +46,14 @@ def multivariate_gaussian_log_normalizer(precision: Tensor) -> Tensor:
     return 0.5 * (precision.shape[-1] * math.log(2 * math.pi) - log_det)
 
 
-def exponential_log_normalizer(rate: Tensor) -> Tensor:
-    """log ∫_0^∞ exp(-λx) dx = -log λ, elementwise in the `rate` λ > 0."""
+def exponential_log_partition(rate: Tensor) -> Tensor:
+    """log ∫_0^∞ exp(-λx) dx = -log λ, elementwise in the `rate` λ > 0.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.exponential_log_partition(torch.tensor(2.0))  # -log 2
+    tensor(-0.6931)
+    """
     check_positive("rate", rate)
     return -rate.log()
 
@@ -46,6 +63,11 @@ def log_sum_exp(x: Tensor, dim: int | tuple[int, ...] = -1, keepdim: bool = Fals
 
     -∞ stands for a probability of zero and may fill the whole sum (the result is -∞).
     Raises `ValueError` where `dim` is empty.
+
+    >>> import torch
+    >>> from ebmkit import normalization
+    >>> normalization.log_sum_exp(torch.tensor([1000.0, 1000.0]))  # 1000 + log 2
+    tensor(1000.6932)
     """
     dims = (dim,) if isinstance(dim, int) else dim
     if any(x.shape[d] == 0 for d in dims):

@@ -16,6 +16,12 @@ class GaussianProduct(NamedTuple):
     """Π_m N(x; μ_m, Σ_m)^w_m = Z N(x; mean, covariance), with `log_partition` = log Z.
 
     `covariance` is the variance where x is a number.
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> both = product_of_experts.product_of_gaussians(torch.tensor([0.0, 2.0]), torch.ones(2))
+    >>> both.mean, both.covariance
+    (tensor(1.0000), tensor(0.5000))
     """
 
     mean: Tensor
@@ -30,6 +36,12 @@ def product_of_gaussians(means: Tensor, variances: Tensor, weights: Tensor | Non
 
     `means`, `variances` and `weights` are `(..., M)`; the results `(...)`. Raises `ValueError` where a variance
     is not positive or the precisions (with weights below zero) do not add to a positive one.
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> both = product_of_experts.product_of_gaussians(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.0]))
+    >>> both.mean, both.covariance
+    (tensor(1.0000), tensor(0.5000))
     """
     covariances = variances[..., None, None]
     mean, covariance, log_partition = product_of_multivariate_gaussians(
@@ -48,6 +60,12 @@ def product_of_multivariate_gaussians(
 
     `means` `(..., M, D)`, `covariances` `(..., M, D, D)`, `weights` `(..., M)`; the results `(..., D)`,
     `(..., D, D)` and `(...)`. Raises `ValueError` as `product_of_gaussians`. Source: Hinton (2002).
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> means, covariances = torch.tensor([[0.0, 0.0], [2.0, 4.0]]), torch.eye(2).expand(2, 2, 2)
+    >>> product_of_experts.product_of_multivariate_gaussians(means, covariances).mean
+    tensor([1.0000, 2.0000])
     """
     if means.shape[-2] == 0 or covariances.shape[-2:] != (means.shape[-1],) * 2:
         raise ValueError(
@@ -76,7 +94,14 @@ def product_of_multivariate_gaussians(
 
 
 class CategoricalProduct(NamedTuple):
-    """Π_m p_m(k)^w_m = Z p(k), with `log_prob` = log p, `(..., K)`, and `log_partition` = log Z, `(...)`."""
+    """Π_m p_m(k)^w_m = Z p(k), with `log_prob` = log p, `(..., K)`, and `log_partition` = log Z, `(...)`.
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> half = torch.full((2, 2), 0.5, dtype=torch.float64).log()
+    >>> product_of_experts.product_of_categoricals(half).log_prob.exp()
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
 
     log_prob: Tensor
     log_partition: Tensor
@@ -87,6 +112,12 @@ def product_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
 
     `log_probs` `(..., M, K)`, -∞ for probability zero; `weights` `(..., M)`, not below zero. Raises `ValueError`
     where no category is allowed by all experts.
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> sure = torch.tensor([[0.9, 0.1], [0.9, 0.1]], dtype=torch.float64).log()
+    >>> product_of_experts.product_of_categoricals(sure).log_prob.exp()
+    tensor([0.9878, 0.0122], dtype=torch.float64)
     """
     w = torch.ones_like(log_probs[..., 0]) if weights is None else weights.to(log_probs)
     if not bool((w >= 0).all() & w.isfinite().all()):
@@ -100,7 +131,14 @@ def product_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
 
 
 def mixture_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) -> Tensor:
-    """log Σ_m w_m p_m(k), `(..., K)`, with `log_probs` `(..., M, K)`; weights are divided by their sum."""
+    """log Σ_m w_m p_m(k), `(..., K)`, with `log_probs` `(..., M, K)`; weights are divided by their sum.
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> both = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64).log()
+    >>> product_of_experts.mixture_of_categoricals(both).exp()
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
     w = torch.ones_like(log_probs[..., 0]) if weights is None else weights.to(log_probs)
     if not bool((w >= 0).all() & (w.sum(-1) > 0).all()):
         raise ValueError(f"weights must not be negative nor all zero, got {w.flatten()[:4].tolist()}")

@@ -29,6 +29,13 @@ class ProductOfExperts(EnergyModel):
         w, `(M,)`, finite; all 1 if not given. Zero switches an expert off, below zero it repels (NOT).
     event_shape:
         The shape of one x where no expert tells it.
+
+    >>> import torch
+    >>> from ebmkit import annealing, product_of_experts
+    >>> parts = [annealing.GaussianBase((1,)), annealing.GaussianBase((1,), mean=4.0)]
+    >>> product = product_of_experts.ProductOfExperts(parts)
+    >>> product.energy(torch.tensor([2.0], dtype=torch.float64))  # 2²/2 twice
+    tensor(4., dtype=torch.float64)
     """
 
     weights: Tensor
@@ -73,6 +80,14 @@ class Mixture(EnergyModel):
         Anything with `log_prob(x)` or `energy(x)` of shape `(...)`, torch distributions included.
     weights:
         Non-negative, `(K,)`; divided by their sum. Equal if not given. Learnable through their logarithms.
+
+    >>> import torch
+    >>> from ebmkit import normalization, product_of_experts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> parts = [normalization.AutoregressiveBernoulli(2, generator=generator) for _ in range(2)]
+    >>> mixture = product_of_experts.Mixture(parts, weights=[0.3, 0.7])
+    >>> mixture.sample(5, generator=generator).shape, mixture.exact_log_partition()
+    (torch.Size([5, 2]), tensor(0., dtype=torch.float64))
     """
 
     def __init__(

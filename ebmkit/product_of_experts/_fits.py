@@ -19,11 +19,20 @@ def fit_pixelcnn(
     learning_rate: float = 0.003,
     *,
     generator: Generator,
-) -> list[float]:
-    """Maximum likelihood by Adam on binary images `(n, height, width)`; returns mean -log p(x) for each epoch.
+) -> dict[str, list[float]]:
+    """Maximum likelihood by Adam on binary images `(n, height, width)`.
 
+    Returns the history: `loss`, the mean of -log p(x) in each epoch.
     1,797 digits of 8×8 take half a second an epoch on one core. Raises `ValueError` where `images` are empty or
     not bits.
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = product_of_experts.PixelCNN((2, 2), generator=generator, n_channels=4, n_blocks=1)
+    >>> history = product_of_experts.fit_pixelcnn(model, torch.zeros(20, 2, 2), generator=generator, n_epochs=2)
+    >>> len(history["loss"])
+    2
     """
     check_bits(images)
 
@@ -43,12 +52,21 @@ def fit_flow(
     learning_rate: float = 0.002,
     *,
     generator: Generator,
-) -> list[float]:
+) -> dict[str, list[float]]:
     """Maximum likelihood by Adam on dequantized binary images, x + u with fresh u ~ U[0, 1) for each batch.
 
-    `images` `(n, *event_shape)`, 0 or 1; returns mean -log p(x + u) for each epoch, which bounds the best code
-    length of the bits from above. The flow's first layer starts at the mean and spread of the data. Raises
-    `ValueError` where `images` are empty or not bits. Source: Uria, Murray & Larochelle (2013).
+    `images` `(n, *event_shape)`, 0 or 1. Returns the history: `loss`, the mean of -log p(x + u) in each epoch,
+    which bounds the best code length of the bits from above. The flow's first layer starts at the mean and
+    spread of the data. Raises `ValueError` where `images` are empty or not bits.
+    Source: Uria, Murray & Larochelle (2013).
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> flow = product_of_experts.AffineCouplingFlow((2,), generator=generator, n_layers=2)
+    >>> history = product_of_experts.fit_flow(flow, torch.zeros(20, 2).double(), generator=generator, n_epochs=2)
+    >>> len(history["loss"])
+    2
     """
     check_bits(images)
     images = images.to(model.shift)
@@ -72,7 +90,7 @@ def _maximize_log_prob(
     n_epochs: int,
     batch_size: int,
     learning_rate: float,
-) -> list[float]:
+) -> dict[str, list[float]]:
     """Adam with a learning rate that falls to zero along a cosine."""
     check_event(images, model.event_shape)
     if len(images) == 0 or images.dim() != 1 + len(model.event_shape):
@@ -95,4 +113,4 @@ def _maximize_log_prob(
             total += loss.item() * len(index)
         schedule.step()
         history.append(total / len(images))
-    return history
+    return {"loss": history}

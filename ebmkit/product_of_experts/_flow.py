@@ -25,6 +25,14 @@ class AffineCouplingFlow(EnergyModel):
     explodes. A first elementwise layer centres and scales. Masks alternate between the even and the odd
     coordinates (for an image of two dimensions, the two colours of a checkerboard).
     Source: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP".
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> flow = product_of_experts.AffineCouplingFlow((2,), generator=generator)
+    >>> z, log_det = flow.to_latent(flow.sample(5, generator=generator))
+    >>> z.shape, log_det.shape
+    (torch.Size([5, 2]), torch.Size([5]))
     """
 
     def __init__(

@@ -24,6 +24,12 @@ class StudentTExperts(EnergyModel):
     2 Σ α_m above its dimension. Learnable: `filters` `(M, D)` and `log_alpha` `(M,)`.
     Source: Welling, Hinton & Osindero (2003), "Learning sparse topographic representations with products of
     Student-t distributions".
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> model = product_of_experts.StudentTExperts(torch.eye(2).double(), torch.ones(2).double())
+    >>> model.energy(torch.zeros(2).double()).item()
+    0.0
     """
 
     def __init__(self, filters: Tensor, alpha: Tensor) -> None:
@@ -79,6 +85,14 @@ class UnigaussExperts(EnergyModel):
         The box, the same in every coordinate.
 
     Source: Hinton (2002).
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> model = product_of_experts.UnigaussExperts(0 * one, one, 0.5 * one[0], -5.0, 5.0)
+    >>> model.gibbs_step(torch.zeros(3, 1).double(), generator=generator).shape
+    torch.Size([3, 1])
     """
 
     def __init__(self, mean: Tensor, scale: Tensor, share: Tensor, low: float, high: float) -> None:

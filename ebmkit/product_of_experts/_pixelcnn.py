@@ -21,6 +21,13 @@ class PixelCNN(EnergyModel):
     x has shape `(..., height, width)` with values 0 and 1. A first 5×5 layer that leaves out its centre, then
     `n_blocks` residual 3×3 blocks. Pixels far to the upper right are in its blind spot: conditionals do not see
     them, but remain a probability. Source: van den Oord, Kalchbrenner & Kavukcuoglu (2016).
+
+    >>> import torch
+    >>> from ebmkit import product_of_experts
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = product_of_experts.PixelCNN((2, 2), generator=generator, n_channels=4, n_blocks=1)
+    >>> model.sample(3, generator=generator).shape
+    torch.Size([3, 2, 2])
     """
 
     values = (0.0, 1.0)
@@ -96,6 +103,12 @@ class AtCellCentres(EnergyModel):
 
     It makes a continuous expert, such as a flow, an energy over binary images: Z is no longer one, and as an
     expert in a product it does not have to be.
+
+    >>> import torch
+    >>> from ebmkit import annealing, product_of_experts
+    >>> cells = product_of_experts.AtCellCentres(annealing.GaussianBase((1,), mean=0.5))
+    >>> cells.energy(torch.zeros(1, dtype=torch.float64))
+    tensor(0., dtype=torch.float64)
     """
 
     values = (0.0, 1.0)

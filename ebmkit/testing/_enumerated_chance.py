@@ -1,20 +1,31 @@
 """Replays a sampler over all its random choices and returns its exact transition matrix.
 
-P(x, y) = Σ over the branches of step(x, ·) that end in y of the product of their choices' probabilities.
+P(x, y) = Σ over the branches of step(x, generator=·) that end in y of the product of their choices' probabilities.
 The code that runs in production is what is enumerated: only its source of chance is replaced.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, "EnumeratedChance"], Tensor]
+
+class Step(Protocol):
+    """What is replayed: one step `(x, *, generator) -> x`."""
+
+    def __call__(self, x: Tensor, /, *, generator: Any) -> Tensor: ...
 
 
 class Branches(NamedTuple):
-    """Every way a run can go: the row it began from, where it ended, and with what probability."""
+    """Every way a run can go: the row it began from, where it ended, and with what probability.
+
+    >>> import torch
+    >>> from ebmkit import data, testing
+    >>> found = testing.branches(lambda x, generator: data.flip(x, 0.25, generator=generator), torch.zeros(1, 1))
+    >>> found.outcome.tolist(), found.probability.tolist()
+    ([[0.0], [1.0]], [0.75, 0.25])
+    """
 
     origin: Tensor  # (n,) int64, index into the states given
     outcome: Tensor  # (n, *event_shape)
@@ -35,6 +46,12 @@ class EnumeratedChance:
     """Stands in for a `torch.Generator`: answers the first draws from a script and stops at the next one.
 
     Every draw must carry the batch of chains as its first axis, and chains must not look at each other.
+
+    >>> import torch
+    >>> from ebmkit import chance, testing
+    >>> once = lambda x, generator: chance.bernoulli(torch.full_like(x, 0.25), generator=generator).double()
+    >>> testing.branches(once, torch.zeros(1, 1)).probability  # every branch of one throw
+    tensor([0.7500, 0.2500], dtype=torch.float64)
     """
 
     def __init__(self, script: list[Tensor], rows: int) -> None:
@@ -100,12 +117,19 @@ def _expand_categorical(probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def branches(step: Step, states: Tensor, limit: int = 4_000_000) -> Branches:
-    """Every branch of `step(states, chance)`; `states` has shape `(n, *event_shape)`."""
+    """Every branch of `step(states, generator=chance)`; `states` has shape `(n, *event_shape)`.
+
+    >>> import torch
+    >>> from ebmkit import data, testing
+    >>> found = testing.branches(lambda x, generator: data.flip(x, 0.25, generator=generator), torch.zeros(1, 2))
+    >>> found.probability.sum()
+    tensor(1., dtype=torch.float64)
+    """
     origin, weight = torch.arange(len(states)), torch.ones(len(states), dtype=torch.float64)
     script: list[Tensor] = []
     while True:
         try:
-            outcome = step(states[origin], EnumeratedChance(script, len(origin)))
+            outcome = step(states[origin], generator=EnumeratedChance(script, len(origin)))
         except _NeedsChoice as choice:
             row, chance, answer = choice.expand(choice.probability)
             assert len(row) <= limit, (
@@ -118,7 +142,14 @@ def branches(step: Step, states: Tensor, limit: int = 4_000_000) -> Branches:
 
 
 def transition_matrix(step: Step, states: Tensor) -> Tensor:
-    """P[i, j] = probability that `step` takes `states[i]` to `states[j]`; float64, exact up to rounding."""
+    """P[i, j] = probability that `step` takes `states[i]` to `states[j]`; float64, exact up to rounding.
+
+    >>> from ebmkit import boltzmann_machines, data, testing
+    >>> bits = boltzmann_machines.bit_states(1)
+    >>> testing.transition_matrix(lambda x, generator: data.flip(x, 0.25, generator=generator), bits)
+    tensor([[0.7500, 0.2500],
+            [0.2500, 0.7500]], dtype=torch.float64)
+    """
     index = {key: i for i, key in enumerate(_keys(states))}
     assert len(index) == len(states), "the states must differ from one another"
     origin, outcome, probability = branches(step, states)
@@ -128,7 +159,13 @@ def transition_matrix(step: Step, states: Tensor) -> Tensor:
 
 
 def outcome_probabilities(step: Step, start: Tensor, outcomes: Tensor) -> Tensor:
-    """The exact distribution of `step(start[None], ·)` over `outcomes`, `(n, *event_shape)`; shape `(n,)`."""
+    """The exact distribution of `step(start[None], ·)` over `outcomes`, `(n, *event_shape)`; shape `(n,)`.
+
+    >>> from ebmkit import boltzmann_machines, data, testing
+    >>> bits = boltzmann_machines.bit_states(1)
+    >>> testing.outcome_probabilities(lambda x, generator: data.flip(x, 0.25, generator=generator), bits[0], bits)
+    tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
     index = {key: i for i, key in enumerate(_keys(outcomes))}
     _, outcome, probability = branches(step, start[None])
     target = torch.tensor([index[key] for key in _keys(outcome)])

@@ -1,7 +1,6 @@
 """Whether a sampler keeps the contract, and its distribution."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from ebmkit._checks import floating_tensor
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import ModelKernel, State
-from ebmkit.testing._enumerated_chance import transition_matrix
+from ebmkit.testing._enumerated_chance import Step, transition_matrix
 from ebmkit.testing._models import FEW_STATES
 
 
@@ -88,8 +87,8 @@ def _has_the_right_matrix(kernel: ModelKernel) -> list[str]:
     model = kernel.model
     states, p = enumeration.states(model), enumeration.probabilities(model).detach()
 
-    def step(x: Tensor, source: Any) -> Tensor:
-        state, _ = kernel.step(kernel.init(x), generator=source)
+    def step(x: Tensor, *, generator: Any) -> Tensor:
+        state, _ = kernel.step(kernel.init(x), generator=generator)
         return state.position
 
     possible = p > 0
@@ -106,7 +105,7 @@ def _has_the_right_matrix(kernel: ModelKernel) -> list[str]:
     return ["leaves p invariant", "every state is reached"]
 
 
-def _matrix(step: Callable[[Tensor, Any], Tensor], states: Tensor) -> Tensor | None:
+def _matrix(step: Step, states: Tensor) -> Tensor | None:
     try:
         return transition_matrix(step, states)
     except AssertionError as error:

@@ -13,7 +13,7 @@ from ebmkit._checks import floating_tensor
 from ebmkit._models import check_is_model
 from ebmkit.conditioning import condition
 from ebmkit.energy import EnergyModel
-from ebmkit.testing._enumerated_chance import transition_matrix
+from ebmkit.testing._enumerated_chance import Step, transition_matrix
 
 FEW_STATES = 2**8
 """So many states are enumerated, and their transition matrices built."""
@@ -84,7 +84,7 @@ def _log_partition(model: EnergyModel) -> tuple[Tensor, float] | None:
         return enumeration.log_partition(model), 1e-9
     continuous = model.values is None and not getattr(model, "discrete", False)
     if continuous and tuple(model.event_shape) in ((), (1,)) and not model.batch_shape:
-        value, error = normalization.log_quadrature(model)
+        value, error, _ = normalization.log_quadrature(model)
         return value, 1e-7 + 10 * float(error)
     return None
 
@@ -212,7 +212,7 @@ def _gibbs_step_leaves_p_invariant(model: EnergyModel, _: Tensor, __: Generator)
     if states is None:
         return NotImplemented
     p = enumeration.probabilities(model).detach()
-    step: Callable[[Tensor, Any], Tensor] = model.gibbs_step  # type: ignore[assignment]
+    step: Step = model.gibbs_step  # type: ignore[assignment]
     _close(p @ transition_matrix(step, states), p, "gibbs_step does not leave p invariant", 1e-6)
     return None
 

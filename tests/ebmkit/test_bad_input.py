@@ -340,15 +340,15 @@ def test_bridges_cross_hard_walls():
     )
     exact = 0.5 * math.log(math.pi / 2)
     # Six standard errors, a false alarm below 1e-8.
-    assert abs(float(found.value) - exact) < 6 * float(found.std_error)
-    assert float(found.std_error) < 0.1
+    assert abs(float(found.value) - exact) < 6 * float(found.error)
+    assert float(found.error) < 0.1
 
 
 @pytest.mark.parametrize("place", [800.0, 0.3, -2e4])
 @pytest.mark.parametrize("width", [1.0, 1e-4])
 def test_a_well_is_found_wherever_it_lies_and_however_narrow_it_is(place, width):
     model = from_exp(lambda x: -(((x - place) / width) ** 2) / 2)
-    value, error = log_quadrature(model)
+    value, error, _ = log_quadrature(model)
     exact = math.log(width) + 0.5 * math.log(2 * math.pi)
     assert abs(float(value) - exact) <= max(float(error), 1e-9) <= 1e-6
 

@@ -15,7 +15,7 @@ from ebmkit import chance
 @pytest.mark.parametrize("draw", ["bernoulli", "bits", "categorical", "uniform", "normal"])
 def test_a_draw_from_what_is_no_generator_names_torchs(draw, generator):
     with pytest.raises(TypeError, match=r"torch.Generator, got .*; use torch.Generator\(\).manual_seed\(0\)"):
-        getattr(chance, draw)(torch.full((2, 2), 0.5), generator)
+        getattr(chance, draw)(torch.full((2, 2), 0.5), generator=generator)
 
 
 @pytest.mark.usefixtures("engine")

@@ -68,8 +68,8 @@ def test_gibbs_leaves_the_conditional_law_invariant(given, transition_matrix):
     kernel = mcmc.Gibbs(held)
     states, p = enumeration.states(held), enumeration.probabilities(held)
 
-    def step(free, source):
-        return kernel.step(kernel.init(free), generator=source)[0].position
+    def step(free, *, generator):
+        return kernel.step(kernel.init(free), generator=generator)[0].position
 
     matrix = transition_matrix(step, states)
     torch.testing.assert_close(p @ matrix, p, rtol=0, atol=1e-7)

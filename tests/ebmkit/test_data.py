@@ -82,7 +82,7 @@ def test_flipping_surely_inverts_and_flipping_never_keeps(image):
 
 def test_flip_draws_each_pixel_independently_with_its_probability(outcome_probabilities):
     every = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    law = outcome_probabilities(lambda x, g: data.flip(x, 0.25, generator=g), every[1], every)
+    law = outcome_probabilities(lambda x, generator: data.flip(x, 0.25, generator=generator), every[1], every)
     assert law.tolist() == [3 / 16, 9 / 16, 1 / 16, 3 / 16]
 
 

@@ -185,18 +185,18 @@ def test_noise_contrastive_estimation_finds_a_gaussian_and_its_log_normalizer():
         def energy(self, x):
             return self.precision[0] * (x - self.m).square().sum(-1) / 2
 
-    model, log_normalizer = Parabola(), nn.Parameter(torch.zeros((), dtype=torch.float64))
+    model, log_partition = Parabola(), nn.Parameter(torch.zeros((), dtype=torch.float64))
     data, noise = 0.5 + 0.8 * standard, 2 * standard
 
     def loss():
         return noise_contrastive_estimation(
-            model, data, noise, lambda x: noise_density.log_prob(x).sum(-1), log_normalizer
+            model, data, noise, lambda x: noise_density.log_prob(x).sum(-1), log_partition
         )
 
-    minimized(loss, [*model.parameters(), log_normalizer])
+    minimized(loss, [*model.parameters(), log_partition])
     assert model.m.item() == pytest.approx(0.5, abs=2e-3)
     assert model.precision.item() == pytest.approx(1 / 0.64, abs=1e-2)
-    assert log_normalizer.item() == pytest.approx(math.log(0.8 * math.sqrt(2 * math.pi)), abs=2e-3)
+    assert log_partition.item() == pytest.approx(math.log(0.8 * math.sqrt(2 * math.pi)), abs=2e-3)
 
 
 def test_noise_contrastive_estimation_of_noise_against_itself_is_a_fair_coin():
@@ -214,7 +214,7 @@ def test_noise_contrastive_estimation_of_noise_against_itself_is_a_fair_coin():
             x,
             x.repeat(n // 10, 1),
             lambda y: density.log_prob(y).sum(-1),
-            log_normalizer=math.log(2 * math.pi) / 2,
+            log_partition=math.log(2 * math.pi) / 2,
         )
         ratio = n / 10
         fair = math.log(1 + ratio) + ratio * math.log(1 + 1 / ratio)

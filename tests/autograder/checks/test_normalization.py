@@ -39,8 +39,8 @@ def test_the_reference_of_log_sum_exp_is_the_library_s(shape):
 def test_the_reference_of_the_closed_forms_is_the_library_s():
     scale, rate = np.array([1e-3, 0.7, 40.0]), np.array([[2.0], [1e5]])
     gaussian, exponential = log_normalizers_of(scale, rate)
-    assert np.allclose(gaussian, library.gaussian_log_normalizer(torch.tensor(scale)), rtol=1e-12)
-    assert np.allclose(exponential, library.exponential_log_normalizer(torch.tensor(rate)), rtol=1e-12)
+    assert np.allclose(gaussian, library.gaussian_log_partition(torch.tensor(scale)), rtol=1e-12)
+    assert np.allclose(exponential, library.exponential_log_partition(torch.tensor(rate)), rtol=1e-12)
     assert np.isclose(math.exp(gaussian[1]), quad(lambda x: math.exp(-(x**2) / 0.98), -np.inf, np.inf)[0])
     assert np.isclose(math.exp(exponential[0, 0]), quad(lambda x: math.exp(-2 * x), 0, np.inf)[0])
 

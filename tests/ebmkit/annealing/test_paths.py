@@ -54,7 +54,9 @@ def test_the_uniform_base_is_uniform(outcome_probabilities):
     base = UniformBase((2,), (0.0, 1.0, 2.0))
     states = enumeration.states(base)
     torch.testing.assert_close(base.exact_log_partition(), enumeration.log_partition(base))
-    law = outcome_probabilities(lambda x, g: base.sample(len(x), generator=g), states[0], states)
+    law = outcome_probabilities(
+        lambda x, generator: base.sample(len(x), generator=generator), states[0], states
+    )
     torch.testing.assert_close(law, torch.full_like(law, 1 / 9), rtol=0, atol=1e-15)
 
 

@@ -78,12 +78,12 @@ def test_colder_models_and_larger_shares_take_more_steps():
 
 def test_continuous_models_and_other_bases_are_taken():
     model = normalization.from_exp(lambda x: -((x - 4) ** 2) / 2)
-    value, error = sequential_monte_carlo(
+    value, error, _ = sequential_monte_carlo(
         model, GaussianBase((), 0.0, 2.0), generator=seeded(5), n_chains=500
     ).log_partition
     assert abs(value.item() - 0.5 * math.log(2 * math.pi)) < 6 * error.item()
     grid = Ising((2, 3), 0.5)
-    value, error = sequential_monte_carlo(
+    value, error, _ = sequential_monte_carlo(
         grid, UniformBase((2, 3), (-1.0, 1.0)), generator=seeded(6), n_chains=500
     ).log_partition
     assert abs(value.item() - grid.exact_log_partition().item()) < 6 * error.item()

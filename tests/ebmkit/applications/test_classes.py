@@ -81,7 +81,7 @@ def test_linear_energies_with_fit_classifier_are_logistic_regression():
     """At the optimum the gradient vanishes; it is written out here without autograd."""
     x, y = randn(80, 3), (randn(80, seed=1) > 0).long() + (randn(80, seed=2) > 0).long()
     joint = app.JointEnergy(linear := app.LinearClassEnergies(3, (3,)), 3, (3,))
-    history = app.fit_classifier(joint, x, y, l2=0.1)
+    history = app.fit_classifier(joint, x, y, l2=0.1)["loss"]
     p = (x @ linear.weight.T + linear.bias).softmax(-1).detach()
     error = p - nn.functional.one_hot(y, 3)
     torch.testing.assert_close(error.T @ x / 80, -0.1 * linear.weight.detach(), atol=1e-7, rtol=0)

@@ -146,10 +146,10 @@ def test_maximum_likelihood_beats_the_truth_and_independent_labels_on_the_traini
         x = randn(20, length, 2, seed=length)
         sequences += list(zip(x, truth.given(x).sample(1, generator=generator(length))[0]))
     crf = app.LinearChainCRF(3, 2)
-    history = app.fit_crf(crf, sequences, l2=1e-4)
+    history = app.fit_crf(crf, sequences, l2=1e-4)["loss"]
     independent = app.JointEnergy(app.LinearClassEnergies(3, (2,)), 3, (2,))
     x, y = (torch.cat(parts) for parts in zip(*sequences))
-    alone = app.fit_classifier(independent, x, y, l2=0.0)[-1] * len(y) / len(sequences)
+    alone = app.fit_classifier(independent, x, y, l2=0.0)["loss"][-1] * len(y) / len(sequences)
     mean = torch.stack([truth.log_likelihood(b, a) for a, b in sequences]).mean()
     penalty = 0.5e-4 * sum((p**2).sum() for p in truth.parameters())
     assert history[-1] <= (penalty - mean).item() + 1e-8

@@ -24,7 +24,9 @@ def test_inpainting_keeps_the_known_pixels_and_draws_the_others(make):
 
 def test_inpainting_refuses_a_negative_number_of_steps():
     with pytest.raises(ValueError, match="n_steps must be at least 0, got -1"):
-        inpaint(rbm(2, 2), torch.zeros(2, dtype=torch.float64), torch.tensor([True, False]), -1, None)
+        inpaint(
+            rbm(2, 2), torch.zeros(2, dtype=torch.float64), torch.tensor([True, False]), -1, generator=None
+        )
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ def test_a_dbm_is_its_own_annealing_path(transition_matrix):
         enumeration.log_partition(model.annealed(1.0)), model.exact_log_partition(), **EXACT
     )
     p = boltzmann(annealed.energy(odd))
-    matrix = transition_matrix(lambda x, chance: model.annealing_step(x, 0.1, 0.4, generator=chance)[0], odd)
+    matrix = transition_matrix(
+        lambda x, generator: model.annealing_step(x, 0.1, 0.4, generator=generator)[0], odd
+    )
     torch.testing.assert_close(p @ matrix, p, **EXACT)
     assert model.sample_base(6, generator=torch.Generator().manual_seed(0)).shape == (6, 2)
 

@@ -96,7 +96,7 @@ def test_annealing_starts_at_the_base_rates_with_a_known_log_partition(outcome_p
     energies = model.annealed(0.0).energy(bit_states(3))
     torch.testing.assert_close(model.base_log_partition(), torch.logsumexp(-energies, 0), **EXACT)
     drawn = outcome_probabilities(
-        lambda x, chance: model.sample_base(len(x), generator=chance), bit_states(3)[0], bit_states(3)
+        lambda x, generator: model.sample_base(len(x), generator=generator), bit_states(3)[0], bit_states(3)
     )
     torch.testing.assert_close(drawn, boltzmann(energies), **EXACT)
 

@@ -18,9 +18,9 @@ def test_the_expected_cd_gradient_sums_over_every_path_of_the_gibbs_steps(k):
     model = rbm(3, 2)
     data = bit_states(3)[[1, 6, 6]]
 
-    def steps(x, source):
+    def steps(x, *, generator):
         for _ in range(k):
-            x = model.gibbs_step(x, generator=source)
+            x = model.gibbs_step(x, generator=generator)
         return x
 
     paths = branches(steps, data)

@@ -179,7 +179,7 @@ def test_replay_restarts_the_share_of_chains_it_is_told_to():
         def init(self, position):
             return State(position, position[:, 0])
 
-        def step(self, state, source):
+        def step(self, state, *, generator):
             return state, Info(state.energy, state.energy > 1e9)
 
     buffer = torch.full((6, 2), 7.0, dtype=torch.float64)

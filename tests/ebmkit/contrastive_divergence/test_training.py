@@ -163,9 +163,9 @@ def test_a_monitor_may_return_tensors_that_still_carry_their_graph():
 def test_each_epoch_visits_every_example_once_through_the_transform():
     seen = []
 
-    def watch(batch, source):
+    def watch(batch, *, generator):
         seen.append(batch)
-        return chance.bernoulli(batch, generator=source)
+        return chance.bernoulli(batch, generator=generator)
 
     grey = torch.linspace(0, 1, 24, dtype=torch.float64).reshape(6, 4)
     fit(rbm(), grey, cd, generator=generator(), n_epochs=2, batch_size=4, transform=watch)
@@ -181,7 +181,7 @@ def test_the_norm_of_a_gradient_is_right_in_every_precision(dtype):
 
 
 def test_the_range_is_that_of_what_a_transform_makes_of_the_data():
-    def divide(batch, _):
+    def divide(batch, *, generator):
         return batch / 255
 
     fit(rbm(), BITS * 255, cd, generator=generator(), n_epochs=1, transform=divide)

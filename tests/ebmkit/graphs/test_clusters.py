@@ -20,7 +20,9 @@ def test_clusters_leave_p_invariant_and_are_reversible(name, graph, transition_m
     kernel = KERNELS[name](graph)
     assert testing.check_kernel(kernel)[-1] == "every state is reached"
     states, p = enumeration.states(kernel.model), enumeration.probabilities(kernel.model).detach()
-    matrix = transition_matrix(lambda x, g: kernel.step(kernel.init(x), generator=g)[0].position, states)
+    matrix = transition_matrix(
+        lambda x, generator: kernel.step(kernel.init(x), generator=generator)[0].position, states
+    )
     torch.testing.assert_close(p[:, None] * matrix, (p[:, None] * matrix).T, rtol=0, atol=1e-12)
 
 

@@ -71,5 +71,5 @@ def test_annealing_brackets_log_z_of_a_graph():
     exact = model.exact_log_partition().item()
     lower, upper = ais_bracket(model, model.sample(200, generator=seeded(1)), generator=seeded(2), betas=50)
     # Seven standard errors on either side: below 1e-11 each.
-    assert lower.value - 7 * lower.std_error < exact < upper.value + 7 * upper.std_error
+    assert lower.value - 7 * lower.error < exact < upper.value + 7 * upper.error
     assert upper.value - lower.value < 1

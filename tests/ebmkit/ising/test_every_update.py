@@ -31,7 +31,9 @@ LATTICES = {
 @pytest.mark.parametrize("update", UPDATES)
 def test_every_update_leaves_the_boltzmann_distribution_invariant(update, lattice, transition_matrix):
     model = LATTICES[lattice]
-    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, generator=g), enumeration.states(model))
+    matrix = transition_matrix(
+        lambda x, generator: UPDATES[update](model, x, generator=generator), enumeration.states(model)
+    )
     p = enumeration.probabilities(model)
     torch.testing.assert_close(matrix.sum(1), torch.ones_like(p), rtol=0, atol=1e-12)
     torch.testing.assert_close(p @ matrix, p, rtol=0, atol=1e-12)
@@ -42,7 +44,9 @@ def test_every_update_leaves_the_boltzmann_distribution_invariant(update, lattic
 @pytest.mark.parametrize("update", UPDATES)
 def test_every_update_reaches_every_state(update, lattice, transition_matrix):
     model = LATTICES[lattice]
-    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, generator=g), enumeration.states(model))
+    matrix = transition_matrix(
+        lambda x, generator: UPDATES[update](model, x, generator=generator), enumeration.states(model)
+    )
     # The identity is added because Wolff on free spins flips one of them at every step: it has period 2.
     assert (torch.linalg.matrix_power((matrix + torch.eye(len(matrix))) / 2, 64) > 0).all()
 
@@ -51,7 +55,9 @@ def test_every_update_reaches_every_state(update, lattice, transition_matrix):
 @pytest.mark.parametrize("update", ["swendsen_wang", "wolff"])
 def test_cluster_updates_are_in_detailed_balance(update, lattice, transition_matrix):
     model = LATTICES[lattice]
-    matrix = transition_matrix(lambda x, g: UPDATES[update](model, x, generator=g), enumeration.states(model))
+    matrix = transition_matrix(
+        lambda x, generator: UPDATES[update](model, x, generator=generator), enumeration.states(model)
+    )
     flow = enumeration.probabilities(model)[:, None] * matrix
     torch.testing.assert_close(flow, flow.T, rtol=0, atol=1e-12)
 
@@ -61,9 +67,13 @@ def test_the_heat_bath_of_one_colour_is_in_detailed_balance_and_the_sweep_is_not
     model = LATTICES[lattice]
     states, p = enumeration.states(model), enumeration.probabilities(model)
     for sites in ising.colour_classes(model):
-        half = transition_matrix(lambda x, g, s=sites: ising.gibbs_update(model, x, s, generator=g), states)
+        half = transition_matrix(
+            lambda x, generator, s=sites: ising.gibbs_update(model, x, s, generator=generator), states
+        )
         torch.testing.assert_close(p[:, None] * half, (p[:, None] * half).T, rtol=0, atol=1e-12)
-    sweep = p[:, None] * transition_matrix(lambda x, g: ising.gibbs_sweep(model, x, generator=g), states)
+    sweep = p[:, None] * transition_matrix(
+        lambda x, generator: ising.gibbs_sweep(model, x, generator=generator), states
+    )
     assert (sweep - sweep.T).abs().max() > 1e-3
 
 

@@ -29,7 +29,7 @@ def test_exact_moments_are_the_expectations_they_claim(grid, scale):
 def test_exact_samples_have_exactly_the_boltzmann_distribution(model, outcome_probabilities):
     states = enumeration.states(model)
     law = outcome_probabilities(
-        lambda x, g: ising.exact_sample(model, (len(x),), generator=g), states[0], states
+        lambda x, generator: ising.exact_sample(model, (len(x),), generator=generator), states[0], states
     )
     torch.testing.assert_close(law, enumeration.probabilities(model), rtol=0, atol=1e-12)
 

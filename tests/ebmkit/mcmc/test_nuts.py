@@ -55,9 +55,9 @@ def test_nuts_leaves_exp_h_invariant_on_every_trajectory(name):
         x, p = torch.randn(2, *model.event_shape, generator=seeded(seed), dtype=torch.float64)
         points = orbit(model, x, p, step_size, 3 * reach)
 
-        def step(start, chance):
-            chance.normal = lambda like: start[:, 1].reshape(like.shape)
-            state, _ = kernel.step(kernel.init(start[:, 0]), generator=chance)
+        def step(start, *, generator):
+            generator.normal = lambda like: start[:, 1].reshape(like.shape)
+            state, _ = kernel.step(kernel.init(start[:, 0]), generator=generator)
             return state.position
 
         sources = points[reach:-reach]  # whatever lies further away cannot reach the middle

@@ -19,28 +19,28 @@ def test_gaussian_and_exponential_volumes_match_scipy_quadrature(parameter):
         lambda x: math.exp(-(x**2) / (2 * parameter**2)), -40 * parameter, 40 * parameter
     )
     exponential = integrate.quad(lambda x: math.exp(-parameter * x), 0, 40 / parameter)
-    assert norm.gaussian_log_normalizer(t).exp().item() == pytest.approx(gaussian[0], rel=1e-7)
-    assert norm.exponential_log_normalizer(t).exp().item() == pytest.approx(exponential[0], rel=1e-7)
+    assert norm.gaussian_log_partition(t).exp().item() == pytest.approx(gaussian[0], rel=1e-7)
+    assert norm.exponential_log_partition(t).exp().item() == pytest.approx(exponential[0], rel=1e-7)
 
 
 def test_multivariate_gaussian_volume_is_the_product_along_the_principal_axes():
     a = torch.randn(4, 3, 3, generator=generator(), dtype=torch.float64)
     precision = a @ a.mT + torch.eye(3)
-    axes = norm.gaussian_log_normalizer(torch.linalg.eigvalsh(precision) ** -0.5).sum(-1)
-    torch.testing.assert_close(norm.multivariate_gaussian_log_normalizer(precision), axes)
+    axes = norm.gaussian_log_partition(torch.linalg.eigvalsh(precision) ** -0.5).sum(-1)
+    torch.testing.assert_close(norm.multivariate_gaussian_log_partition(precision), axes)
 
 
 def test_volumes_refuse_parameters_without_a_finite_integral():
     with pytest.raises(ValueError, match="scale must be positive and finite"):
-        norm.gaussian_log_normalizer(torch.tensor([1.0, 0.0]))
+        norm.gaussian_log_partition(torch.tensor([1.0, 0.0]))
     with pytest.raises(ValueError, match="rate must be positive and finite"):
-        norm.exponential_log_normalizer(torch.tensor(float("nan")))
+        norm.exponential_log_partition(torch.tensor(float("nan")))
     with pytest.raises(ValueError, match="positive definite"):
-        norm.multivariate_gaussian_log_normalizer(torch.diag(torch.tensor([1.0, -1.0])))
+        norm.multivariate_gaussian_log_partition(torch.diag(torch.tensor([1.0, -1.0])))
     with pytest.raises(ValueError, match=r"must be symmetric .* got \[\[2.0, 1.0\], \[0.0, 2.0\]\]; .*mT"):
-        norm.multivariate_gaussian_log_normalizer(torch.tensor([[2.0, 1.0], [0.0, 2.0]]))
+        norm.multivariate_gaussian_log_partition(torch.tensor([[2.0, 1.0], [0.0, 2.0]]))
     with pytest.raises(ValueError, match=r"shape \(..., D, D\), got \(2, 3\)"):
-        norm.multivariate_gaussian_log_normalizer(torch.ones(2, 3))
+        norm.multivariate_gaussian_log_partition(torch.ones(2, 3))
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=6), st.floats(-1e4, 1e4))

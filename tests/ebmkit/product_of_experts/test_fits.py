@@ -46,7 +46,7 @@ def test_pixelcnn_and_flow_learn_digits_and_their_product_pleases_both():
     poe.fit_pixelcnn(pixelcnn, train, generator=g, n_epochs=10)
     assert -pixelcnn.log_prob(test).mean().item() < independent_pixels(train, test) - 5
     flow = poe.AffineCouplingFlow((8, 8), generator=g, n_layers=6, n_hidden=64, dtype=torch.float32)
-    history = poe.fit_flow(flow, train, generator=g, n_epochs=20)
+    history = poe.fit_flow(flow, train, generator=g, n_epochs=20)["loss"]
     assert history[-1] < history[0] - 20
 
     product = poe.ProductOfExperts([pixelcnn, poe.AtCellCentres(flow)])

@@ -35,7 +35,9 @@ def test_the_number_of_draws_may_depend_on_the_draws(transition_matrix):
 
 def test_branches_with_probability_zero_are_left_out():
     found = branches(
-        lambda x, g: x + chance.bernoulli(torch.tensor([[0.0, 1.0, 0.5]]).expand(len(x), 3), generator=g),
+        lambda x, generator: (
+            x + chance.bernoulli(torch.tensor([[0.0, 1.0, 0.5]]).expand(len(x), 3), generator=generator)
+        ),
         STATES[:1],
     )
     assert found.outcome.tolist() == [[0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]
@@ -44,19 +46,21 @@ def test_branches_with_probability_zero_are_left_out():
 
 def test_a_draw_that_chains_share_is_refused(transition_matrix):
     with pytest.raises(AssertionError, match="does not lead with the 3 chains"):
-        transition_matrix(lambda x, g: x * chance.bernoulli(torch.tensor([0.5]), generator=g), STATES)
+        transition_matrix(
+            lambda x, generator: x * chance.bernoulli(torch.tensor([0.5]), generator=generator), STATES
+        )
 
 
 def test_a_uniform_draw_is_refused(transition_matrix):
     with pytest.raises(AssertionError, match="cannot be enumerated"):
-        transition_matrix(lambda x, g: x + chance.uniform(x, generator=g), STATES)
+        transition_matrix(lambda x, generator: x + chance.uniform(x, generator=generator), STATES)
 
 
 def test_the_law_of_one_step_sums_the_branches(outcome_probabilities):
     law = outcome_probabilities(
-        lambda x, g: chance.categorical(torch.tensor([[0.2, 0.3, 0.5]]).expand(len(x), 3), generator=g)[
-            :, None
-        ],
+        lambda x, generator: chance.categorical(
+            torch.tensor([[0.2, 0.3, 0.5]]).expand(len(x), 3), generator=generator
+        )[:, None],
         STATES[0],
         STATES,
     )
