@@ -6,11 +6,13 @@ Everything heavy is imported by the command that needs it, so that `autograder -
 import dataclasses
 import errno
 import gc
+import importlib
 import importlib.util
 import os
 import signal
 import sys
 from enum import StrEnum
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -131,6 +133,23 @@ def _leave_out_imports() -> None:
     nbgrader = importlib.util.find_spec("nbgrader")
     if nbgrader is not None:
         sys.modules.setdefault("nbgrader", importlib.util.module_from_spec(nbgrader))
+
+
+class _Later(ModuleType):
+    """A module that is loaded when something of it is used."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _load_when_used(name: str) -> None:
+    """The checks import torch, which takes longer than all else here; only lanes call what is in them."""
+    spec = importlib.util.find_spec(name)
+    if spec is not None and name not in sys.modules:
+        sys.modules[name] = later = _Later(name)
+        later.__spec__ = spec
 
 
 def _explain(error: Exception) -> NoReturn:
@@ -272,6 +291,7 @@ def grade(
 
     The table at the end says what counts: the automatic score, points by hand, late penalties.
     """
+    _load_when_used("torch")
     from autograder.classroom.batch import grade as grade_class
     from autograder.classroom.codes import shown
     from autograder.classroom.gradebook import shown_address

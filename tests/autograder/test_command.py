@@ -53,6 +53,21 @@ def test_help_answers_without_loading_anything_heavy():
     assert time.perf_counter() - start < 30
 
 
+@pytest.mark.slow
+def test_grading_names_its_verdicts_without_loading_torch_which_is_there_when_it_is_used():
+    code = (
+        "import sys; from autograder import command; command._load_when_used('torch')\n"
+        "from autograder.exercises.catalogue import assignment_named, available_assignments\n"
+        "from autograder.judging.fingerprint import fingerprint\n"
+        "for name in available_assignments(): fingerprint(assignment_named(name), 'none', b'a key')\n"
+        "print('torch._C' in sys.modules)\n"
+        "from autograder.checks.normalization import definitions\n"
+        "import torch.nn; print(isinstance(torch.ones(1), definitions.torch.Tensor))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
 def test_the_version_is_that_of_the_installed_package(call):
     assert call("--version") == (0, f"autograder {importlib.metadata.version('ebm-course-autograder')}\n", "")
 

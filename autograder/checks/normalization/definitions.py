@@ -1,5 +1,7 @@
 """What the exercises ask for, as the references compute it."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections.abc import Callable
