@@ -40,6 +40,7 @@ PARTS = {  # of figures in several files
     "ising_denoiser": ("ising_denoiser_model",),
     "product_of_experts": ("product_of_experts_model",),
     "contrastive_divergence": ("contrastive_divergence_model",),
+    "denoising": ("denoising_model",),
     "mcmc": ("mcmc_targets", "mcmc_chains", "mcmc_diagnostics"),
 }
 

@@ -26,6 +26,7 @@ CHAPTERS = [
     "boltzmann_machines",
     "mcmc",
     "contrastive_divergence",
+    "beyond",
 ]
 TASKS = """
 return [...document.querySelectorAll(".question")].map((t) => ({

@@ -1,0 +1,124 @@
+"""The interactive denoiser: energy, score and guess are those of ebmkit's mixture, the walkers its Langevin."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from ebmkit import mcmc
+from ebmkit import product_of_experts as poe
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CHAPTER = "beyond"
+FIGURE = "explorable-denoising"
+DATA = {
+    "equal": ([-1.0, 1.0], [0.5, 0.5]),
+    "unequal": ([-1.0, 1.0], [0.7, 0.3]),
+    "three": ([-2.0, 0.0, 2.0], [1 / 3, 1 / 3, 1 / 3]),
+}
+EXACT = """
+    const [data, sigma, ys] = arguments, m = explorables.denoising, d = m.DATA[data];
+    return [m.energy, m.score, m.denoised].map((f) => ys.map((y) => f(y, sigma, d)));
+"""
+
+
+def blurred(data: str, sigma: float) -> poe.Mixture:
+    points, weights = DATA[data]
+    width = torch.tensor(sigma, dtype=torch.float64)
+    bells = [torch.distributions.Normal(torch.tensor(x, dtype=torch.float64), width) for x in points]
+    return poe.Mixture(bells, weights, event_shape=())
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("sigma", [0.1, 0.6, 4.0])
+def test_energy_score_and_guess_are_those_of_ebmkits_mixture(page: Any, data: str, sigma: float) -> None:
+    y = torch.linspace(-3.5, 3.5, 29, dtype=torch.float64)
+    energy, score, guess = page.run(EXACT, data, sigma, y.tolist())
+    model = blurred(data, sigma)
+    assert energy == pytest.approx((-model.log_prob(y)).tolist(), rel=1e-10, abs=1e-12)
+    assert score == pytest.approx(model.score(y).tolist(), rel=1e-9, abs=1e-9)
+    points, weights = (torch.tensor(part, dtype=torch.float64) for part in DATA[data])
+    posterior = (weights.log() - (y[:, None] - points) ** 2 / (2 * sigma**2)).softmax(1)
+    assert guess == pytest.approx((posterior @ points).tolist(), rel=1e-10, abs=1e-12)
+
+
+def test_a_step_of_a_walker_is_ebmkits_langevin(page: Any) -> None:
+    y, sigma, noise = torch.linspace(-3, 3, 13, dtype=torch.float64), 0.7, 0.83
+    moved = page.run(
+        "const [ys, sigma, noise] = arguments, m = explorables.denoising;"
+        "return ys.map((y) => m.langevin(y, sigma, m.DATA.unequal, noise))",
+        y.tolist(),
+        sigma,
+        noise,
+    )
+    kernel = mcmc.Langevin(blurred("unequal", sigma), 0.2 * sigma**2)
+    state, _ = kernel.step(kernel.init(y), torch.Generator().manual_seed(1))
+    drawn = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    spread = math.sqrt(2 * 0.2 * sigma**2)
+    assert (state.position + spread * (noise - drawn)).tolist() == pytest.approx(moved, rel=1e-9)
+
+
+def test_the_exact_share_is_the_normal_distributions(page: Any) -> None:
+    for data, (points, weights) in DATA.items():
+        for sigma in (0.1, 0.5, 4.0):
+            shown = page.run(
+                "const m = explorables.denoising; return m.share(arguments[1], m.DATA[arguments[0]])",
+                data,
+                sigma,
+            )
+            bells = torch.distributions.Normal(torch.tensor(points).double(), torch.tensor(sigma).double())
+            expected = (
+                torch.tensor(weights, dtype=torch.float64) * bells.cdf(torch.zeros(()).double())
+            ).sum()
+            assert shown == pytest.approx(expected.item(), abs=1e-9)
+
+
+def test_the_answers_of_the_tasks_are_what_the_figure_shows(page: Any) -> None:
+    page.try_task("The best guess")
+    guess = page.run(
+        "const m = explorables.denoising, w = m.current; return m.denoised(0.5, w.sigma, w.data)"
+    )
+    assert page.task("The best guess")["answer"] == pytest.approx(guess, abs=0.001)
+    assert guess == pytest.approx(math.tanh(0.5), abs=1e-12)
+    assert f"= {guess:.3f}" in page.readout()
+
+    border = page.task("When two wells become one")["answer"]
+    wells = "const m = explorables.denoising; return m.wells(arguments[0], m.DATA.equal)"
+    assert [page.run(wells, border + shift) for shift in (-0.04, 0.04)] == [2, 1]
+
+    # 400 walkers: a share's standard error is at most 0.025, and six of them fail once in 5e8.
+    page.try_task("The share that walks down")
+    finish = (
+        "const w = explorables.denoising.current; for (let i = 0; i < 300; i++) w.step(); return w.left()"
+    )
+    assert page.run(finish) == pytest.approx(0.5, abs=0.15)
+    page.run("explorables.show('denoising', 'schedule=falling')")
+    fallen = page.run(finish)
+    assert fallen == pytest.approx(0.7, abs=0.15)
+
+
+def test_the_same_seed_gives_the_same_walk(page: Any) -> None:
+    first, again, other = page.run(
+        "const m = explorables.denoising, run = (seed) => { const w = new m.Walk("
+        "{data: m.DATA.three, sigma: 0.4, schedule: 'falling', seed}); for (let i = 0; i < 9; i++) w.step();"
+        "return w.walkers; }; return [run(3), run(3), run(4)]"
+    )
+    assert first == again
+    assert first != other
+
+
+def test_step_and_restart_count_and_a_damaged_link_falls_back(page: Any) -> None:
+    page.click("Step")
+    page.click("Step")
+    assert "Steps: 2." in page.readout()
+    page.click("Restart")
+    assert "Steps: 0." in page.readout()
+    address = page.driver.current_url.split("#")[0]
+    page.open(f"{address}#{FIGURE}?data=nothing&sigma=-7&y=1e9&schedule=up&seed=x")
+    assert page.run("const w = explorables.denoising.current; return [w.sigma, w.schedule]") == [
+        0.1,
+        "constant",
+    ]
+    assert page.errors() == []
