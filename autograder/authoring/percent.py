@@ -102,12 +102,19 @@ RULE = (
 )
 """What holds in every exercise, and `Exercise.run` demands."""
 
+WAYS = (
+    "**Any way counts.** What is judged is what a function returns, within the limits; of a sampler, its law.\n"
+    "Where an exercise needs a certain way, it says so, and has inputs for which a list of all states takes years."
+)
+
 
 def _state_limits_and_points(notebook: "NotebookNode", name: str) -> None:
     """Say at the end of the first cell what grading allows and what each exercise gives, by the same numbers."""
     first = notebook.cells[0]
     if first.cell_type == "markdown":
-        first.source = f"{first.source}\n\n{RULE}\n\n{limits_in_words(name)}\n\n{_table_of_points(notebook)}"
+        first.source = (
+            f"{first.source}\n\n{RULE}\n\n{WAYS}\n\n{limits_in_words(name)}\n\n{_table_of_points(notebook)}"
+        )
 
 
 def _table_of_points(notebook: "NotebookNode") -> str:

@@ -81,4 +81,5 @@ def test_the_rule_stands_once_in_every_notebook(assignment):
         if c.cell_type == "markdown"
     )
     assert text.count(percent.RULE.replace("\n", " ")) == 1
+    assert text.count(percent.WAYS.replace("\n", " ")) == 1
     assert "eave this array as it is" not in text

@@ -18,6 +18,7 @@ from autograder.checks.ising.definitions import (
     sigmoid,
 )
 from autograder.checks.ising.gibbs_sweep import INVARIANCE_DRAWS, ORDERS, random_posterior
+from autograder.exercises.catalogue import assignment_named
 from ebmkit import applications, ising
 
 GRIDS = [(1, 1), (1, 5), (4, 1), (2, 3), (3, 3)]
@@ -85,6 +86,22 @@ def test_the_reference_chain_is_that_of_the_library_and_of_all_labellings_listed
     model = applications.LinearChain(torch.from_numpy(scores), torch.from_numpy(transitions))
     assert log_z == pytest.approx(model.exact_log_partition().item())
     assert model.viterbi().tolist() == labelling.tolist()
+
+
+def test_a_chain_by_a_list_of_all_labellings_gets_no_points(complaints):
+    def by_listing(scores, transitions):
+        length, n_labels = scores.shape
+        if n_labels**length > 4e6:  # what ten seconds may hold, and 3^40 is far from it
+            raise MemoryError
+        labels = np.indices((n_labels,) * length).reshape(length, -1)
+        weights = scores[np.arange(length)[:, None], labels].sum(0)
+        weights = weights + transitions[labels[:-1], labels[1:]].sum(0)
+        return np.logaddexp.reduce(weights), labels[:, weights.argmax()]
+
+    exercise = assignment_named("ising").exercise("decode_chain")
+    assert complaints(exercise, by_listing).keys() == {check.name for check in exercise.checks}
+    scores, transitions = np.random.default_rng(0).normal(size=(2, 4, 4))
+    assert by_listing(scores, transitions)[0] == pytest.approx(chain_of(scores, transitions)[0])
 
 
 def transition_matrix(posterior, order):
