@@ -166,7 +166,7 @@ def read(
     found = [h for h in told.values() if h is not None and _is_of(h, depth, assignment)]
     yield from _dated(_by_receipt(_without_title(found)), members, depth)
     of_systems = {h.system for h in found}
-    times = {m.parts: m for m in members if m.name == TIMESTAMP and not m.refusal}
+    times = _times_of_nbgrader(members, depth, assignment)
     for member, handed in told.items():
         if handed is None and (
             not of_systems or member.is_notebook
@@ -312,7 +312,7 @@ def _from_folder(
     roster: Roster,
     clones: Mapping[tuple[str, ...], float],
 ) -> Handed:
-    """The student's folder is the outermost one; nbgrader writes the time into STUDENT/ASSIGNMENT/timestamp.txt."""
+    """The student's folder is the outermost one."""
     folders = member.parts[depth:-1]
     if not folders:
         advice = f"put it into a folder of the student's name: STUDENT/{member.name}"
@@ -326,6 +326,19 @@ def _from_folder(
         mark = times.get((*member.parts[: depth + 2], TIMESTAMP))
         when = instant(_text(mark)) if mark else None
     return Handed(member, Who(login=folders[0]), FOLDERS, when)
+
+
+def _times_of_nbgrader(members: list[Member], depth: int, assignment: str) -> dict[tuple[str, ...], Member]:
+    """The files STUDENT/ASSIGNMENT/timestamp.txt, where they are nbgrader's, which then most students have.
+
+    What one student has and others have not may be of their own making.
+    """
+    places = {m.parts: m for m in members if m.name == TIMESTAMP and m.parts[depth + 1 : -1] == (assignment,)}
+    students = {m.parts[depth] for m in members if m.is_notebook and len(m.parts) > depth + 1}
+    dated = {parts[depth] for parts in places} & students
+    if 2 * len(dated) <= len(students):
+        return {}
+    return {parts: m for parts, m in places.items() if not m.refusal}
 
 
 def _cloned(folder: str, around: str, assignment: str, roster: Roster) -> str:

@@ -214,6 +214,19 @@ def test_canvass_word_for_late_is_kept(classroom, answer, tmp_path):
     )
 
 
+def test_a_time_that_one_student_alone_has_in_a_folder_of_the_assignments_name_is_not_believed(
+    classroom, answer, tmp_path
+):
+    members = {
+        "ada/toy/toy.ipynb": answer(),
+        "ada/toy/timestamp.txt": b"2020-01-01 00:00:00 UTC",
+        "bob/toy.ipynb": answer(),
+    }
+    list(collect(classroom.course, "toy", zipped(tmp_path / "in.zip", members)))
+    written = {name: data.decode() for name, data in handed_in(classroom).items() if "timestamp" in name}
+    assert not any("2020" in when for when in written.values())
+
+
 def test_a_time_that_a_student_wrote_into_their_folder_is_not_believed(classroom, answer, tmp_path):
     mark = b"2020-01-01 00:00:00 UTC"
     members = {
