@@ -24,6 +24,7 @@ START_SECONDS = 90.0
 USER = 61000
 OTHER_USER: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []}
 CAP_SYS_NICE = 23
+CAP_SYS_PTRACE = 19
 
 ENVIRONMENT = {
     "HOME": "/home/student",
@@ -244,8 +245,9 @@ def _walled(level: str, course: Path) -> list[str]:
         user = ["--cap-drop", "ALL"]
         for name in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
             user += ["--cap-add", name]
-        if _holds(CAP_SYS_NICE):  # to put those users' processes further down
-            user += ["--cap-add", "CAP_SYS_NICE"]
+        # To put those users' processes further down, and to see which memory they share.
+        for name, number in (("CAP_SYS_NICE", CAP_SYS_NICE), ("CAP_SYS_PTRACE", CAP_SYS_PTRACE)):
+            user += ["--cap-add", name] if _holds(number) else []
     else:
         user = ["--unshare-user", "--uid", "1000", "--gid", "1000"]
     arguments = [*user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]

@@ -64,6 +64,7 @@ class Sandbox:
         self._number = 0
         self._ended: dict[str, Any] | None = None  # its word on that, if it came before it was asked for
         self._program: str | None = None  # the bubblewrap that serves on this host
+        self._scratch = ""  # the folder of the last submission, where that is one of this machine's
         self.spent = 0.0  # seconds, of all submissions until now
         self.walls: tuple[str, ...] = ()
         self.level = "none"
@@ -109,7 +110,8 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         wanted = dataclasses.asdict(limits or Limits()) | {"uid": next(self._uids)}
         if self.level in OUTSIDE:
-            wanted["scratch"] = scratch(self.level, self._stocked().parent)
+            self._clear_scratch()
+            wanted["scratch"] = self._scratch = scratch(self.level, self._stocked().parent)
         self._number += 1
         self._ended = None
         with theirs:
@@ -169,9 +171,14 @@ class Sandbox:
         """Kill everything and remove the sandbox's folder."""
         self._kill()
         if self._home is not None:
-            # However deep a submission nested its folders.
-            subprocess.run(["/bin/rm", "-rf", "--", self._home.name], check=False)
+            _remove(self._home.name)
             self._home.cleanup()
+
+    def _clear_scratch(self) -> None:
+        """Remove what the last submission wrote, which has ended: a class would fill the disk."""
+        if self._scratch:
+            _remove(self._scratch)
+            self._scratch = ""
 
     def _adopt(self, control: socket.socket) -> bool:
         """Use the zygote that another judge shares; False if none came."""
@@ -272,3 +279,8 @@ def _await_libraries(channel: socket.socket, names: Sequence[str]) -> None:
         )
     with contextlib.suppress(OSError):
         channel.recv(1)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder however deep a submission nested its folders, following no link."""
+    subprocess.run(["/bin/rm", "-rf", "--", folder], check=False)

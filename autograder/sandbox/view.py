@@ -32,7 +32,7 @@ SYSTEM = """
 """.split()
 LINKED = ("/bin", "/sbin", "/lib", "/lib64", "/lib32")
 SETTINGS = ("/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives")
-FOLDERS = (f"{INSIDE}/bin", "/etc/fonts", "/opt/course", "/home/student")
+FOLDERS = (f"{INSIDE}/bin/python3", "/etc/fonts", "/opt/course", "/home/student")
 FOLDERS_OF_PACKAGES = ("site-packages", "dist-packages")
 
 

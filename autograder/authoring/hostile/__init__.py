@@ -7,7 +7,7 @@ attacks measured against nbgrader and otter. The corpus runs against the real pi
 against other autograders in `benchmarks/`.
 """
 
-from autograder.authoring.hostile import answers, notebooks, resources, results, secrets, walls
+from autograder.authoring.hostile import answers, kernel, notebooks, resources, results, secrets, walls
 from autograder.authoring.hostile.attack import CANARY, LEAK, PRELUDE, Attack, together
 
 ATTACKS: tuple[Attack, ...] = tuple(
@@ -20,6 +20,7 @@ ATTACKS: tuple[Attack, ...] = tuple(
     + resources.STARVE
     + walls.ESCAPE
     + walls.REACH_OTHERS
+    + kernel.THROUGH_THE_KERNEL
     + results.SURVIVE
     + results.POISON_THE_HOST
     + notebooks.TWIST_THE_NOTEBOOK

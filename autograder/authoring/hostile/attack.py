@@ -26,7 +26,8 @@ def did(action, *arguments):
 def system_call(x86_64, aarch64, *arguments):
     import ctypes, platform
     number = x86_64 if platform.machine() == "x86_64" else aarch64
-    return ctypes.CDLL(None, use_errno=True).syscall(number, *arguments)
+    whole = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return ctypes.CDLL(None, use_errno=True).syscall(number, *whole)
 def others():
     import os
     own = {{0, os.getpid()}}

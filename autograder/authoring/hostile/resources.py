@@ -31,6 +31,11 @@ DIE_EARLY = family(
         for pid in others(): did(os.kill, pid, signal.SIGSTOP); did(os.kill, pid, signal.SIGTERM)
         for group in range(2, 300): did(os.killpg, group, signal.SIGKILL)
     """,
+    kills_its_own_group="""
+        import os, signal
+        for group in (0, os.getpgid(0), os.getpgid(os.getppid() or 0)): did(os.setpgid, 0, group)
+        os.killpg(0, signal.SIGKILL)
+    """,
     alarm_in_a_moment="""
         import signal
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -140,6 +145,21 @@ STARVE = family(
                 for i in range(0, len(held), 4096): held[i] = 1
                 time.sleep(30)
         time.sleep(5)
+    """,
+    memory_behind_what_all_inherited="""
+        import os, sys, time
+        for _ in range(40):
+            if os.fork() == 0:
+                os.execv(sys.executable, [sys.executable, "-I", "-S", "-c",
+                    "x = bytearray(70 << 20); import time; time.sleep(6)"])
+        time.sleep(2)
+    """,
+    frame_that_drips="""
+        import os, time
+        def drip(*args, **kwargs):
+            os.write(channel(), frame(b"[" * 1000)[:16])
+            while True: os.write(channel(), b"["); time.sleep(0.05)
+        answer_with(drip)
     """,
     memory_that_has_no_owner="""
         import os

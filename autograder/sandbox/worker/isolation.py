@@ -154,18 +154,30 @@ acct syslog open_by_handle_at name_to_handle_at clock_settime settimeofday adjti
 sethostname setdomainname personality modify_ldt lookup_dcookie vhangup iopl ioperm
 landlock_create_ruleset mbind migrate_pages move_pages
 memfd_create memfd_secret shmget shmat shmctl shmdt
-inotify_init inotify_init1 setpriority ioprio_set sched_setscheduler sched_setparam sched_setattr
+semget semop semtimedop semctl msgget msgsnd msgrcv msgctl
+mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
+inotify_init inotify_init1 fanotify_init fanotify_mark
+setpriority ioprio_set sched_setscheduler sched_setparam sched_setattr
 """.split()
+"""Ways to more rights, to other processes, to what others do, and to memory that belongs to no process."""
+
+
+NEW = range(424, 512)
+"""Numbers of the system calls since Linux 5.1, the same on every architecture; some of them are still to come."""
+NEW_AND_USED = frozenset((424, 434, 436, 437, 439, 441, 449, 453, 454, 455, 456, 462))
+"""pidfd_send_signal and _open, close_range, openat2, faccessat2, epoll_pwait2, futexes, map_shadow_stack, mseal."""
 
 
 LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1026)
 """fcntl's commands that lock, lease or watch a file, and those that tell of a lock."""
 
 
+BUFFERS = (7, 8, 32, 33)
+"""setsockopt's SO_SNDBUF and SO_RCVBUF, and as root may call them."""
+
+
 OUTSIDE = """
-socket connect bind listen accept accept4
-semget semop semtimedop semctl msgget msgsnd msgrcv msgctl
-mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr process_mrelease
+socket connect bind listen accept accept4 process_mrelease
 setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid
 """.split()
 """Refused too where a submission shares its kernel's names and its user with others, whom it must not reach.
@@ -197,9 +209,13 @@ def compile_filter(seccomp: Any, outside: bool = False, modes: bool = True) -> b
     refuse = seccomp.ERRNO(1)
     rules = seccomp.SyscallFilter(defaction=seccomp.ALLOW)
     for name in DENIED if modes else [*DENIED, *MODES]:
-        # A name that this machine's libseccomp or architecture does not know cannot be called by it either.
+        # Some of them not every libseccomp or architecture knows by name.
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             rules.add_rule(refuse, name)
+    for number in NEW:  # whatever may be called by its number alone: as on an older kernel, it is not there
+        if number not in NEW_AND_USED:
+            with contextlib.suppress(RuntimeError, OSError):  # refused by its name already
+                rules.add_rule(seccomp.ERRNO(38), number)
     rules.add_rule(seccomp.ERRNO(97), "socket", seccomp.Arg(0, seccomp.NE, 1))
     for request in (0x5412, 0x541C):  # to type into the judge's terminal
         rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
@@ -211,8 +227,14 @@ def compile_filter(seccomp: Any, outside: bool = False, modes: bool = True) -> b
         refuse_to_reach_others(rules, seccomp)
     # A lock on a file that all can read would be seen by the submissions beside this one.
     rules.add_rule(seccomp.ERRNO(37), "flock")
-    for command in LOCKS:
-        rules.add_rule(seccomp.ERRNO(37), "fcntl", seccomp.Arg(1, seccomp.EQ, command))
+    for command in LOCKS:  # the kernel reads 32 bits of it
+        rules.add_rule(seccomp.ERRNO(37), "fcntl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, command))
+    for (
+        option
+    ) in BUFFERS:  # no more of the kernel's memory than it gives by itself; said to be done, as it does
+        socket_option = seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, 1)
+        size = seccomp.Arg(2, seccomp.MASKED_EQ, 0xFFFFFFFF, option)
+        rules.add_rule(seccomp.ERRNO(0), "setsockopt", socket_option, size)
     rules.add_rule(
         refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_FLAGS["user"], CLONE_FLAGS["user"])
     )
@@ -328,7 +350,8 @@ def harden(limits: dict[str, Any], program: bytes, landlock: int) -> None:
     if landlock:
         readable = limits.get("readable") or [*READABLE, sys.prefix, sys.base_prefix]
         scratch = limits.get("scratch")
-        writable = [scratch, *(f"/dev/{name}" for name in DEVICES[:-1])] if scratch else [*SCRATCH, "/dev"]
+        devices = [f"/dev/{name}" for name in DEVICES[:-1]]
+        writable = [scratch, *devices] if scratch else [*SCRATCH, *devices]
         restrict_paths(landlock, os.path.dirname(os.path.abspath(__file__)), readable, writable)
     if program:
         load_filter(program)
@@ -417,13 +440,46 @@ def held_bytes(pid: int | str) -> int:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith((b"RssAnon:", b"RssShmem:")))
 
 
-def memory(pids: list[int], inherited: int) -> int:
-    """What a submission's processes use together; the `inherited` bytes of the zygote count once."""
-    total = inherited
+SHARING = 16
+"""So many processes are believed to hold still what they inherited, where the kernel does not say."""
+
+
+def memory(pids: list[int], inherited: int, sharing: int = sys.maxsize) -> int:
+    """What processes use together; the `inherited` bytes of the zygote count once for the first `sharing`."""
+    held = sorted(_held_by(pids), reverse=True)
+    return inherited + sum(max(0, own - inherited * (place < sharing)) for place, own in enumerate(held))
+
+
+def could_hide(pids: list[int], most: int) -> bool:
+    """Whether they hold more than `most` bytes if none of them shares anything with another."""
+    return len(pids) > 1 and sum(_held_by(pids)) > most
+
+
+def unshared_memory(pids: list[int], inherited: int) -> int:
+    """What they use together, where some may have given up what they inherited: every page counts once.
+
+    Slow, and needs the right to look into the processes. Source: proc_pid_smaps_rollup(5).
+    """
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+                lines = file.read().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except OSError:
+            return memory(pids, inherited, SHARING)
+        parts = [line.split() for line in lines if line.startswith((b"Pss_Anon:", b"Pss_Shmem:"))]
+        total += 1024 * sum(int(part[1]) for part in parts)
+    return total
+
+
+def _held_by(pids: list[int]) -> list[int]:
+    found = []
     for pid in pids:
         with contextlib.suppress(OSError, ValueError):
-            total += max(0, held_bytes(pid) - inherited)
-    return total
+            found.append(held_bytes(pid))
+    return found
 
 
 def stored_bytes(folder: str, pids: list[int]) -> int:
@@ -447,6 +503,17 @@ def stored_bytes(folder: str, pids: list[int]) -> int:
                 if len(found) > MOST_FILES:
                     return sys.maxsize
     return sum(found.values())
+
+
+def mounted_bytes() -> int:
+    """What lies in the places that submissions write to, where each is a mount of its own.
+
+    More files than a submission may have count as more bytes than it may have.
+    """
+    mounts = {os.stat(place).st_dev: os.statvfs(place) for place in SCRATCH if os.path.ismount(place)}
+    if sum(mount.f_files - mount.f_ffree for mount in mounts.values()) > MOST_FILES:
+        return sys.maxsize
+    return sum((mount.f_blocks - mount.f_bfree) * mount.f_frsize for mount in mounts.values())
 
 
 def kill_all(find: Callable[[], list[int]], pid: int) -> None:

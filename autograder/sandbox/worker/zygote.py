@@ -39,7 +39,7 @@ class Submission:
         self.settings = settings
         self.inherited = isolation.held_bytes("self")
         self.peak = 0
-        self.weighed = time.monotonic()
+        self.weighed = self.counted = time.monotonic()
         self.account = account.Account()
         self.standing = priority.Standing()
 
@@ -67,19 +67,30 @@ class Submission:
         self.standing.watch(counted)
         used = isolation.memory(alive, self.inherited)
         self.peak = max(self.peak, used)
-        if used > self.limits["memory"]:
+        if used > self.limits["memory"] or self._hides_memory(alive):
             return "memory"
         if len(alive) > self.limits["processes"] + 8:
             return "processes"
         return "disk" if self._stores_too_much(alive) else None
 
+    def _hides_memory(self, alive: list[int]) -> bool:
+        """Whether it has too much, counted as if nobody still held what all inherited."""
+        most = self.limits["memory"]
+        if time.monotonic() < self.counted + WEIGH_SECONDS or not isolation.could_hide(alive, most):
+            return False
+        self.counted = time.monotonic()
+        return bool(isolation.unshared_memory(alive, self.inherited) > most)
+
     def _stores_too_much(self, alive: list[int]) -> bool:
-        """Whether its folder holds more than it may, where no mount of a given size bounds that."""
-        if not self.limits.get("scratch") or time.monotonic() < self.weighed + WEIGH_SECONDS:
+        """Whether it wrote more than it may, where no mount of its own bounds that."""
+        if self.settings["nested"] or time.monotonic() < self.weighed + WEIGH_SECONDS:
             return False
         self.weighed = time.monotonic()
         most = len(isolation.SCRATCH) * self.limits["scratch_bytes"]
-        return bool(isolation.stored_bytes(str(self.limits["scratch"]), alive) > most)
+        if self.settings["alone"]:
+            return bool(isolation.mounted_bytes() > most)
+        scratch = self.limits.get("scratch")
+        return bool(scratch and isolation.stored_bytes(str(scratch), alive) > most)
 
     def used(self, since: float) -> tuple[float, float]:
         """Processor seconds, and seconds without a processor, since a moment."""
@@ -235,8 +246,8 @@ class Zygote:
     def child(self, channel: socket.socket, limits: dict[str, int], wanted: list[str]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         priority.lower()
+        os.setpgid(0, 0)  # a signal to one's own group reaches nobody else, whatever namespaces say
         if not self.settings["alone"]:
-            os.setpgid(0, 0)
             limits = limits | {"processes": limits["processes"] + isolation.threads_of_user()}
             if scratch := limits.get("scratch"):
                 isolation.take_scratch(str(scratch))

@@ -104,17 +104,28 @@ time.sleep(100)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", OUTSIDE)
+@pytest.mark.parametrize("level", ["bubblewrap", *OUTSIDE])
 @pytest.mark.parametrize("nameless", [False, True])
-def test_what_a_submission_writes_is_bounded_where_its_folder_is_the_hosts(level, nameless):
+def test_what_a_submission_writes_is_bounded_where_no_mount_of_its_own_does_it(level, nameless):
     with opened_at(level) as sandbox:
-        if nameless and (os.getuid() != 0 or level == "user"):
+        if level != "bubblewrap" and nameless and (os.getuid() != 0 or level == "user"):
             pytest.skip("a zygote that is not root does not see which files a submission holds open")
         session = sandbox.start(Limits(scratch_bytes=10 << 20))
         with pytest.raises(Dead, match="disk"):
             session.run_cell(f"nameless = {nameless}" + FILLS, 60)
         small = sandbox.start().run_cell("open('a', 'wb').write(bytes(1 << 20)); print(1)", 60)
         assert small["stdout"] == "1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", OUTSIDE)
+def test_what_a_submission_wrote_is_removed_before_the_next_one_starts(level):
+    leaves = "import os\nfor _ in range(300): os.mkdir('d' * 200); os.chdir('d' * 200)\nos.mkfifo('f')"
+    with opened_at(level) as sandbox:
+        sandbox.start().run_cell(leaves + "\nos.symlink('/', 'root'); os.chmod('.', 0)", 60)
+        sandbox.start()
+        folders = list(sandbox._stocked().parent.glob("scratch-*/*"))
+        assert [f for f in folders if f.name.startswith("ddd")] == []
 
 
 def descendants_of(pid):
@@ -146,7 +157,14 @@ def test_a_right_solution_gets_full_marks(level, assignment):
     assert report.score == report.max_score - report.manual_points
 
 
-WALLED = "read the secret, escape or exfiltrate, reach other processes, survive, poison the host".split(", ")
+WALLED = (
+    "read the secret",
+    "escape or exfiltrate",
+    "reach other processes",
+    "reach through the kernel",
+    "survive",
+    "poison the host",
+)
 """Families that walls must stop, and no level has the walls of another.
 
 What an answer is worth, the judge finds in the same way at every level.

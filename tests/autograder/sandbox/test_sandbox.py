@@ -185,6 +185,38 @@ time.sleep(50)
         run(sandbox, source, seconds=60, limits=Limits(memory=1 << 30))
 
 
+def test_what_all_inherited_hides_no_memory(sandbox):
+    """A process that has become another program shares nothing any more, and holds as much anew."""
+    source = """
+import os, sys, time
+for _ in range(40):
+    if os.fork() == 0:
+        work = "held = bytearray(50 << 20); import time; time.sleep(50)"
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", work])
+time.sleep(50)
+"""
+    with pytest.raises(Dead, match="memory"):
+        run(sandbox, source, seconds=60, limits=Limits(memory=1 << 30))
+
+
+def test_many_processes_that_share_what_they_inherited_use_little(sandbox):
+    source = """
+import os, time
+children = [os.fork() for _ in range(3)]
+if 0 in children: children = [os.fork() for _ in range(3)]
+time.sleep(1)
+if 0 not in children: print("fine")
+"""
+    assert "fine" in text(run(sandbox, source, limits=Limits(memory=700 << 20)))
+
+
+def test_a_submission_can_start_python_itself(sandbox):
+    source = (
+        "import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', 'print(42)']).decode())"
+    )
+    assert text(run(sandbox, source)).strip() == "42"
+
+
 def test_memory_that_no_process_need_hold_is_refused(sandbox):
     source = """
 import ctypes, os
