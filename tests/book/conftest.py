@@ -181,15 +181,18 @@ class Browser:
         self.driver.command_executor.client_config.timeout = 600
         metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
         self.command("Emulation.setDeviceMetricsOverride", **metrics)
-        features = [
-            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
-            {"name": "prefers-reduced-motion", "value": "reduce" if calm else "no-preference"},
-        ]
-        self.command("Emulation.setEmulatedMedia", features=features)
+        self.motion = "reduce" if calm else "no-preference"
+        self.prefer("dark" if dark else "light")
         self.command("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     def command(self, name: str, **parameters: Any) -> Any:
         return self.driver.execute_cdp_cmd(name, parameters)
+
+    def prefer(self, colour: str) -> None:
+        """Have the reader's system prefer `light` or `dark`, on the open page too."""
+        features = {"prefers-color-scheme": colour, "prefers-reduced-motion": self.motion}
+        listed = [{"name": name, "value": value} for name, value in features.items()]
+        self.command("Emulation.setEmulatedMedia", features=listed)
 
     def open(self, address: str) -> None:
         """Open a page afresh and wait until it has loaded and its formulas are set."""
