@@ -1,7 +1,8 @@
 """A chapter as a notebook that runs and reads well outside the book.
 
-Code cells stay as they are. Text is turned from MyST into plain Markdown: directives become bold titles and
-folded blocks, roles become text, citations become "Author (year)", computed numbers become the numbers.
+Code cells stay as they are, but for those that read what is stored beside the book. Text is turned from MyST into
+plain Markdown: directives become bold titles and folded blocks, roles become text, citations become
+"Author (year)", computed numbers become the numbers.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import jupytext
 
 STYLE_IMPORT = re.compile(r"^from figures import [^\n]*\n", re.MULTILINE)
+STORED = "benchmarks/results"  # a reader has no such files, and the text already says what is in them
 FENCE = re.compile(r"^(?P<marks>:{3,}|`{3,})\{(?P<kind>[\w:-]+)\}\s*(?P<argument>.*)$")
 ROLE = re.compile(r"\{(?P<role>[\w:-]+)\}`(?P<text>[^`]+)`")
 LABEL = re.compile(r"^[:`]{3,}\{([\w:-]+)\} ?(.*)\n(?::(?!label)[\w-]+:.*\n)*:label: *(\S+)", re.MULTILINE)
@@ -148,7 +150,7 @@ def plain_notebook(page: Path, glued: Path, style: Path, cite: Callable[[str, st
             cell.source = plain_markdown(cell.source, numbers, labels, cite)
         elif STYLE_IMPORT.search(cell.source):
             cell.source = STYLE_IMPORT.sub(lambda match: style.read_text(encoding="utf-8"), cell.source)
-    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip() and STORED not in cell.source]
     notebook.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},

@@ -1,9 +1,10 @@
 """The built site, read as files: complete, self-contained, described, and without secrets."""
 
+import ast
 import importlib
 import importlib.util
+import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import zipfile
 from html import unescape
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import jupytext
 import nbformat
@@ -314,21 +316,99 @@ def test_the_downloads_that_a_page_links_are_the_ones_that_were_built(site: Path
         assert (site / "downloads" / f"{chapter}.ipynb").exists()
 
 
-@pytest.mark.slow
+def downloaded(site: Path, chapter: str) -> Any:
+    return nbformat.read(site / "downloads" / f"{chapter}.ipynb", as_version=4)
+
+
+def codes(notebook: Any) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def students_library(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `ebmkit` as the wheel has it that a page links, far from the repository."""
+    folder = tmp_path_factory.mktemp("library")
+    (wheel,) = (site / "downloads").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_downloads_as_a_notebook_that_runs_without_the_book(
-    site: Path, chapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in the book: two threads on two busy cores are slower
-    shutil.copy(site / "downloads" / f"{chapter}.ipynb", tmp_path)
-    notebook = nbformat.read(tmp_path / f"{chapter}.ipynb", as_version=4)
-    for cell in notebook.cells:
+def test_a_chapter_as_a_notebook_has_no_markup_of_the_book(site: Path, chapter: str) -> None:
+    for cell in downloaded(site, chapter).cells:
         if cell.cell_type == "markdown":
             assert not re.search(
                 r"\{[\w:]+\}`|\*(?:ising|fig|def|thm|ex) |^:{3,}|^\([\w-]+\)=", cell.source, re.MULTILINE
             ), cell.source
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_as_a_notebook_is_the_code_that_ran_when_the_book_was_built(
+    site: Path, chapter: str
+) -> None:
+    """It need not run a second time: a build ends at a cell that fails, and no cell reads a file of the book."""
+    assert CONFIG["nb_execution_raise_on_error"]
+    ran = nbformat.read(site.parent / "jupyter_execute" / "book" / f"{chapter}.ipynb", as_version=4)
+    plain = extension("plain_notebooks")
+    style = (ROOT / "book" / "_ext" / "figures.py").read_text(encoding="utf-8")
+    expected = [plain.STYLE_IMPORT.sub(lambda _: style, source) for source in codes(ran)]
+    notebook = codes(downloaded(site, chapter))
+    assert notebook == [source for source in expected if plain.STORED not in source]
+    readers = {"open", "Path", "__file__", "read_text", "read_bytes", "load", "loadtxt", "imread", "fromfile"}
+    for source in notebook:
+        tree = ast.walk(ast.parse(source))
+        names = {getattr(node, "id", getattr(node, "attr", None)) for node in tree}
+        assert names & readers == set(), source
+
+
+BEGUN_WITHOUT_THE_BOOK = """
+import ast, json, pathlib, sys
+library, *notebooks = sys.argv[1:]
+sys.path.insert(0, library)
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for path in notebooks:
+    cells = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))["cells"]
+    first, *rest = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    shell.reset(new_session=True)
+    shell.run_cell(first).raise_error()
+    for node in [node for source in rest for node in ast.parse(source).body]:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            shell.run_cell(ast.unparse(node)).raise_error()
+    print(json.dumps([sys.modules["ebmkit"].__file__, "figures" in sys.modules, sorted(shell.user_ns)]))
+"""
+
+
+@pytest.mark.slow
+def test_every_chapter_as_a_notebook_finds_what_it_imports_without_the_book(
+    site: Path, students_library: Path, tmp_path: Path
+) -> None:
+    paths = [str(site / "downloads" / f"{chapter}.ipynb") for chapter in CHAPTERS]
+    command = [sys.executable, "-I", "-c", BEGUN_WITHOUT_THE_BOOK, str(students_library), *paths]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert len(lines) == len(CHAPTERS)
+    for chapter, line in zip(CHAPTERS, lines):
+        library, with_the_books_module, names = json.loads(line)
+        assert (Path(library).is_relative_to(students_library), with_the_books_module) == (True, False)
+        page = (ROOT / "book" / f"{chapter}.md").read_text(encoding="utf-8")
+        (imported,) = re.findall(r"^from figures import (.*)$", page, re.MULTILINE)
+        assert set(imported.split(", ")) <= set(names)
+
+
+@pytest.mark.slow
+def test_a_chapter_as_a_notebook_runs_from_its_first_cell_to_its_last_without_the_book(
+    site: Path, students_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(students_library))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in the book: two threads on two busy cores are slower
+    notebook = downloaded(site, "exponential_families")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [
+        *range(1, len(codes(notebook)) + 1)
+    ]
 
 
 def test_the_code_of_every_page_passes_the_linter(tmp_path: Path) -> None:
