@@ -233,7 +233,11 @@ def test_an_exercise_inside_a_chapter_runs_there_and_is_the_work_of_the_assignme
     assert asked == []
     live.browser.run("document.querySelectorAll('.live-place').forEach((place) => { place.open = true; })")
     live.click("Do it here", "[data-cell='decode_chain']")
-    live.wait("return document.querySelector('[data-cell=decode_chain] .cm-content')")
+    live.wait("return document.activeElement.closest('[data-cell=decode_chain] .cm-content')")
+    hint = "document.querySelector('[data-cell=decode_chain] .live-buttons > #live-keys')"
+    assert live.browser.run(f"return {hint}.checkVisibility() && {hint}.textContent").startswith(
+        "In an editor"
+    )
     solution = dict(answers("ising"))["decode_chain"]
     live.write("decode_chain", solution)
     verdict = live.press("Check", "decode_chain")

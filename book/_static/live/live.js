@@ -616,14 +616,23 @@
     if (location.protocol === "file:" || !here) return false;
     try {
       tools = await import(`${SITE}_static/live/editor.js`);
-      if (!document.getElementById(HINT)) SECTIONS[0].append(make("p", {id: HINT, className: "live-keys", textContent: KEYS}));
       for (const box of boxes) await box.begin();
+      followed();
     } catch (error) {
       beginning = null;
       for (const box of boxes) box.say(`The editor could not be loaded: ${error.message}`);
       return false;
     }
     return true;
+  }
+
+  // The keys are told once, under the editor that is written in.
+  function followed() {
+    const hint = make("p", {id: HINT, className: "live-keys", textContent: KEYS});
+    const under = (editor) => editor.closest(".live").querySelector(".live-buttons").append(hint);
+    const first = document.querySelector(".cm-content");
+    if (first) under(first);
+    document.addEventListener("focusin", ({target}) => { if (target.matches(".cm-content")) under(target); });
   }
 
   // Why nothing can run here, and what to do instead.
