@@ -1,10 +1,11 @@
 """A chapter as a notebook that runs and reads well outside the book.
 
-Code cells stay as they are, but for those that read what is stored beside the book. Text is turned from MyST into
+Code cells stay as they are, but for those that need what is stored beside the book. Text is turned from MyST into
 plain Markdown: directives become bold titles and folded blocks, roles become text, citations become
 "Author (year)", computed numbers become the numbers.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
+import nbformat
 
 STYLE_IMPORT = re.compile(r"^from figures import [^\n]*\n", re.MULTILINE)
 STORED = "benchmarks/results"  # a reader has no such files, and the text already says what is in them
@@ -140,17 +142,45 @@ def glued_numbers(glued: Path) -> dict[str, str]:
     return {name: text.strip("'") for name, text in texts.items()}
 
 
+def without_stored(cells: list[Any]) -> list[Any]:
+    """`cells` without those that read what is stored beside the book, and those that need what these made.
+
+    Where such a cell drew a figure, its caption stands.
+    """
+    here: list[Any] = []
+    made: set[str] = set()
+    missed: set[str] = set()
+    for cell in cells:
+        if cell.cell_type != "code":
+            here.append(cell)
+            continue
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        sets = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        sets |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        if STORED in cell.source or missed & ({node.id for node in names} - sets):
+            missed |= sets - made
+            if caption := cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"):
+                here.append(nbformat.v4.new_markdown_cell(f"**A figure of the book.** {caption}"))
+        else:
+            made |= sets
+            missed -= sets
+            here.append(cell)
+    return here
+
+
 def plain_notebook(page: Path, glued: Path, style: Path, cite: Callable[[str, str], str]) -> Any:
     """The chapter at `page` as a notebook; `style` is the source of the figures' style, put in its first use."""
     notebook = jupytext.read(page)
     numbers = glued_numbers(glued)
     labels = labelled(notebook.cells)
+    notebook.cells = without_stored(notebook.cells)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = plain_markdown(cell.source, numbers, labels, cite)
         elif STYLE_IMPORT.search(cell.source):
             cell.source = STYLE_IMPORT.sub(lambda match: style.read_text(encoding="utf-8"), cell.source)
-    notebook.cells = [cell for cell in notebook.cells if cell.source.strip() and STORED not in cell.source]
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
     notebook.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
