@@ -8,6 +8,7 @@ import errno
 import gc
 import importlib
 import importlib.util
+import inspect
 import os
 import signal
 import sys
@@ -468,6 +469,15 @@ def gradescope(
 
     path = pack(course_here(), assignment, visibility.value, leaderboard)
     print(f"{path}\nFor instructors alone: it holds the hidden checks and the course's grading key.")
+
+
+def _unwrapped(text: str) -> str:
+    """Each paragraph in one line: a terminal breaks lines where it ends, not where this file does."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+for _command in app.registered_commands:
+    _command.help = _unwrapped(inspect.getdoc(_command.callback) or "")
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class Assignment:
     name: str
     exercises: tuple[Exercise, ...]
     provides: tuple[str, ...] = ()
-    imports: tuple[str, ...] = ("matplotlib.pyplot",)
+    imports: tuple[str, ...] = ()
     limits: tuple[tuple[str, float], ...] = ()
 
     def exercise(self, name: str) -> Exercise:

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.metadata
+import inspect
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from autograder import command
+from autograder import command, terminal
 from autograder.authoring.hostile import ATTACKS
 from autograder.classroom import progress
 from autograder.classroom.batch import Row
@@ -22,6 +23,8 @@ from autograder.judging.report import UNREADABLE, Report
 from autograder.sandbox.levels import NoIsolation
 from autograder.ways.export import export, safe
 from autograder.ways.marks import gather
+
+COMMANDS = command.app.registered_commands
 
 
 def run(*arguments: str, capsys=None, monkeypatch=None) -> tuple[int, str, str]:
@@ -315,16 +318,26 @@ def test_ctrl_c_is_answered_at_once_in_words_and_with_its_own_code():
 
 
 def test_every_exit_code_is_in_the_help(call):
-    from autograder import terminal
-
     codes = {value for name, value in vars(terminal).items() if name.endswith("_CODE")}
     out = " ".join(call("--help")[1].split())
     assert all(re.search(rf"\b{code} [a-z]", out) for code in codes | {0}), out
 
 
-def test_the_shell_completes_the_names_of_assignments(classroom, call):
-    from autograder import terminal
+@pytest.mark.parametrize("code", [terminal.FAILED_CODE, terminal.UNGRADED_CODE])
+def test_a_command_that_chooses_an_exit_code_says_so_in_its_help(code):
+    (name,) = (name for name, value in vars(terminal).items() if name.endswith("_CODE") and value == code)
+    choosing = {c.callback.__name__ for c in COMMANDS if f"return {name}" in inspect.getsource(c.callback)}
+    choosing |= {c.callback.__name__ for c in COMMANDS if f"else {name}" in inspect.getsource(c.callback)}
+    saying = {c.callback.__name__ for c in COMMANDS if f"Exits with {code} if" in c.help}
+    assert saying == choosing != set()
 
+
+def test_help_breaks_its_lines_where_the_terminal_ends(call, monkeypatch):
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 400)
+    assert "clones of GitHub Classroom and nbgrader's exchange. Notebooks" in call("collect", "--help")[1]
+
+
+def test_the_shell_completes_the_names_of_assignments(classroom, call):
     assert terminal._complete("t") == ["toy"]
     assert "ising" in terminal._complete("")
     assert "--install-completion" in call("--help")[1]

@@ -18,6 +18,16 @@ from autograder.exercises.catalogue import assignment_named
 CHECKS = Path(__file__).parent / "toy_checks"
 ROOT = Path(__file__).parents[2]
 
+SETTINGS = f"""\
+name = "Energy-based models"
+id = "ebm"
+solutions = "{ROOT}/solutions"
+checks = "{ROOT}/autograder/checks"
+wheels = ["{ROOT}"]
+points = 100
+"""
+"""Those of this course but for the packages: a sandbox that imports none beforehand starts in half the time."""
+
 RIGHT = {"double": "def double(x):\n    return 2 * x", "add": "def add(x, y):\n    return x + y"}
 
 
@@ -62,6 +72,7 @@ class Classroom:
 
     def __init__(self, root: Path) -> None:
         shutil.copy(ROOT / "nbgrader_config.py", root)
+        (root / "course.toml").write_text(SETTINGS)
         with (root / "nbgrader_config.py").open("a") as file:  # most tests are not about isolation
             file.write('\nc.JudgeNotebook.isolation_floor = "none"\n')
         self.course = Course(root)

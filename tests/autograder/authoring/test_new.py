@@ -15,6 +15,7 @@ from own_course import change, own_course
 from autograder.authoring.new import new_assignment, new_course
 from autograder.authoring.release import release_checked
 from autograder.authoring.selftest import selftest
+from autograder.classroom.batch import grade
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.judging.fingerprint import fingerprint
@@ -128,6 +129,12 @@ def test_the_book_builds_the_pages_of_a_new_assignment_and_lists_what_the_chapte
     assert (site / "downloads" / "spread.ipynb").exists()
 
 
+def test_the_sandbox_imports_beforehand_what_the_settings_list_and_nothing_else(course):
+    assert assignment_named("spread").imports == ()
+    change(course.root / "course.toml", "#packages = []", 'packages = ["json"]')
+    assert assignment_named("spread").imports == ("json",)
+
+
 def test_checks_share_what_begins_with_an_underscore(course):
     (course.root / "checks" / "_shared.py").write_text("HINT = 'Divide by n - 1.'\n")
     path = course.root / "checks" / "spread.py"
@@ -194,6 +201,27 @@ def test_only_the_assignment_whose_checks_changed_is_graded_again(course):
     assert names() == before
     change(course.root / "checks" / "spread.py", "check(50", "check(45")
     assert [now == then for now, then in zip(names(), before)] == [False, True]
+
+
+@pytest.mark.slow
+def test_a_check_that_changes_has_its_own_assignment_graded_again_and_no_other(course):
+    change(course.root / "course.toml", '#isolation_floor = "landlock"', 'isolation_floor = "none"')
+    new_assignment(course, "other")
+
+    def fresh() -> dict[str, bool]:
+        rows = {name: grade(course, name, None, isolation="none", jobs=1) for name in ("spread", "other")}
+        return {name: row.fresh for name, (row,) in rows.items()}
+
+    for name in ("spread", "other"):
+        release_checked(course, name, unchecked=True)
+        path = course.folder("submitted", "ada", name, f"{name}.ipynb")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(course.folder("release", name, f"{name}.ipynb").read_bytes())
+    assert fresh() == {"spread": True, "other": True}
+    change(course.root / "checks" / "spread.py", "check(50", "check(45")
+    change(course.root / "checks" / "spread.py", "check(30", "check(35")
+    assert fresh() == {"spread": True, "other": False}
+    assert fresh() == {"spread": False, "other": False}
 
 
 def test_no_submission_sees_the_solutions_and_checks_wherever_the_course_has_them(course):
