@@ -9,6 +9,7 @@ libraries and isolation. `EBM_CHECKS`, where it is used, must be set on the work
 import contextlib
 import dataclasses
 import functools
+import json
 import logging
 import queue
 import select
@@ -33,6 +34,7 @@ from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
 from autograder.judging.fingerprint import fingerprint
 from autograder.sandbox.levels import NoIsolation
+from autograder.settings import FILE, HOME, settings_of
 
 CONNECT_SECONDS = 20.0
 WORKERLESS_SECONDS = 600.0
@@ -50,12 +52,14 @@ class ClusterFailure(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What a worker is told of the course, once for a lane: the handed-out notebook and the key for the inputs."""
+    """What a worker is told of the course, once for a lane: handed-out notebook, key for the inputs, settings."""
 
     run: str
     assignment: str
     isolation: str
     files: tuple[tuple[str, bytes], ...]
+    packages: tuple[str, ...]
+    limits: tuple[tuple[str, float], ...]
     environment: str = ""  # what the verdicts must depend on; empty to be told
 
 
@@ -72,7 +76,8 @@ class Cluster:
         self.course = course
         self.address = address
         self.isolation = ""
-        self._order = Order(uuid.uuid4().hex, name, isolation, files)
+        said = course.settings
+        self._order = Order(uuid.uuid4().hex, name, isolation, files, said.packages, said.limits)
         self._client = _connected(address)
         self._workers_seen = time.monotonic()
         self._looked = 0.0
@@ -317,6 +322,13 @@ class LaneGone(RuntimeError):
     """A worker's lane could not start; the message holds its last words."""
 
 
+def _settings(order: Order) -> str:
+    """The settings that decide verdicts, as the command has them; the checks are the worker's own."""
+    limits = "".join(f"{name} = {limit!r}\n" for name, limit in order.limits)
+    checks = json.dumps(str(settings_of(HOME).checks))
+    return f"checks = {checks}\npackages = {json.dumps(order.packages)}\n[limits]\n{limits}"
+
+
 class Bench:
     """A lane of a worker, on a scratch course of its own."""
 
@@ -329,6 +341,7 @@ class Bench:
             prefix=f"lane-{order.run}-", dir=get_worker().local_directory
         )
         self.course = Course(Path(self._scratch.name))
+        (self.course.root / FILE).write_text(_settings(order), encoding="utf-8")
         self._lay_out(dict(order.files))
         self.lane = LaneProcess(self.course, order.assignment, order.isolation, self._scratch.name)
         message = self._heard()
