@@ -2,6 +2,8 @@
 
 import ast
 import importlib.metadata
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -133,3 +135,27 @@ def test_the_container_is_made_as_make_installs():
         assert options in makefile
     ignored = (root / ".containerignore").read_text().split()
     assert {"course", ".git"} <= set(ignored)
+
+
+def test_the_containers_recipe_names_what_there_is():
+    """It is built nowhere in the tests: its commands are read, its files looked for, and on Debian its packages."""
+    root = Path(__file__).parents[1]
+    lines = re.sub(r"\\\n\s*", " ", (root / "Containerfile").read_text()).splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    assert [word for word, _ in steps] == ["FROM", "RUN", "WORKDIR", "COPY", "RUN", "COPY", "RUN"]
+    image = re.fullmatch(r"docker\.io/library/python:(\d\.\d+)-slim", steps[0][1])
+    assert image is not None
+    assert all(
+        image[1] in SpecifierSet(tomllib.loads(p.read_text())["project"]["requires-python"]) for p in PROJECTS
+    )
+    for word, rest in steps:
+        if word == "RUN":
+            subprocess.run(["sh", "-n", "-c", rest], check=True)
+        if word == "COPY":
+            *sources, _ = rest.split()
+            assert all((root / source).exists() for source in sources), rest
+    (packages,) = re.findall(r"--no-install-recommends ([\w\- ]+?) +&&", "\n".join(rest for _, rest in steps))
+    assert packages.split() == ["bubblewrap", "libseccomp2"]
+    if shutil.which("apt-cache") and list(Path("/var/lib/apt/lists").glob("*_Packages*")):
+        for package in packages.split():
+            subprocess.run(["apt-cache", "show", package], check=True, capture_output=True)
