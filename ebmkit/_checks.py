@@ -158,12 +158,17 @@ def sum_over_event(x: Tensor, event_shape: tuple[int, ...]) -> Tensor:
 # --- numbers
 
 
-def check_count(name: str, count: int, least: int) -> int:
-    """The count as an int; raises `TypeError` for what is not whole, `ValueError` below `least`."""
+def check_whole(name: str, count: int) -> int:
+    """The count as an int; raises `TypeError` for what is not whole."""
     try:
-        whole = operator.index(count)
+        return operator.index(count)
     except TypeError as error:
         raise TypeError(f"{name} must be a whole number, got {count!r}") from error
+
+
+def check_count(name: str, count: int, least: int) -> int:
+    """The count as an int; raises `TypeError` for what is not whole, `ValueError` below `least`."""
+    whole = check_whole(name, count)
     if whole < least:
         raise ValueError(f"{name} must be at least {least}, got {whole}")
     return whole

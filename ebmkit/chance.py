@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from ebmkit._checks import as_tensor
+
 __all__ = [
     "bernoulli",
     "bits",
@@ -38,6 +40,7 @@ def bernoulli(probability: Tensor, *, generator: Generator) -> Tensor:
     """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "bernoulli")(probability))
+    probability = as_tensor(probability, name="probability")
     return uniform(probability, generator=generator) < probability
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._checks import as_tensor, check_count
 
 __all__ = [
     "LabelledImages",
@@ -136,6 +137,7 @@ def flip(image: Tensor, probability: float, *, generator: Generator) -> Tensor:
     """
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie in [0, 1], got {probability}")
+    image = as_tensor(image, name="image")
     if not ((image == 0) | (image == 1)).all():
         raise ValueError("image must hold labels 0 and 1; threshold it first, e.g. (image > 0.5).double()")
     chances = torch.full(image.shape, probability, dtype=torch.float64, device=image.device)
@@ -152,6 +154,7 @@ def bars_and_stripes(n: int) -> Tensor:
     >>> data.bars_and_stripes(3).shape
     torch.Size([14, 3, 3])
     """
+    check_count("n", n, 0)
     if not 1 <= n <= 15:
         raise ValueError(f"n must lie between 1 and 15, got {n}; there are 2^(n+1) - 2 pictures")
     lines = (torch.arange(2**n)[:, None] >> torch.arange(n) & 1).float()

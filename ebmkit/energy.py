@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ebmkit._checks import as_tensor, batch_shape, check_event, fits, floating_tensor
+from ebmkit._checks import as_tensor, batch_shape, check_event, fits, floating_tensor, takes_arrays
 
 __all__ = ["EnergyModel", "Estimate", "ModuleEnergy", "from_module"]
 
@@ -64,6 +64,8 @@ class EnergyModel(nn.Module):
         super().__init_subclass__(**options)
         if "energy" in cls.__dict__:
             cls.energy = _checked(cls.__dict__["energy"])  # type: ignore[assignment, method-assign]
+        for name in {"log_prob", "log_conditionals", "score"} & cls.__dict__.keys():
+            setattr(cls, name, takes_arrays(cls.__dict__[name]))
 
     def energy(self, x: Tensor) -> Tensor:
         """E(x), with x of shape `(..., *event_shape)`; returns `(...)`."""

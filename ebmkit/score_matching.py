@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from ebmkit._checks import as_tensor, check_event, check_finite, check_values, floating_tensor
+from ebmkit._checks import as_tensor, check_event, check_finite, check_values, check_whole, floating_tensor
 from ebmkit._models import check_is_model
 from ebmkit.chance import bernoulli, normal
 from ebmkit.energy import EnergyModel
@@ -93,7 +93,7 @@ def sliced_score_matching(
     >>> score_matching.sliced_score_matching(annealing.GaussianBase((1,)), x, generator=generator).shape
     torch.Size([])
     """
-    if n_projections < 1:
+    if check_whole("n_projections", n_projections) < 1:
         raise ValueError(f"n_projections must be at least 1, got {n_projections}")
     x = _differentiable(model, x)
     score = _score(model, x)

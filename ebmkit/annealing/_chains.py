@@ -29,6 +29,8 @@ def as_schedule(betas: int | Sequence[float] | Tensor) -> list[float]:
     if isinstance(betas, Integral):
         steps = check_count("betas", int(betas), 1)
         return [k / steps for k in range(steps + 1)]
+    if isinstance(betas, str | float):
+        raise TypeError(f"betas must be a whole number of steps, or numbers from 0 to 1, got {betas!r}")
     schedule = [float(beta) for beta in betas]  # type: ignore[union-attr]
     if len(schedule) < 2 or schedule[0] != 0 or schedule[-1] != 1:
         raise ValueError(f"betas must run from 0 to 1, got {schedule[:1]} to {schedule[-1:]}")

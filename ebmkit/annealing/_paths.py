@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_shape, floating_tensor, sum_over_event
+from ebmkit._checks import SampleShape, as_shape, check_event, floating_tensor, sum_over_event
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
@@ -135,6 +135,7 @@ class GaussianBase(EnergyModel):
 
     def score(self, x: Tensor) -> Tensor:
         """-(x - mean) / scale², the shape of x."""
+        check_event(x, self.event_shape)
         return (self.mean - x) / self.scale**2
 
     def exact_log_partition(self) -> Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ebmkit._checks import as_tensor
 from ebmkit.energy import EnergyModel
 
 
@@ -58,6 +59,7 @@ def roc_curve(scores: Tensor, anomalous: Tensor) -> ROC:
     >>> curve.true_positive_rate.tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
+    scores = as_tensor(scores, name="scores")
     thresholds, positives, negatives = _counts_by_score(scores, anomalous)
     descending = [c.flip(0).cumsum(0).double() / c.sum() for c in (negatives, positives)]
     start = torch.zeros(1, dtype=torch.float64, device=scores.device)

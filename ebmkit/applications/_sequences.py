@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_shape, check_event, check_kind, looks_at
+from ebmkit._checks import SampleShape, as_shape, as_tensor, check_count, check_event, check_kind, looks_at
 from ebmkit.applications._shared import check_labels, minimize
 from ebmkit.energy import EnergyModel
 
@@ -44,6 +44,7 @@ class LinearChain(EnergyModel):
 
     def __init__(self, unary: Tensor, pairwise: Tensor) -> None:
         super().__init__()
+        unary, pairwise = as_tensor(unary, name="unary"), as_tensor(pairwise, name="pairwise")
         if unary.dim() < 2 or 0 in unary.shape[-2:]:
             raise ValueError(f"unary must have shape (..., T, K), neither zero, got {tuple(unary.shape)}")
         length, n_labels = unary.shape[-2:]
@@ -164,6 +165,8 @@ class LinearChainCRF(nn.Module):
 
     def __init__(self, n_labels: int, n_features: int, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
+        check_count("n_labels", n_labels, 1)
+        check_count("n_features", n_features, 0)
         self.weight = nn.Parameter(torch.zeros(n_labels, n_features, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(n_labels, dtype=dtype))
         self.transition = nn.Parameter(torch.zeros(n_labels, n_labels, dtype=dtype))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import check_shares, takes_arrays
+from ebmkit._checks import check_count, check_shares, check_whole, takes_arrays
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, log_odds_of_mean, normal_weights
 from ebmkit.boltzmann_machines._rbm import RBM
 from ebmkit.boltzmann_machines._sums import bipartite_log_partition, bit_states, softplus
@@ -48,7 +48,7 @@ class DBM(EnergyModel):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        if len(sizes) < 2 or min(sizes) < 1:
+        if len(sizes) < 2 or min(check_whole("each of sizes", n) for n in sizes) < 1:
             raise ValueError(f"a DBM needs two layers or more with a unit in each, got sizes {list(sizes)}")
         self.sizes = tuple(sizes)
         self.event_shape = (sum(sizes),)
@@ -128,6 +128,7 @@ class DBM(EnergyModel):
         `(..., sizes[0])` to `(..., sum(sizes))`.
         """
         check_layer(v, self.weights[0], 0, "v")
+        check_count("n_steps", n_steps, 0)
         layers = [v, *(v.new_full((*v.shape[:-1], n), 0.5) for n in self.sizes[1:])]
         for _ in range(n_steps):
             before = layers[1:]

@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import check_kind, check_shares
+from ebmkit._checks import check_kind, check_shares, check_whole
 from ebmkit.chance import normal
 from ebmkit.energy import EnergyModel
 
@@ -93,7 +93,7 @@ def declare_layers(
     *,
     generator: Generator | None,
 ) -> None:
-    if min(n_visible, n_hidden) < 1:
+    if min(check_whole("n_visible", n_visible), check_whole("n_hidden", n_hidden)) < 1:
         raise ValueError(f"each layer needs a unit, got n_visible={n_visible} and n_hidden={n_hidden}")
     W = normal_weights(n_visible, n_hidden, scale, dtype, device, generator=generator)
     model.register_parameter("W", W)

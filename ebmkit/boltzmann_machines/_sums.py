@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ebmkit._checks import check_count
 from ebmkit._threads import as_many_threads_as_torch
 
 MOST_SUMMED_UNITS = 25
@@ -28,6 +29,7 @@ def bit_states(n: int, device: torch.device | None = None) -> Tensor:
             [1., 0.],
             [1., 1.]], dtype=torch.float64)
     """
+    check_count("n", n, 0)
     return _bits(torch.arange(2**n, device=device), n)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import enumeration
-from ebmkit._checks import as_tensor, floating_tensor
+from ebmkit._checks import as_tensor, check_whole, floating_tensor
 from ebmkit._models import check_is_model
 from ebmkit.chance import bernoulli, normal, uniform
 from ebmkit.energy import EnergyModel
@@ -408,7 +408,7 @@ def _moved(model: EnergyModel, fast: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 def check_steps(k: int) -> None:
-    if k < 1:
+    if check_whole("k", k) < 1:
         raise ValueError(f"k counts Markov steps and must be at least 1, got {k}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ebmkit._checks import as_tensor, floating_tensor
+from ebmkit._checks import as_tensor, check_count, check_whole, floating_tensor
 from ebmkit._models import check_is_model
 from ebmkit.chance import uniform
 from ebmkit.contrastive_divergence._checkpoints import Progress, load_run, marks, save_run
@@ -79,10 +79,9 @@ def fit(
     if optimizer is not None:
         _check_optimizer(optimizer, model)
     progress, size = Progress(), len(data) if batch_size is None else batch_size
-    if size < 1:
+    if check_whole("batch_size", size) < 1:
         raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
-    if n_epochs < 0:
-        raise ValueError(f"n_epochs must be at least 0, got {n_epochs}")
+    check_count("n_epochs", n_epochs, 0)
     path = None if checkpoint is None else Path(checkpoint)
     run = {} if path is None else marks(data, learner, optimizer, size)
     if path is not None and path.exists():

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
@@ -16,6 +15,7 @@ _DOORS = {
     "energy_model",
     "fisher_information",
     "kl_divergence",
+    "log_partition",
     "log_prob",
     "maximum_likelihood",
     "mean_parameters",
@@ -27,13 +27,13 @@ _DOORS = {
 
 
 def _takes_arrays(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, for arrays, lists and numbers as well as tensors; tuples are shapes."""
+    """The method, for arrays, lists and numbers as well as tensors."""
 
     end = 1 if method.__name__ == "sample" else None  # what comes after θ is a shape
 
     @functools.wraps(method)
     def taking(self: Any, *given: Any, **options: Any) -> Any:
-        tensors = (as_tensor(g) if isinstance(g, np.ndarray | list | float | int) else g for g in given[:end])
+        tensors = (as_tensor(g, name="a parameter or x") for g in given[:end])
         rest = given[len(given) if end is None else end :]
         return method(self, *tensors, *rest, **options)
 

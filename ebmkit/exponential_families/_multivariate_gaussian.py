@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from ebmkit import chance
 from ebmkit._checks import (
     SampleShape,
+    check_count,
     is_definite,
 )
 from ebmkit.exponential_families._family import ExponentialFamily, expanded, real
@@ -31,9 +32,7 @@ class MultivariateGaussian(ExponentialFamily):
     mean_domain = "the covariance in μ must be positive definite (more data than dimensions are needed)"
 
     def __init__(self, dimension: int) -> None:
-        if dimension < 1:
-            raise ValueError(f"the dimension must be at least 1, got {dimension}")
-        self.dimension = dimension
+        self.dimension = dimension = check_count("the dimension", dimension, 1)
         self.event_shape = (dimension,)
         self.n_parameters = dimension + dimension * (dimension + 1) // 2
 

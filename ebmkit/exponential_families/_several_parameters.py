@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape
+from ebmkit._checks import SampleShape, check_whole
 from ebmkit.exponential_families._family import ExponentialFamily, expanded, real, stack
 
 
@@ -28,7 +28,7 @@ class Categorical(ExponentialFamily):
     mean_domain = "the probabilities must be positive and leave something for the last category"
 
     def __init__(self, n_categories: int) -> None:
-        if n_categories < 2:
+        if check_whole("n_categories", n_categories) < 2:
             raise ValueError(f"a categorical needs at least 2 categories, got {n_categories}")
         self.n_parameters = n_categories - 1
         self.values = tuple(float(k) for k in range(n_categories))

@@ -246,6 +246,7 @@ def to_labels(spins: Tensor) -> Tensor:
     >>> ising.to_labels(torch.tensor([-1.0, 1.0]))
     tensor([0., 1.])
     """
+    spins = as_tensor(spins, name="spins")
     return (spins > 0).to(spins.dtype)
 
 

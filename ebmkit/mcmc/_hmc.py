@@ -7,7 +7,9 @@ from torch import Generator, Tensor
 
 from ebmkit import chance
 from ebmkit._checks import (
+    as_tensor,
     check_count,
+    check_event,
     check_positive,
 )
 from ebmkit.energy import EnergyModel
@@ -39,6 +41,12 @@ def leapfrog(
     >>> bool((back - x).abs().max() < 1e-12)  # it can be reversed
     True
     """
+    position, momentum = as_tensor(position, name="position"), as_tensor(momentum, name="momentum")
+    check_event(position, model.event_shape, name="position")
+    if momentum.shape != position.shape:
+        raise ValueError(
+            f"momentum must have the shape of position {tuple(position.shape)}, got {tuple(momentum.shape)}"
+        )
     start = model.score(position)
     position, momentum, _ = _trajectory(model, position, momentum, start, step_size, n_steps, inverse_mass)
     return position, momentum

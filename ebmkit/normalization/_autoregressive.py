@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_shape, check_bits, check_event
+from ebmkit._checks import SampleShape, as_shape, check_bits, check_count, check_event
 from ebmkit.energy import EnergyModel
 
 
@@ -30,6 +30,7 @@ class AutoregressiveBernoulli(EnergyModel):
         self, n: int, scale: float = 0.1, dtype: torch.dtype = torch.float64, *, generator: Generator
     ) -> None:
         super().__init__()
+        check_count("n", n, 1)
         self.event_shape = (n,)
         self.weight = nn.Parameter(scale * chance.normal(torch.empty(n, n, dtype=dtype), generator=generator))
         self.bias = nn.Parameter(torch.zeros(n, dtype=dtype))

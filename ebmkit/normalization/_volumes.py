@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ebmkit._checks import (
+    as_tensor,
     check_positive,
     is_definite,
 )
@@ -69,6 +70,7 @@ def log_sum_exp(x: Tensor, dim: int | tuple[int, ...] = -1, keepdim: bool = Fals
     >>> normalization.log_sum_exp(torch.tensor([1000.0, 1000.0]))  # 1000 + log 2
     tensor(1000.6932)
     """
+    x = as_tensor(x)
     dims = (dim,) if isinstance(dim, int) else dim
     if any(x.shape[d] == 0 for d in dims):
         raise ValueError(f"log_sum_exp needs at least one term along dim {dim}, got shape {tuple(x.shape)}")

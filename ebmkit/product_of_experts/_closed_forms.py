@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ebmkit._checks import (
+    as_tensor,
     is_definite,
 )
 from ebmkit.normalization import log_sum_exp
@@ -43,6 +44,12 @@ def product_of_gaussians(means: Tensor, variances: Tensor, weights: Tensor | Non
     >>> both.mean, both.covariance
     (tensor(1.0000), tensor(0.5000))
     """
+    means, variances = as_tensor(means, name="means"), as_tensor(variances, name="variances")
+    if means.shape[-1:] != variances.shape[-1:]:
+        raise ValueError(
+            f"means and variances must end in the same number of experts, got {tuple(means.shape)} and "
+            f"{tuple(variances.shape)}"
+        )
     covariances = variances[..., None, None]
     mean, covariance, log_partition = product_of_multivariate_gaussians(
         means[..., None], covariances, weights

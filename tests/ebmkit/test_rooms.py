@@ -125,6 +125,7 @@ def test_tests_lie_as_what_they_test() -> None:
                 "every_model",
                 "bad_input",
                 "examples",
+                "every_door",
                 "every_public_name",
             }, path
         else:  # the tests of a folder: of one of its files, or of every thing of a kind that lies there
