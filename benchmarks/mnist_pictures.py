@@ -71,9 +71,9 @@ def dreams(model: RBM, recipe: Recipe, means: Tensor, generator: Generator) -> d
     kept, made = {}, 0
     for steps in recipe.steps:
         for _ in range(steps - made):
-            v = model.gibbs_step(v, generator)
+            v = model.gibbs_step(v, generator=generator)
         made = steps
-        shade = model.visible_probability(model.sample_hidden(v, generator)) if steps else v
+        shade = model.visible_probability(model.sample_hidden(v, generator=generator)) if steps else v
         kept[str(steps)] = (255 * shade).round().int().tolist()
     return kept
 

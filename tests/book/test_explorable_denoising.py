@@ -54,7 +54,7 @@ def test_a_step_of_a_walker_is_ebmkits_langevin(page: Any) -> None:
         noise,
     )
     kernel = mcmc.Langevin(blurred("unequal", sigma), 0.2 * sigma**2)
-    state, _ = kernel.step(kernel.init(y), torch.Generator().manual_seed(1))
+    state, _ = kernel.step(kernel.init(y), generator=torch.Generator().manual_seed(1))
     drawn = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     spread = math.sqrt(2 * 0.2 * sigma**2)
     assert (state.position + spread * (noise - drawn)).tolist() == pytest.approx(moved, rel=1e-9)
