@@ -97,8 +97,7 @@ def takes_arrays(method: Method) -> Method:
 
     @functools.wraps(method)
     def taking(self: nn.Module, x: Any, *rest: Any, **options: Any) -> Any:
-        if not isinstance(x, Tensor):
-            x = as_tensor(x, floating_tensor(self))
+        x = as_tensor(x, None if isinstance(x, Tensor) else floating_tensor(self))
         return method(self, x, *rest, **options)
 
     return taking  # type: ignore[return-value]

@@ -159,3 +159,52 @@ def test_the_containers_recipe_names_what_there_is():
     if shutil.which("apt-cache") and list(Path("/var/lib/apt/lists").glob("*_Packages*")):
         for package in packages.split():
             subprocess.run(["apt-cache", "show", package], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_the_source_distribution_makes_the_same_wheel_with_all_that_an_index_asks_for(wheel, tmp_path):
+    build = "import sys; from hatchling.build import build_sdist; print(build_sdist(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
+    source = tmp_path / done.stdout.splitlines()[-1]
+    subprocess.run([*command, str(tmp_path), str(source)], check=True, capture_output=True)
+    (again,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as first, zipfile.ZipFile(again) as second:
+        assert {n: first.read(n) for n in first.namelist()} == {n: second.read(n) for n in second.namelist()}
+        assert "ebmkit/py.typed" in first.namelist()
+        (metadata,) = (first.read(n).decode() for n in first.namelist() if n.endswith("/METADATA"))
+    for asked in (
+        "Name",
+        "Version",
+        "Summary",
+        "License-Expression",
+        "Author",
+        "Keywords",
+        "Requires-Python",
+    ):
+        assert f"\n{asked}: " in metadata, f"pyproject.toml says no {asked}"
+    assert "Classifier: Typing :: Typed" in metadata
+    assert "Description-Content-Type: text/markdown" in metadata
+
+
+@pytest.mark.slow
+def test_the_wheel_works_alone(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    source = (
+        "import torch, ebmkit; print(ebmkit.__file__); "
+        "print(round(float(ebmkit.log_partition(ebmkit.ising.Ising((1, 2), 0.0)).value), 4))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    place, value = done.stdout.split()
+    assert Path(place).is_relative_to(tmp_path)
+    assert value == "1.3863"  # 2 log 2
