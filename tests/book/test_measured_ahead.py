@@ -47,3 +47,17 @@ def test_a_small_run_of_the_script_repeats_itself_bit_for_bit(mnist_pictures: An
     shades = torch.tensor(list(first["dreams"].values()))
     assert shades.shape == (3, 2, 16)
     assert 0 <= shades.min() <= shades.max() <= 255
+
+
+def test_the_deep_energy_was_measured_with_the_recipe_in_the_script() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        deep_energy = importlib.import_module("deep_energy")
+    kept = json.loads(deep_energy.RESULTS.read_text(encoding="utf-8"))
+    assert kept["recipe"] == json.loads(json.dumps(dataclasses.asdict(deep_energy.RECIPE)))
+    assert [run["seed"] for run in kept["runs"]] == [1, 2]
+    tiny = dataclasses.replace(deep_energy.TRIAL, width=4, epochs=1, steps=1, long=(0, 1), temperatures=2)
+    first, again = (deep_energy.run(tiny, seed=3) for _ in range(2))
+    assert set(first) == set(kept["runs"][0])
+    first.pop("training_processor_seconds"), again.pop("training_processor_seconds")
+    assert first == again
