@@ -61,6 +61,17 @@ def reread_pages_on_grading(app: Sphinx, env: BuildEnvironment, *_: Any) -> list
     return sorted(page for page in env.found_docs if FORCED in Path(env.doc2path(page)).read_text("utf-8"))
 
 
+def reread_pages_on_styles(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
+    """Every page names its styles and scripts with their checksums, and without a page to write none is copied."""
+    folders = [Path(app.srcdir) / folder for folder in app.config.html_static_path]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    current = fingerprint(files)
+    if getattr(env, "course_styles", None) == current:
+        return []
+    env.course_styles = current  # type: ignore[attr-defined]
+    return sorted(env.found_docs)
+
+
 def use_svg_maths(app: Sphinx, config: Config) -> None:
     """MathJax's SVG output needs no fonts, which some browsers refuse to load from file://."""
     config["mathjax_path"] = "mathjax/tex-svg.js"
@@ -100,6 +111,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", use_svg_maths, priority=900)
     app.connect("env-get-outdated", forget_stale_results, priority=100)
     app.connect("env-get-outdated", reread_pages_on_grading)
+    app.connect("env-get-outdated", reread_pages_on_styles)
     app.connect("html-page-context", trim_scripts, priority=900)
     app.connect("build-finished", write_redirect, priority=100)
     app.connect("build-finished", remove_stale_pages, priority=150)

@@ -208,6 +208,20 @@ def test_pages_on_grading_are_read_again_when_the_grader_or_its_results_change(t
         assert outdated(app, env) == []
 
 
+def test_every_page_is_read_again_when_a_style_or_a_script_changes(tmp_path: Path) -> None:
+    style = tmp_path / "book" / "_static" / "live" / "live.css"
+    style.parent.mkdir(parents=True)
+    style.write_text("p { color: black }", encoding="utf-8")
+    app = SimpleNamespace(srcdir=tmp_path, config=SimpleNamespace(html_static_path=["book/_static"]))
+    env = SimpleNamespace(found_docs={"one", "another"})
+    outdated = extension("course_pages").reread_pages_on_styles
+    assert outdated(app, env) == ["another", "one"]
+    assert outdated(app, env) == []
+    style.write_text("p { color: navy }", encoding="utf-8")
+    assert outdated(app, env) == ["another", "one"]
+    assert outdated(app, env) == []
+
+
 def test_a_work_without_authors_is_cited_by_its_editors() -> None:
     entry = Entry(
         "book", fields={"year": "2011"}, persons={"editor": [Person("Brooks, S."), Person("Meng, X.")]}
