@@ -66,7 +66,7 @@ def test_quadrature_on_a_rectangle_is_within_its_own_error_estimate(name):
 
 def test_quadrature_is_differentiable_in_the_parameters():
     scale = torch.tensor(1.7, dtype=torch.float64, requires_grad=True)
-    value, _ = norm.quadrature(lambda x: torch.exp(-((x / scale) ** 2) / 2))
+    value, _, _ = norm.quadrature(lambda x: torch.exp(-((x / scale) ** 2) / 2))
     (gradient,) = torch.autograd.grad(value, scale)
     assert gradient.item() == pytest.approx(math.sqrt(2 * math.pi), rel=1e-8)
 

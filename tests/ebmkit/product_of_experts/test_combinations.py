@@ -21,7 +21,7 @@ def test_mixture_of_flows_and_torch_distributions_integrates_to_one():
         torch.distributions.MultivariateNormal(torch.ones(2).double(), torch.eye(2).double()),
     ]
     mixture = poe.Mixture(components, weights=[1, 3])
-    total, _ = norm.quadrature(lambda x: mixture.log_prob(x).exp(), (-INF, -INF), (INF, INF), rtol=1e-7)
+    total, _, _ = norm.quadrature(lambda x: mixture.log_prob(x).exp(), (-INF, -INF), (INF, INF), rtol=1e-7)
     assert total.item() == pytest.approx(1, abs=1e-6)
     assert set(map(id, components[0].parameters())) < set(map(id, mixture.parameters()))
 
