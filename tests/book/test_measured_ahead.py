@@ -49,6 +49,7 @@ def test_a_small_run_of_the_script_repeats_itself_bit_for_bit(mnist_pictures: An
     assert 0 <= shades.min() <= shades.max() <= 255
 
 
+@pytest.mark.slow
 def test_the_deep_energy_was_measured_with_the_recipe_in_the_script() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
