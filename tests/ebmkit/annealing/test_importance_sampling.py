@@ -211,5 +211,5 @@ def test_single_precision_models_are_annealed_in_their_own_precision():
     run = anneal(model, generator=seeded(), betas=10, n_chains=6)
     assert run.position.dtype == torch.float32
     assert run.log_weights.dtype == torch.float64
-    value, _ = thermodynamic_integration(model, generator=seeded(), n_nodes=8, n_steps=100)
+    value, _, _ = thermodynamic_integration(model, generator=seeded(), n_nodes=8, n_steps=100)
     assert value.item() == pytest.approx(exact(Boltzmann(3)).item(), abs=0.1)
