@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from side_by_side import ANEW
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -17,7 +18,6 @@ REDIRECT = """<!DOCTYPE html>
 <meta http-equiv="refresh" content="0; url={target}"></head>
 <body><main><h1>{title}</h1><p><a href="{target}">Open the book</a></p></main></body></html>
 """
-FORCED = "execution_mode: force"
 
 
 def prepare_kernels(app: Sphinx) -> None:
@@ -52,13 +52,13 @@ def forget_stale_results(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[st
 
 
 def reread_pages_on_grading(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
-    """Pages that run in every build show the grader and what was measured, so they follow both."""
+    """Pages that are executed anew show the grader and what was measured, so they follow both."""
     root = Path(app.srcdir)
     current = fingerprint([*root.glob("autograder/**/*.py"), *root.glob("benchmarks/results/*.json")])
     if getattr(env, "course_grader", None) == current:
         return []
     env.course_grader = current  # type: ignore[attr-defined]
-    return sorted(page for page in env.found_docs if FORCED in Path(env.doc2path(page)).read_text("utf-8"))
+    return sorted(page for page in env.found_docs if ANEW in Path(env.doc2path(page)).read_text("utf-8"))
 
 
 def reread_pages_on_styles(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:

@@ -20,7 +20,8 @@ from sphinx.util import logging
 from sphinx.util.display import status_iterator
 
 READ_AS = {"type": "plugin", "name": "myst_nb_md"}
-EXECUTED_AT_EVERY_BUILD = "execution_mode: force"
+ANEW = "executed: anew"
+"""In the head of a page whose code shows what the cache cannot see: it is executed whenever Sphinx reads it."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,16 @@ def unexecuted(cache: JupyterCacheAbstract, pages: Iterable[Path]) -> list[tuple
     found = []
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        if "{code-cell}" not in text or EXECUTED_AT_EVERY_BUILD in text:
+        if "{code-cell}" not in text:
             continue
         record = cache.add_nb_to_project(str(page), read_data=READ_AS)
         try:
-            cache.match_cache_notebook(cache.get_project_notebook(record.pk).nb)
+            known = cache.match_cache_notebook(cache.get_project_notebook(record.pk).nb)
         except KeyError:
+            found.append((len(text), record.pk, str(page)))
+            continue
+        if ANEW in text:
+            cache.remove_cache(known.pk)
             found.append((len(text), record.pk, str(page)))
     return [(key, page) for _, key, page in sorted(found, reverse=True)]
 
@@ -48,11 +53,11 @@ def unexecuted(cache: JupyterCacheAbstract, pages: Iterable[Path]) -> list[tuple
 def execute(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     """Execute what Sphinx is about to read and the cache lacks."""
     config: NbParserConfig = env.mystnb_config  # type: ignore[attr-defined]
-    if config.execution_mode != "cache" or processors() == 1:
+    if config.execution_mode != "cache":
         return
     cache = get_cache(config.execution_cache_path or ".jupyter_cache")
     waiting = unexecuted(cache, (Path(env.doc2path(name)) for name in docnames))
-    if len(waiting) < 2:
+    if len(waiting) < 2 or processors() == 1:
         return
     forked = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
     with ProcessPoolExecutor(min(processors(), len(waiting)), mp_context=forked) as pool:

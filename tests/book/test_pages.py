@@ -192,7 +192,7 @@ def test_a_formula_keeps_its_comma_and_its_number(site: Path) -> None:
 
 
 def test_pages_on_grading_are_read_again_when_the_grader_or_its_results_change(tmp_path: Path) -> None:
-    pages = {"forced": "execution_mode: force", "cached": "execution_mode: cache"}
+    pages = {"forced": "executed: anew", "cached": "a page"}
     for name, text in pages.items():
         (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
     app = SimpleNamespace(srcdir=tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 
 EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
 
@@ -87,20 +88,26 @@ def test_a_page_that_fails_fails_the_build_and_shows_its_error(tmp_path):
     assert "ZeroDivisionError" in failed.stderr + failed.stdout
 
 
-def test_a_page_that_runs_at_every_build_is_left_to_its_build(tmp_path):
+def test_a_page_that_is_executed_anew_is_forgotten_whenever_it_is_read(tmp_path):
     spec = importlib.util.spec_from_file_location("side_by_side", EXTENSIONS / "side_by_side.py")
     extension = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(extension)
-    forced = PAGE.format(number=1, last="x").replace(
-        "file_format", "mystnb: {execution_mode: force}\nfile_format"
+    anew = PAGE.format(number=1, last="x + x + x  # the longest").replace(
+        "file_format", f"{extension.ANEW}\nfile_format"
     )
     for name, text in {
-        "forced": forced,
+        "anew": anew,
         "prose": "# Prose\n",
         "short": PAGE.format(number=1, last="x"),
     }.items():
         (tmp_path / f"{name}.md").write_text(text)
     (tmp_path / "long.md").write_text(PAGE.format(number=2, last="x + 1  # a longer page"))
     cache = get_cache(tmp_path / "cache")
-    found = extension.unexecuted(cache, sorted(tmp_path.glob("*.md")))
-    assert [Path(page).stem for _, page in found] == ["long", "short"]
+    pages = sorted(tmp_path.glob("*.md"))
+    found = extension.unexecuted(cache, pages)
+    assert [Path(page).stem for _, page in found] == ["anew", "long", "short"]
+    for key, _ in found:
+        cache.cache_notebook_bundle(
+            CacheBundleIn(cache.get_project_notebook(key).nb, "page"), check_validity=False
+        )
+    assert [Path(page).stem for _, page in extension.unexecuted(cache, pages)] == ["anew"]

@@ -97,8 +97,8 @@ def test_the_annealed_weights_of_the_library_have_the_law_of_all_paths():
 
         exact_log_partition = log_partition
 
-        def sample(self, n, generator):
-            cut = torch.rand(n, 1, generator=generator, dtype=torch.float64)
+        def sample(self, sample_shape, *, generator):
+            cut = torch.rand(*sample_shape, 1, generator=generator, dtype=torch.float64)
             return (cut >= self.log_p.exp().cumsum(-1)[:-1]).sum(-1, keepdim=True).double()
 
     def step_of(energy):
