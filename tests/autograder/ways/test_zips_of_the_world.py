@@ -156,7 +156,9 @@ def test_names_in_a_students_zip_never_say_whose_it_is(classroom, answer, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "work", [b"no zip", packed({"../x.ipynb": b"{}"}), packed({"essay.pdf": b""}), packed({})]
+    "work",
+    [b"no zip", packed({"../x.ipynb": b"{}"}), packed({"essay.pdf": b""}), packed({})],
+    ids=["no zip", "a way out", "no notebook", "nothing"],  # a zip holds the time at which it was made
 )
 def test_a_students_zip_without_a_notebook_that_can_be_read_is_told(classroom, answer, tmp_path, work):
     found = take(classroom, zipped(tmp_path / "in.zip", {"eve/toy.zip": work, "ada/toy.ipynb": answer()}))
