@@ -134,6 +134,7 @@ def test_an_error_is_shown_with_the_line_of_the_student_s_that_it_comes_from() -
     assert error["trace"] == [["f-tests", 1, "found = f(1)"], ["f", 3, "return y.missing"]]
 
 
+@pytest.mark.slow
 def test_a_line_that_is_no_python_is_named() -> None:
     _, (error,) = run([cell("f", "def f(x):\n    return x +\n", "exercise")], "f")
     assert (error["name"], error["cell"], error["line"]) == ("SyntaxError", "f", 2)
@@ -158,6 +159,7 @@ def test_an_assertion_of_the_student_s_own_is_no_test() -> None:
     assert (error["type"], error["cell"], error["line"]) == ("error", "f", 2)
 
 
+@pytest.mark.slow
 def test_an_earlier_exercise_that_is_missing_is_named() -> None:
     cells = [
         cell("first", "def first():\n    raise NotImplementedError('not solved yet')", "exercise"),
@@ -168,6 +170,7 @@ def test_an_earlier_exercise_that_is_missing_is_named() -> None:
     assert (error["unsolved"], error["cell"]) == (True, "first")
 
 
+@pytest.mark.slow
 def test_a_run_prints_no_more_than_a_page_holds() -> None:
     _, items = run([cell("loop", "for i in range(100_000):\n    print(i)")], "loop")
     text = "".join(item["text"] for item in items)
@@ -181,6 +184,7 @@ def picture_in(svg: str) -> np.ndarray:
     return matplotlib.image.imread(io.BytesIO(base64.b64decode(encoded[1])), format="png")
 
 
+@pytest.mark.slow
 def test_an_array_is_shown_as_a_picture_with_words_for_who_does_not_see_it() -> None:
     _, items = run([cell("show", "import numpy as np\nnp.array([[0, 1], [1, 0]])")], "show")
     assert [item["type"] for item in items] == ["value", "figure"]

@@ -271,6 +271,7 @@ def readable_text(path: Path) -> str:
     return unescape(re.sub(r"</?span[^>]*>|</?code[^>]*>", "", text)) if path.suffix == ".html" else text
 
 
+@pytest.mark.slow
 def test_no_line_of_a_solution_or_a_hidden_check_is_in_the_site(site: Path) -> None:
     secret = solution_lines()
     assert secret, "no solutions and no checks were found, so this test would see no leak"

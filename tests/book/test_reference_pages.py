@@ -70,6 +70,7 @@ def test_glossary_terms_are_in_order_and_have_two_sentences_and_a_link() -> None
         assert len(re.findall(r"\.(?=\s|$)", re.sub(r"\$[^$]*\$", "x", description))) == 2, term
 
 
+@pytest.mark.slow
 def test_the_reference_lists_every_public_name_of_the_library(site: Path, api: ModuleType) -> None:
     page = (site / "book" / "api.html").read_text(encoding="utf-8")
     ids = set(re.findall(r'\bid="([^"]+)"', page))

@@ -169,6 +169,7 @@ def test_draws_are_left_to_torch_where_numba_cannot_be_used(trouble, monkeypatch
         chance._kernels.cache_clear()
 
 
+@pytest.mark.slow
 def test_numba_is_not_loaded_before_it_is_needed():
     program = """
 import sys, torch

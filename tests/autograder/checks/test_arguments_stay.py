@@ -41,6 +41,7 @@ def answer_that_spoils(exercise, place, once=False):
     return answer, spoilt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
 def test_an_argument_that_is_changed_costs_the_last_check_and_no_other(exercise, complaints):
     names = list(inspect.signature(exercise.reference).parameters)

@@ -67,6 +67,7 @@ def test_right_code_passes_on_every_seed_and_every_mistake_fails_and_is_named(
     assert table.holds, str(table)
 
 
+@pytest.mark.slow
 @by_exercise
 def test_right_code_passes_every_check_and_every_mistake_fails_one(
     assignment: Assignment, exercise: Exercise, complaints

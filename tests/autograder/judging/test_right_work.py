@@ -231,6 +231,7 @@ def test_a_cell_that_is_stopped_leaves_no_half_imported_module(sandbox):
     assert answer["stdout"] == "1\n"
 
 
+@pytest.mark.slow
 def test_the_first_use_of_a_large_library_costs_a_student_nothing(sandbox, toy, notebook):
     """Half a second is less than torch takes to load, and than its derivatives do when they are first taken."""
     quick = copy.copy(toy.exercises[0])

@@ -41,6 +41,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("estimate", ESTIMATORS, ids=lambda f: f.__name__.strip("_"))
 def test_an_estimate_is_within_its_error_of_log_z(estimate, model):

@@ -159,6 +159,7 @@ def test_a_base_close_to_the_model_leaves_little_to_estimate():
     assert abs(near.value - exact(model)) < 7 * near.error
 
 
+@pytest.mark.slow
 def test_annealing_a_model_onto_itself_is_exact():
     model = correlated_gaussian()
     run = anneal(model, model, generator=seeded(), betas=5, n_chains=10)
@@ -206,6 +207,7 @@ def test_memory_does_not_grow_with_the_number_of_temperatures():
     assert counts[1] <= counts[0] + 3
 
 
+@pytest.mark.slow
 def test_single_precision_models_are_annealed_in_their_own_precision():
     model = Boltzmann(3).float()
     run = anneal(model, generator=seeded(), betas=10, n_chains=6)

@@ -22,6 +22,7 @@ def test_the_exact_gradient_is_that_of_all_states(kind):
         torch.testing.assert_close(found[name], gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [maximum_likelihood, by_loss(pseudo_likelihood), by_loss(ratio_matching)])
 @pytest.mark.parametrize("make", [spins, bits])
 def test_learning_finds_the_model_that_the_data_have(make, learner):

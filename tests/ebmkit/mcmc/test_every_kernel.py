@@ -272,6 +272,7 @@ ADJUSTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("f", OBSERVABLES.values(), ids=OBSERVABLES)
 @pytest.mark.parametrize("make_kernel", ADJUSTED.values(), ids=ADJUSTED)
 def test_adjusted_kernels_leave_expectations_alone(make_kernel, f):

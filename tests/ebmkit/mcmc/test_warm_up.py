@@ -10,6 +10,7 @@ from toy_models import Gaussian, correlated_gaussian
 from ebmkit.mcmc import HMC, MALA, NUTS, adapt_step_size, ess_bulk, iterate, sample, warm_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "target"),
     [
