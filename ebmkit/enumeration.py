@@ -21,7 +21,9 @@ from ebmkit.energy import EnergyModel
 __all__ = [
     "MAX_STATES",
     "Cost",
+    "are_few",
     "cost",
+    "exact_log_partition",
     "expectation",
     "log_partition",
     "n_states",
@@ -120,6 +122,36 @@ def log_partition(model: EnergyModel) -> Tensor:
     """
     parts = _over_chunks(model, lambda x: torch.logsumexp(-_energies(model, x), -1))
     return _log_sum(torch.stack(list(parts)), model)
+
+
+def exact_log_partition(model: EnergyModel) -> Tensor:
+    """log Z by the model's own `exact_log_partition()`; where that is missing or refuses, as `log_partition`.
+
+    Raises `ValueError` as the model's own method does where its states are too many to sum.
+
+    >>> from ebmkit import enumeration, ising
+    >>> round(float(enumeration.exact_log_partition(ising.Ising((40, 8), 0.0)) / 320), 6)  # log 2
+    0.693147
+    """
+    own: Callable[[], Tensor] | None = getattr(model, "exact_log_partition", None)
+    if own is None:
+        return log_partition(model)
+    try:
+        return own()
+    except ValueError:
+        if not are_few(model):
+            raise
+    return log_partition(model)
+
+
+def are_few(model: EnergyModel) -> bool:
+    """Whether the states of `model` can be counted, and are few enough to be summed.
+
+    >>> from ebmkit import annealing, enumeration, ising
+    >>> enumeration.are_few(ising.Ising((4, 4), 0.4)), enumeration.are_few(annealing.GaussianBase((2,)))
+    (True, False)
+    """
+    return model.values is not None and n_states(model) <= MAX_STATES
 
 
 def probabilities(model: EnergyModel) -> Tensor:

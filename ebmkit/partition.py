@@ -36,10 +36,17 @@ _METHODS = {
 def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> Estimate:
     """log Z of `model` as `Estimate(value, error, kind)`.
 
-    `"auto"` takes the model's own exact method if it has one, then enumeration where the states are few.
-    `"quadrature"` integrates over one or two real coordinates, see `normalization.log_quadrature`.
-    `"ais_bracket"` gives the middle and half the width of `annealing.ais_bracket`, its ends' errors included; it
-    needs exact `samples` of the model, `(n, *event_shape)`.
+    - `"auto"`, the default: the model's own exact method if it has one that serves, else `"enumeration"`.
+    - `"enumeration"`: every state summed, where they are few; see `enumeration.log_partition`.
+    - `"transfer_matrix"`, `"kaufman"`: exact for grids and for the torus without a field, see `ising`.
+    - `"elimination"`: exact for the models of `graphs`, and for grids.
+    - `"quadrature"`: integrates over one or two real coordinates, see `normalization.log_quadrature`.
+    - `"ais"`, `"thermodynamic_integration"`, `"bridge"`, `"smc"`: estimates by annealing, with `generator`; see
+      `annealing.annealed_importance_sampling`, `thermodynamic_integration`, `bridge_sampling` and
+      `sequential_monte_carlo`.
+    - `"ais_bracket"`: the middle and half the width of `annealing.ais_bracket`, its ends' errors included; it needs
+      exact `samples` of the model, `(n, *event_shape)`.
+
     `options` go to the method; those that sample need `generator`, a `torch.Generator`. Raises `ValueError` for an
     unknown method, naming those there are, where the method cannot serve the model, and where log Z is not finite.
 
@@ -70,12 +77,8 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
 
 
 def _auto(model: EnergyModel) -> Tensor:
-    exact = getattr(model, "exact_log_partition", None)
-    if exact is not None:
-        value: Tensor = exact()
-        return value
-    if model.values is not None and enumeration.n_states(model) <= enumeration.MAX_STATES:
-        return enumeration.log_partition(model)
+    if hasattr(model, "exact_log_partition") or enumeration.are_few(model):
+        return enumeration.exact_log_partition(model)
     integrable = model.values is None and tuple(model.event_shape) in ((), (1,), (2,))
     raise ValueError(
         f"no exact method serves {type(model).__name__} with event shape {tuple(model.event_shape)}; "

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit import chance
+from ebmkit import chance, enumeration
 from ebmkit._checks import SampleShape, as_shape, check_event
 from ebmkit.energy import EnergyModel
 from ebmkit.normalization import log_sum_exp
@@ -124,12 +124,15 @@ class Mixture(EnergyModel):
         return self._log_sum([c.log_prob(x) for c in self.components])
 
     def exact_log_partition(self) -> Tensor:
-        """log Z = 0. Raises `ValueError` where a component has no `log_prob`."""
-        if not has_log_prob(self):
-            raise ValueError(
-                "a component of this mixture is not normalized; use log_partition(method='enumeration' or 'ais')"
-            )
-        return torch.zeros((), dtype=self.log_weights.dtype, device=self.log_weights.device)
+        """log Z = log Σ_k w_k Z_k, 0 where all are normalized. Raises `ValueError` where one has no exact Z_k."""
+        if has_log_prob(self):
+            return torch.zeros((), dtype=self.log_weights.dtype, device=self.log_weights.device)
+        return log_sum_exp(self._log_shares())
+
+    def _log_shares(self) -> Tensor:
+        """log w_k Z_k, `(K,)`: how much of the mixture each component makes up, up to its own Z."""
+        masses = [_log_mass(component).to(self.log_weights) for component in self.components]
+        return self.log_weights.log_softmax(-1) + torch.stack(masses)
 
     def _log_sum(self, log_densities: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack(list(log_densities), -1)
@@ -137,9 +140,10 @@ class Mixture(EnergyModel):
 
     @torch.no_grad()
     def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
-        """Exact samples `(*sample_shape, *event_shape)`: a component, then a sample of it.
+        """Exact samples `(*sample_shape, *event_shape)`: a component with probability ∝ w_k Z_k, then one of it.
 
-        Raises `TypeError` where a component has no `sample(sample_shape, *, generator)`.
+        Raises `TypeError` where a component has no `sample(sample_shape, *, generator)`, and where its share is not
+        known, for want of both a `log_prob` and an exact log Z.
         """
         for component in self.components:
             if not (isinstance(component, nn.Module) and hasattr(component, "sample")):
@@ -148,11 +152,24 @@ class Mixture(EnergyModel):
                 )
         shape = as_shape(sample_shape)
         n = math.prod(shape)
-        weights = self.log_weights.softmax(-1)
-        index = chance.categorical(weights.expand(n, -1), generator=generator)
+        try:
+            shares = self._log_shares().softmax(-1)
+        except ValueError as error:
+            raise TypeError(f"{error}, so that nobody knows how often to draw it; use a sampler") from error
+        index = chance.categorical(shares.expand(n, -1), generator=generator)
         draws = torch.stack([c.sample((n,), generator=generator) for c in self.components])
         chosen = draws[index.to(draws.device), torch.arange(n, device=draws.device)]
         return chosen.reshape(*shape, *chosen.shape[1:])
+
+
+def _log_mass(component: Any) -> Tensor:
+    """log Z_k of what enters a mixture, `()`; raises `ValueError` where nobody can say it exactly."""
+    if has_log_prob(component):
+        return torch.zeros(())
+    try:
+        return enumeration.exact_log_partition(component)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{type(component).__name__} has neither log_prob nor an exact log Z") from error
 
 
 def has_log_prob(expert: Any) -> TypeGuard[Any]:
@@ -164,10 +181,10 @@ def has_log_prob(expert: Any) -> TypeGuard[Any]:
 
 def log_density(expert: Any, x: Tensor) -> Tensor:
     """log p(x) where `expert` knows it, else -E(x). Raises `TypeError` where it has neither method."""
+    if has_log_prob(expert):
+        return torch.as_tensor(expert.log_prob(x))
     if hasattr(expert, "energy"):
         return -torch.as_tensor(expert.energy(x))
-    if hasattr(expert, "log_prob"):
-        return torch.as_tensor(expert.log_prob(x))
     raise TypeError(f"{type(expert).__name__} has neither energy(x) nor log_prob(x)")
 
 

@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import distributions
 
-from ebmkit import enumeration, mcmc, normalization
+import ebmkit
+from ebmkit import (
+    EnergyModel,
+    annealing,
+    applications,
+    contrastive_divergence,
+    enumeration,
+    graphs,
+    mcmc,
+    normalization,
+    testing,
+)
 from ebmkit import normalization as norm
 from ebmkit import product_of_experts as poe
 
@@ -47,6 +58,93 @@ def test_a_mixture_of_bare_energies_claims_no_log_prob():
         poe.Mixture([mixture]).log_prob(x)
     with pytest.raises(TypeError, match="has no sample"):
         mixture.sample(1, generator=generator())
+
+
+def ring(coupling, field=0.0):
+    return graphs.GraphIsing([(0, 1), (1, 2), (2, 0)], coupling, field)
+
+
+def test_a_mixture_of_energies_draws_each_component_as_often_as_its_energy_says():
+    """Shares are w_k Z_k: a component with an energy alone brings its own Z."""
+    mixture = poe.Mixture([ring(2.0), ring(-1.0, 0.4)], weights=[0.2, 0.8])
+    exact = enumeration.probabilities(mixture).detach()
+    assert_frequencies_match(
+        mixture.sample(20_000, generator=generator(5)), enumeration.states(mixture), exact
+    )
+    torch.testing.assert_close(mixture.exact_log_partition(), enumeration.log_partition(mixture))
+    assert "samples follow p" in testing.check_model(mixture)
+
+
+def test_a_mixture_of_bowls_of_other_width_draws_the_wider_one_more_often():
+    mixture = poe.Mixture([annealing.GaussianBase((1,), 0.0, 0.01), annealing.GaussianBase((1,), 5.0, 1.0)])
+    share = float((mixture.sample(4000, generator=generator()) < 1).double().mean())
+    # w_k Z_k: 1 in 101 from the narrow one; 1 in 10 would be 20 standard errors away, below 1e-80.
+    assert abs(share - 0.01 / 1.01) < 6 * math.sqrt(0.01 / 4000) + 1e-3
+
+
+def test_a_chain_of_labels_enters_a_mixture_normalized():
+    """It knows both an energy and its log_prob: the mixture's energy and log_prob then agree."""
+    parts = [applications.LinearChain(randn(3, 2), randn(2, 2)) for _ in range(2)]
+    mixture = poe.Mixture(parts, weights=[0.3, 0.7])
+    x = enumeration.states(mixture)
+    torch.testing.assert_close(mixture.log_prob(x), -mixture.energy(x))
+    torch.testing.assert_close(mixture.log_prob(x).exp().sum(), torch.tensor(1.0, dtype=D))
+
+
+class Votes(EnergyModel):
+    """Three bits, each at the same price, and no method but an energy."""
+
+    event_shape = (3,)
+    values = (0.0, 1.0)
+
+    def __init__(self, price):
+        super().__init__()
+        self.price = torch.nn.Parameter(torch.tensor(price, dtype=D))
+
+    def energy(self, x):
+        return self.price * x.sum(-1)
+
+
+class Wall(EnergyModel):
+    """A number within a box, by a sampler alone."""
+
+    event_shape = (1,)
+
+    def energy(self, x):
+        return torch.where(x.abs() < 1, 0.0, INF).sum(-1)
+
+    def sample(self, sample_shape, *, generator):
+        return 2 * torch.rand(sample_shape, 1, generator=generator) - 1
+
+
+def test_a_mixture_whose_shares_nobody_knows_refuses_to_draw():
+    with pytest.raises(TypeError, match=r"Wall has neither log_prob nor an exact log Z.*use a sampler"):
+        poe.Mixture([Wall(), annealing.GaussianBase((1,))]).sample(2, generator=generator())
+
+
+def test_log_partition_sums_the_states_where_the_components_have_no_log_z_of_their_own():
+    mixture = poe.Mixture([Votes(0.5), Votes(-1.5)])
+    found, exact = ebmkit.log_partition(mixture), enumeration.log_partition(mixture)
+    assert found.kind == "exact"
+    torch.testing.assert_close(found.value, exact)
+    assert "exact_log_partition is log Z" in testing.check_model(mixture)
+
+
+class Reluctant(Votes):
+    """Its own method is for another case than this one."""
+
+    def exact_log_partition(self):
+        raise ValueError("not for this model")
+
+
+def test_a_model_whose_own_method_refuses_is_summed_state_by_state():
+    model, data = Reluctant(0.5), torch.ones(2, 3, dtype=D)
+    torch.testing.assert_close(ebmkit.log_partition(model).value, enumeration.log_partition(model))
+    learned, wanted = (
+        contrastive_divergence.maximum_likelihood(m, data).parameters for m in (model, Votes(0.5))
+    )
+    torch.testing.assert_close(learned, wanted)
+    assert "exact_log_partition is log Z" not in testing.check_model(model)
 
 
 @pytest.mark.parametrize(
