@@ -227,6 +227,28 @@ def check_shares(x: Tensor, name: str = "x") -> None:
         )
 
 
+def check_probability(p: Tensor) -> None:
+    """Raise `ValueError` where p leaves [0, 1] or is nan."""
+    if not looks_at(p) or p.numel() == 0:
+        return
+    low, high = (extreme.item() for extreme in p.detach().aminmax())
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"a probability must lie in [0, 1], got values from {low:g} to {high:g}")
+
+
+def check_distributions(p: Tensor, sums: Tensor) -> None:
+    """Raise `ValueError` unless p `(..., K)`, whose `sums (...)` are known, are probabilities that add to 1."""
+    if not looks_at(p) or p.numel() == 0:
+        return
+    least, (low, high) = p.detach().amin().item(), (extreme.item() for extreme in sums.detach().aminmax())
+    room = max(1e-6, (8 + p.shape[-1]) * torch.finfo(p.dtype).eps)  # for rounding
+    if not (least >= 0 and 1 - room <= low <= high <= 1 + room):
+        raise ValueError(
+            "probabilities must not be negative and must sum to 1 along the last axis, got a least one of "
+            f"{least:g} and sums from {low:g} to {high:g}; use p / p.sum(-1, keepdim=True)"
+        )
+
+
 def is_definite(matrix: Tensor) -> Tensor:
     """Whether a matrix `(..., D, D)` is symmetric, up to rounding, and positive definite; bool `(...)`."""
     largest = matrix.abs().amax((-2, -1), keepdim=True)

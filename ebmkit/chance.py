@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ebmkit._checks import as_tensor
+from ebmkit._checks import as_tensor, check_distributions, check_probability
 
 __all__ = [
     "bernoulli",
@@ -32,6 +32,9 @@ __all__ = [
 def bernoulli(probability: Tensor, *, generator: Generator) -> Tensor:
     """Independent draws that are True with the given probability; the shape of `probability`, bool.
 
+    Raises `ValueError` for what is no probability, here and in `bits` and `categorical`, unless
+    `ebmkit.validation(False)` says to trust the numbers.
+
     >>> import torch
     >>> from ebmkit import chance
     >>> generator = torch.Generator().manual_seed(0)
@@ -41,6 +44,7 @@ def bernoulli(probability: Tensor, *, generator: Generator) -> Tensor:
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "bernoulli")(probability))
     probability = as_tensor(probability, name="probability")
+    check_probability(probability)
     return uniform(probability, generator=generator) < probability
 
 
@@ -58,9 +62,18 @@ def bits(probability: Tensor, *, generator: Generator) -> Tensor:
     >>> chance.bits(torch.tensor([0.0, 1.0]), generator=generator)
     tensor([0., 1.])
     """
-    like = probability.detach()
-    if not isinstance(generator, Generator) or not like.is_cpu or like.dtype not in _SHARED_BITS:
+    like = as_tensor(probability, name="probability").detach()
+    if isinstance(generator, Generator):
+        check_probability(like)
+    return _bits(like, generator)
+
+
+def _bits(like: Tensor, generator: Generator) -> Tensor:
+    """The draws of `bits` from probabilities that nobody looks at."""
+    if not isinstance(generator, Generator):
         return bernoulli(like, generator=generator).to(like.dtype)
+    if not like.is_cpu or like.dtype not in _SHARED_BITS:
+        return (uniform(like, generator=generator) < like).to(like.dtype)
     kernels = compiled(like, generator=generator)
     if kernels is not None:
         drawn = torch.empty_like(like)
@@ -82,7 +95,7 @@ def logistic_bits(log_odds: Tensor, bias: Tensor, *, generator: Generator) -> Te
     log_odds, bias = log_odds.detach(), bias.detach()
     kernels = compiled(log_odds, generator=generator)
     if kernels is None:
-        return bits(log_odds.add_(bias).sigmoid_(), generator=generator)
+        return _bits(log_odds.add_(bias).sigmoid_(), generator)
     drawn = torch.empty_like(log_odds)
     field, into = (x.view(-1, len(bias)).numpy() for x in (log_odds, drawn))
     kernels.draw_layer(field, bias.numpy(), into, stream(kernels, generator=generator))
@@ -168,8 +181,15 @@ def categorical(probabilities: Tensor, *, generator: Generator) -> Tensor:
     """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "categorical")(probabilities))
+    probabilities = as_tensor(probabilities, name="probabilities")
+    if probabilities.dim() == 0 or probabilities.shape[-1] == 0:
+        raise ValueError(
+            f"probabilities must be (..., K) with K at least 1, got {tuple(probabilities.shape)}"
+        )
+    reached = probabilities.cumsum(-1)
+    check_distributions(probabilities, reached[..., -1])
     u = uniform(probabilities[..., :1], generator=generator)
-    index = (u >= probabilities.cumsum(-1)).sum(-1)
+    index = (u >= reached).sum(-1)
     return index.clamp_(max=probabilities.shape[-1] - 1)
 
 
@@ -185,6 +205,7 @@ def uniform(like: Tensor, *, generator: Generator) -> Tensor:
     """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "uniform")(like))
+    like = as_tensor(like, name="like")
     return torch.empty_like(like, requires_grad=False).uniform_(generator=generator)
 
 
@@ -199,6 +220,7 @@ def normal(like: Tensor, *, generator: Generator) -> Tensor:
     """
     if not isinstance(generator, Generator):
         return torch.as_tensor(_method(generator, "normal")(like))
+    like = as_tensor(like, name="like")
     return torch.empty_like(like, requires_grad=False).normal_(generator=generator)
 
 

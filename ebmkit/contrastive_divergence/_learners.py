@@ -118,6 +118,11 @@ def maximum_likelihood(
     data = check_data(data, model, _visible_shape)
     free_energy = getattr(model, "free_energy", model.energy)
     log_z = enumeration.exact_log_partition(model)
+    if not bool(log_z.isfinite()):
+        raise DivergenceError(
+            f"log Z of {type(model).__name__} is {log_z.item()}; its parameters have left where Z is finite, "
+            "lower the learning rate"
+        )
     return Gradient(gradients_of(model, free_energy(data).double().mean() + log_z), {})
 
 

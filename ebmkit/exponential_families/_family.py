@@ -11,33 +11,59 @@ from torch import Generator, Tensor, nn
 from ebmkit._checks import SampleShape, as_shape, as_tensor, check_event, looks_at
 from ebmkit.energy import EnergyModel
 
+# What the methods take first, where nothing but its shape is asked of it.
+_PARAMETERS = {
+    "in_mean_domain": "mean parameters",
+    "in_natural_domain": "natural parameters",
+    "log_partition": "natural parameters",
+    "standard": "natural parameters",
+}
+_EVENTS = {"in_support", "log_base_measure", "sufficient_statistics"}
 _DOORS = {
+    *_PARAMETERS,
+    *_EVENTS,
     "energy_model",
     "fisher_information",
     "kl_divergence",
-    "log_partition",
     "log_prob",
     "maximum_likelihood",
     "mean_parameters",
     "natural",
     "natural_parameters",
     "sample",
-    "standard",
 }
 
 
 def _takes_arrays(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, for arrays, lists and numbers as well as tensors."""
+    """The method, for arrays, lists and numbers as well as tensors, of the right shape."""
 
-    end = 1 if method.__name__ == "sample" else None  # what comes after θ is a shape
+    name = method.__name__
+    end = 1 if name == "sample" else None  # what comes after θ is a shape
 
     @functools.wraps(method)
     def taking(self: Any, *given: Any, **options: Any) -> Any:
-        tensors = (as_tensor(g, name="a parameter or x") for g in given[:end])
+        tensors = [as_tensor(g, name="a parameter or x") for g in given[:end]]
         rest = given[len(given) if end is None else end :]
+        if tensors and name in _PARAMETERS:
+            self._check_shape(tensors[0], _PARAMETERS[name])
+        elif tensors and name in _EVENTS:
+            check_event(tensors[0], self.event_shape)
         return method(self, *tensors, *rest, **options)
 
-    return taking
+    return _infinite_outside(taking) if name == "log_partition" else taking
+
+
+def _infinite_outside(log_partition: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A(θ), and +∞ wherever a real θ is outside the natural domain, whatever the formula says there."""
+
+    @functools.wraps(log_partition)
+    def value_or_infinity(self: Any, theta: Any) -> Tensor:
+        value = log_partition(self, theta)
+        theta = as_tensor(theta).detach()
+        outside = theta.isfinite().all(-1) & ~self.in_natural_domain(theta)
+        return torch.where(outside, math.inf, value)
+
+    return value_or_infinity
 
 
 class ExponentialFamily:
@@ -89,7 +115,10 @@ class ExponentialFamily:
         return torch.zeros(x.shape[: x.dim() - len(self.event_shape)], dtype=real(x).dtype, device=x.device)
 
     def log_partition(self, theta: Tensor) -> Tensor:
-        """A(θ) = log Σ_x or ∫ h(x) exp(θ·t(x)), `(..., K)` to `(...)`."""
+        """A(θ) = log Σ_x or ∫ h(x) exp(θ·t(x)), `(..., K)` to `(...)`.
+
+        +∞ for every real θ outside the natural domain, where the sum or the integral diverges.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define log_partition(theta)")
 
     def in_natural_domain(self, theta: Tensor) -> Tensor:
@@ -270,17 +299,19 @@ class ExponentialFamily:
         self._check(mean, self.in_mean_domain, "mean parameters", self.mean_domain)
 
     def _check(self, value: Tensor, inside: Callable[[Tensor], Tensor], what: str, domain: str) -> None:
-        name = type(self).__name__
-        if value.dim() == 0 or value.shape[-1] != self.n_parameters or not value.is_floating_point():
-            raise ValueError(
-                f"{name}: {what} must be floating point of shape (..., {self.n_parameters}), "
-                f"got {value.dtype} of shape {tuple(value.shape)}"
-            )
+        self._check_shape(value, what)
         if not looks_at(value):
             return
         good = inside(value.detach())
         if not bool(good.all()):
-            raise ValueError(f"{name}: {domain}, got {value.detach()[~good][0].tolist()}")
+            raise ValueError(f"{type(self).__name__}: {domain}, got {value.detach()[~good][0].tolist()}")
+
+    def _check_shape(self, value: Tensor, what: str) -> None:
+        if value.dim() == 0 or value.shape[-1] != self.n_parameters or not value.is_floating_point():
+            raise ValueError(
+                f"{type(self).__name__}: {what} must be floating point of shape (..., {self.n_parameters}), "
+                f"got {value.dtype} of shape {tuple(value.shape)}"
+            )
 
 
 for _name in _DOORS & ExponentialFamily.__dict__.keys():

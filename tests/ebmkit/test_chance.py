@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import ebmkit
 from ebmkit import chance
 
 
@@ -179,3 +180,47 @@ fit(RBM(4, 3), torch.ones(6, 4), generator=torch.Generator(), n_epochs=1)
 sys.exit("numba" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("draw", ["bernoulli", "bits"])
+@pytest.mark.parametrize("wrong", [1.5, -0.1, math.nan, math.inf])
+def test_what_is_no_probability_is_not_drawn(draw, wrong):
+    for n in (3, 20_000):
+        p = torch.full((n,), 0.5)
+        p[1] = wrong
+        with pytest.raises(ValueError, match=r"a probability must lie in \[0, 1\], got values from"):
+            getattr(chance, draw)(p, generator=torch.Generator().manual_seed(0))
+        with ebmkit.validation(False):
+            getattr(chance, draw)(p, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "wrong", [[0.5, 0.4], [0.7, 0.7], [1.5, -0.5], [math.nan, 1.0], [[0.5, 0.5], [0.5, 0.49]], [0.0, 0.0]]
+)
+def test_probabilities_that_do_not_add_to_one_are_not_drawn_from(wrong):
+    with pytest.raises(ValueError, match=r"sum to 1 along the last axis, got .*; use p / p.sum"):
+        chance.categorical(torch.tensor(wrong), generator=torch.Generator().manual_seed(0))
+    with ebmkit.validation(False):
+        chance.categorical(torch.tensor(wrong), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0)])
+def test_no_category_is_drawn_from_none(shape):
+    with pytest.raises(ValueError, match=r"\(..., K\) with K at least 1"):
+        chance.categorical(torch.ones(shape), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [2, 1000])
+def test_rounding_is_no_reason_to_refuse_probabilities(dtype, k):
+    p = torch.randn(50, k, generator=torch.Generator().manual_seed(0)).to(dtype).softmax(-1)
+    assert chance.categorical(p, generator=torch.Generator().manual_seed(0)).shape == (50,)
+    assert chance.categorical(p[:0], generator=torch.Generator().manual_seed(0)).shape == (0,)
+
+
+def test_lists_are_drawn_from_as_tensors_are():
+    generator = torch.Generator().manual_seed(0)
+    assert chance.categorical([[0.0, 1.0]], generator=generator).tolist() == [1]
+    assert chance.bits([0.0, 1.0], generator=generator).tolist() == [0.0, 1.0]
+    for draw in (chance.normal, chance.uniform):
+        assert draw([0.0, 0.0], generator=generator).shape == (2,)

@@ -321,3 +321,60 @@ def test_natural_parameters_without_a_finite_log_partition_are_refused(family, t
 def test_data_without_a_best_member_are_refused(family, x, message):
     with pytest.raises(ValueError, match=message):
         family.maximum_likelihood(x)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_parameters_of_the_wrong_shape_are_refused_by_every_method(name):
+    family, theta, _, _ = MEMBERS[name]
+    longer = torch.cat([theta, theta[:1]])
+    for method in ("log_partition", "standard", "in_natural_domain", "in_mean_domain", "mean_parameters"):
+        for wrong in (longer, torch.tensor(-1.0, dtype=D), torch.full(theta.shape, -1)):
+            with pytest.raises(ValueError, match=r"must be floating point of shape \(\.\.\., \d+\), got"):
+                getattr(family, method)(wrong)
+
+
+def test_an_x_of_the_wrong_length_has_no_statistics():
+    family = ef.MultivariateGaussian(3)
+    for method in ("sufficient_statistics", "in_support", "log_base_measure"):
+        with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., 3\), got \(2,\)"):
+            getattr(family, method)(torch.zeros(2))
+
+
+OUTSIDE = {
+    "Exponential": [[0.0], [0.5]],
+    "Poisson": [[800.0]],
+    "Gamma": [[-1.5, -1.0], [-3.5, -2.0], [1.0, 0.5], [1.0, 0.0], [-2.5, 1.0]],
+    "Beta": [[-1.5, 1.0], [-2.5, -3.5], [1.0, -1.0]],
+    "Gaussian": [[0.0, 0.5], [1.0, 0.0], [0.0, 0.0]],
+    "MultivariateGaussian": [[0.0] * 9, [1.0] * 9, [0.0, 0.0, 0.0, -0.5, 0.0, 0.0, -0.5, 0.0, 0.5]],
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_log_partition_is_infinite_outside_the_natural_domain_and_right_beside_it(name):
+    family, theta, _, _ = MEMBERS[name]
+    outside = torch.tensor(OUTSIDE[name], dtype=D)
+    found = family.log_partition(torch.cat([outside, theta[None]]))
+    assert found[:-1].tolist() == [math.inf] * len(outside)
+    torch.testing.assert_close(found[-1], family.log_partition(theta))
+    both = torch.stack([outside[0], theta]).requires_grad_(True)
+    (slope,) = torch.autograd.grad(family.log_partition(both)[1], both)
+    torch.testing.assert_close(slope[1], family.mean_parameters(theta))
+
+
+def test_what_is_not_a_number_has_no_log_partition():
+    assert ef.Gamma().log_partition([math.nan, -1.0]).isnan()
+
+
+def test_a_fit_that_leaves_the_natural_domain_says_so():
+    model = ef.Gamma().energy_model([0.0, -1.0])
+    with pytest.raises(
+        contrastive_divergence.DivergenceError, match=r"log Z of FamilyEnergy is inf.*learning rate"
+    ):
+        contrastive_divergence.fit(
+            model,
+            torch.full((5,), 0.01, dtype=D),
+            contrastive_divergence.maximum_likelihood,
+            generator=generator(),
+            learning_rate=5.0,
+        )
