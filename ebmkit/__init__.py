@@ -62,3 +62,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"ebmkit.{name}")
     raise AttributeError(f"module 'ebmkit' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

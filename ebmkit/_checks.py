@@ -1,6 +1,7 @@
 """What comes in, checked in one place: every error names the value it got and the way out."""
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -173,12 +174,12 @@ def check_count(name: str, count: int, least: int) -> int:
     return whole
 
 
-def as_shape(sample_shape: SampleShape) -> tuple[int, ...]:
-    """`sample_shape` as a tuple: a whole number n is `(n,)`; `TypeError` and `ValueError` as `check_count`."""
-    parts = sample_shape if isinstance(sample_shape, Sequence) else (sample_shape,)
-    if isinstance(sample_shape, str):
-        raise TypeError(f"sample_shape must be a whole number or a tuple of them, got {sample_shape!r}")
-    return tuple(check_count("sample_shape", part, 0) for part in parts)
+def as_shape(shape: SampleShape, name: str = "sample_shape") -> tuple[int, ...]:
+    """`shape` as a tuple: a whole number n is `(n,)`; `TypeError` and `ValueError` as `check_count`."""
+    parts = shape if isinstance(shape, Sequence) else (shape,)
+    if isinstance(shape, str):
+        raise TypeError(f"{name} must be a whole number or a tuple of them, got {shape!r}")
+    return tuple(check_count(name, part, 0) for part in parts)
 
 
 def check_positive(name: str, value: float | Tensor) -> None:
@@ -198,14 +199,23 @@ def check_finite(x: Tensor, name: str = "x") -> None:
         raise ValueError(f"{name} must be finite, got {bad[0].item()} in {bad.numel()} of {x.numel()} places")
 
 
-def check_values(x: Tensor, values: tuple[float, ...]) -> None:
+def check_alphabet(values: Sequence[float]) -> None:
+    """Raise `ValueError` unless `values` are finite numbers, at least one, and no two the same."""
+    if len(values) == 0 or len(set(values)) < len(values) or not all(map(math.isfinite, values)):
+        raise ValueError(
+            f"values must be finite numbers, one or more and each given once, got {tuple(values)}; states that "
+            "are written twice would count twice"
+        )
+
+
+def check_values(x: Tensor, values: tuple[float, ...], name: str = "every coordinate") -> None:
     """Raise `ValueError` unless every coordinate of x is one of `values`."""
     if not looks_at(x):
         return
     # One comparison after another: for the few values there are, several times quicker than torch.isin.
     known = functools.reduce(torch.logical_or, (x == value for value in values))
     if not bool(known.all()):
-        raise ValueError(f"every coordinate must be one of {values}, got {x[~known].flatten()[0].item()}")
+        raise ValueError(f"{name} must be one of {values}, got {x[~known].flatten()[0].item()}")
 
 
 def check_bits(x: Tensor) -> None:

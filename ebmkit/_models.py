@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import nn
 
+from ebmkit._checks import check_alphabet
 from ebmkit.energy import EnergyModel
 
 
@@ -14,6 +15,8 @@ def check_is_model(model: Any, who: str) -> None:
             raise TypeError(
                 f"{type(model).__name__} has no event_shape; set self.event_shape, the shape of one x"
             )
+        if model.values is not None:
+            check_alphabet(model.values)
         return
     if isinstance(model, type) and issubclass(model, EnergyModel):
         way_out = f"make one: {model.__name__}(...)"

@@ -15,7 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ebmkit._checks import as_tensor, batch_shape, check_event, fits, floating_tensor, takes_arrays
+from ebmkit._checks import (
+    SampleShape,
+    as_shape,
+    as_tensor,
+    batch_shape,
+    check_alphabet,
+    check_event,
+    fits,
+    floating_tensor,
+    takes_arrays,
+)
 
 __all__ = ["EnergyModel", "Estimate", "ModuleEnergy", "from_module"]
 
@@ -29,7 +39,7 @@ class EnergyModel(nn.Module):
     Attributes
     ----------
     event_shape:
-        The shape of one x. Every method takes `(..., *event_shape)` with any leading batch shape.
+        The shape of one x, `n` for `(n,)`. Every method takes `(..., *event_shape)` with any leading batch shape.
     values:
         The values each coordinate can take, `(-1.0, 1.0)` for spins, `(0.0, 1.0)` for bits;
         `None` when x is continuous.
@@ -59,9 +69,16 @@ class EnergyModel(nn.Module):
         model.__dict__["_made_by"] = (args, options)
         return model
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As for any module, but an event shape is a tuple: a number n is `(n,)`."""
+        taken: Any = as_shape(value, name) if name == "event_shape" else value
+        super().__setattr__(name, taken)
+
     def __init_subclass__(cls, **options: Any) -> None:
         """Sees to it that every energy, a user's too, takes arrays and returns one number for each x."""
         super().__init_subclass__(**options)
+        if isinstance(cls.__dict__.get("event_shape"), int | np.integer | list):
+            cls.event_shape = as_shape(cls.__dict__["event_shape"], "event_shape")
         if "energy" in cls.__dict__:
             cls.energy = _checked(cls.__dict__["energy"])  # type: ignore[assignment, method-assign]
         for name in {"log_prob", "log_conditionals", "score"} & cls.__dict__.keys():
@@ -162,12 +179,14 @@ class ModuleEnergy(EnergyModel):
     """
 
     def __init__(
-        self, module: nn.Module, event_shape: Sequence[int], values: Sequence[float] | None = None
+        self, module: nn.Module, event_shape: SampleShape, values: Sequence[float] | None = None
     ) -> None:
         super().__init__()
         self.module = module
-        self.event_shape = tuple(event_shape)
+        self.event_shape = as_shape(event_shape, "event_shape")
         self.values = None if values is None else tuple(map(float, values))
+        if self.values is not None:
+            check_alphabet(self.values)
 
     def energy(self, x: Tensor) -> Tensor:
         """module(x), a last axis of length 1 left out; `(..., *event_shape)` to `(...)`."""
@@ -176,7 +195,7 @@ class ModuleEnergy(EnergyModel):
 
 
 def from_module(
-    module: nn.Module, event_shape: Sequence[int], values: Sequence[float] | None = None
+    module: nn.Module, event_shape: SampleShape, values: Sequence[float] | None = None
 ) -> ModuleEnergy:
     """A network with one output as an energy model, ready for every sampler, estimator and learner.
 

@@ -4,6 +4,7 @@ log Z = log Σ_x exp(-E(x)); exact methods say so by `kind`, and by an error of 
 Source: Cornell Tech, Deep Generative Models, lecture 11; each method names its own paper.
 """
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -66,6 +67,7 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
         check_is_model(model, "log_partition")
     module, name = _METHODS[method]
     compute: Callable[..., Tensor | Estimate] = getattr(import_module(module), name)
+    _check_options(method, compute, options)
     result = compute(model, **options)
     value = result.value if isinstance(result, Estimate) else result
     if not bool(value.isfinite().all()):
@@ -74,6 +76,16 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
             "energy is nan or -inf, or all are inf: check the model's parameters"
         )
     return result if isinstance(result, Estimate) else Estimate(value, torch.zeros_like(value), "exact")
+
+
+def _check_options(method: str, compute: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Raise `TypeError` for an option that the method does not have, in words that name the method."""
+    known = inspect.signature(compute).parameters
+    unknown = options.keys() - known.keys()
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        takes = ", ".join(list(known)[1:])
+        way_out = f"it takes {takes}" if takes else "it is exact and draws nothing: leave the options out"
+        raise TypeError(f"method {method!r} of log_partition takes no {min(unknown)}; {way_out}")
 
 
 def _auto(model: EnergyModel) -> Tensor:

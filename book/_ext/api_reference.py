@@ -3,8 +3,8 @@
     :::{api-reference} ebmkit
     :::
 
-writes one section for each public module: what the module says about itself, then every public function and
-class with its signature and docstring, in the order of the source. Docstrings are plain text: paragraphs,
+writes one section for the package and one for each public module: what the module says about itself, then every
+public function and class with its signature and docstring, in the order of the source. Docstrings are plain text: paragraphs,
 `code` in backticks, lists of lines that begin with "- ", and formulas in indented blocks and examples that
 begin with ">>> ", which are set as they stand.
 """
@@ -124,6 +124,29 @@ def listing(path: str, things: list[tuple[str, Any]]) -> nodes.definition_list:
     return nodes.definition_list("", *items, classes=["api"])
 
 
+def of_the_package(package: Any) -> Iterator[tuple[str, Any]]:
+    """What the package offers by itself: public names whose home is a private module."""
+    for name, home in package._HOME.items():
+        if home.startswith("_"):
+            yield name, inspect.unwrap(getattr(package, name))
+
+
+def section_of(module: Any, things: list[tuple[str, Any]]) -> nodes.Node:
+    """What a module says about itself, then every one of the things that is documented."""
+    path = module.__name__
+    section = nodes.section(
+        "",
+        nodes.title("", "", nodes.literal("", path)),
+        ids=[path.replace(".", "-")],
+        support_smartquotes=False,  # x' is a point, not a quotation
+    )
+    section += described(module.__doc__ or "")
+    documented = [(key, thing) for key, thing in things if is_documented(thing)]
+    if documented:
+        section += listing(path, documented)
+    return section
+
+
 class ApiReference(SphinxDirective):
     """Every public module of a package."""
 
@@ -133,23 +156,15 @@ class ApiReference(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         package = importlib.import_module(self.arguments[0])
         self.env.note_dependency(__file__)
-        sections: list[nodes.Node] = []
+        at_the_door = list(of_the_package(package))
+        for _, thing in at_the_door:
+            self.env.note_dependency(str(inspect.getsourcefile(thing)))
+        sections = [section_of(package, at_the_door)]
         for name in package._MODULES:
             module = importlib.import_module(f"{package.__name__}.{name}")
             for file in files_of(module):
                 self.env.note_dependency(file)
-            path = module.__name__
-            section = nodes.section(
-                "",
-                nodes.title("", "", nodes.literal("", path)),
-                ids=[path.replace(".", "-")],
-                support_smartquotes=False,  # x' is a point, not a quotation
-            )
-            section += described(module.__doc__ or "")
-            things = [(key, thing) for key, thing in public(module, path) if is_documented(thing)]
-            if things:
-                section += listing(path, things)
-            sections.append(section)
+            sections.append(section_of(module, list(public(module, module.__name__))))
         return sections
 
 

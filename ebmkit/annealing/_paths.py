@@ -8,7 +8,14 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_shape, check_event, floating_tensor, sum_over_event
+from ebmkit._checks import (
+    SampleShape,
+    as_shape,
+    check_alphabet,
+    check_event,
+    floating_tensor,
+    sum_over_event,
+)
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
@@ -69,11 +76,11 @@ class UniformBase(EnergyModel):
 
     like: Tensor
 
-    def __init__(
-        self, event_shape: Sequence[int], values: Sequence[float], like: Tensor | None = None
-    ) -> None:
+    def __init__(self, event_shape: SampleShape, values: Sequence[float], like: Tensor | None = None) -> None:
         super().__init__()
-        self.event_shape, self.values = tuple(event_shape), tuple(values)
+        self.event_shape = as_shape(event_shape, "event_shape")
+        self.values = tuple(values)
+        check_alphabet(self.values)
         self.register_buffer("like", torch.empty(0, dtype=torch.float64) if like is None else like[:0])
 
     def energy(self, x: Tensor) -> Tensor:
@@ -115,10 +122,10 @@ class GaussianBase(EnergyModel):
     scale: Tensor
 
     def __init__(
-        self, event_shape: Sequence[int], mean: Tensor | float = 0.0, scale: Tensor | float = 1.0
+        self, event_shape: SampleShape, mean: Tensor | float = 0.0, scale: Tensor | float = 1.0
     ) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
+        self.event_shape = as_shape(event_shape, "event_shape")
         for name, parameter in (("mean", mean), ("scale", scale)):
             tensor = torch.as_tensor(parameter, dtype=None if torch.is_tensor(parameter) else torch.float64)
             self.register_buffer(name, tensor.detach().expand(self.event_shape).clone())

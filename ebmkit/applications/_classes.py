@@ -1,7 +1,7 @@
 """Object recognition: the joint energy of a class and an image."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
@@ -41,13 +41,13 @@ class JointEnergy(EnergyModel):
         self,
         class_energies: Callable[[Tensor], Tensor],
         n_classes: int,
-        event_shape: Sequence[int],
+        event_shape: SampleShape,
         values: tuple[float, ...] | None = None,
     ) -> None:
         super().__init__()
         self.class_energies = class_energies
         self.n_classes = n_classes
-        self.event_shape = tuple(event_shape)
+        self.event_shape = as_shape(event_shape, "event_shape")
         self.values = values
 
     def joint_energies(self, x: Tensor) -> Tensor:
@@ -115,12 +115,11 @@ class LinearClassEnergies(nn.Module):
     torch.Size([2, 3])
     """
 
-    def __init__(
-        self, n_classes: int, event_shape: Sequence[int], dtype: torch.dtype = torch.float64
-    ) -> None:
+    def __init__(self, n_classes: int, event_shape: SampleShape, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
-        self.n_axes = len(event_shape)
-        self.weight = nn.Parameter(torch.zeros(n_classes, math.prod(event_shape), dtype=dtype))
+        shape = as_shape(event_shape, "event_shape")
+        self.n_axes = len(shape)
+        self.weight = nn.Parameter(torch.zeros(n_classes, math.prod(shape), dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(n_classes, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -152,10 +151,10 @@ class QuadraticClassEnergies(nn.Module):
     """
 
     def __init__(
-        self, mean: Tensor, covariance_factor: Tensor, offset: Tensor, event_shape: Sequence[int]
+        self, mean: Tensor, covariance_factor: Tensor, offset: Tensor, event_shape: SampleShape
     ) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
+        self.event_shape = as_shape(event_shape, "event_shape")
         self.mean = nn.Parameter(mean)
         self.covariance_factor = nn.Parameter(covariance_factor)
         self.offset = nn.Parameter(offset)

@@ -1,6 +1,7 @@
 """The learners: they differ in where the samples of the model come from."""
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import enumeration
-from ebmkit._checks import as_tensor, check_whole, floating_tensor
+from ebmkit._checks import as_tensor, check_values, check_whole, floating_tensor
 from ebmkit._models import check_is_model
 from ebmkit.chance import bernoulli, normal, uniform
 from ebmkit.energy import EnergyModel
@@ -306,6 +307,8 @@ def replay(
 def by_loss(loss: Callable[..., Tensor]) -> Learner:
     """The learner that follows the gradient of a `loss(model, data, *, generator)`, such as score matching.
 
+    A loss that draws nothing may leave `generator` out of its arguments.
+
     >>> import torch
     >>> from ebmkit import boltzmann_machines, contrastive_divergence, score_matching
     >>> generator = torch.Generator().manual_seed(0)
@@ -315,12 +318,16 @@ def by_loss(loss: Callable[..., Tensor]) -> Learner:
     ['W', 'a', 'b']
     """
 
+    asked = inspect.signature(loss).parameters
+    draws = "generator" in asked or any(p.kind is p.VAR_KEYWORD for p in asked.values())
+
     @functools.wraps(loss)
     def learner(
         model: Any, data: Tensor, *, state: LearnerState | None = None, generator: Generator | None = None
     ) -> Gradient:
         data = check_data(data, model)  # the loss knows what an example is
-        return Gradient(gradients_of(model, loss(model, data, generator=generator)), {})
+        value = loss(model, data, generator=generator) if draws else loss(model, data)
+        return Gradient(gradients_of(model, value), {})
 
     return learner
 
@@ -378,11 +385,12 @@ def _advance(model: EnergyModel, x: Tensor, k: int, kernel: Kernel | None, gener
     if kernel is None:
         gibbs_step: Callable[..., Tensor] | None = getattr(model, "gibbs_step", None)
         if gibbs_step is None:
-            name = type(model).__name__
-            raise TypeError(f"{name} has no gibbs_step; pass kernel=mcmc.Langevin(model, step_size=...)")
+            way_out = "Langevin(model, step_size=...)" if model.values is None else "Gibbs(model)"
+            raise TypeError(f"{type(model).__name__} has no gibbs_step; pass kernel=mcmc.{way_out}")
         for _ in range(k):
             x = gibbs_step(x, generator=generator)
         return x
+    _check_kernel(kernel, model)
     state = kernel.init(x)
     for step in range(k):
         state, info = kernel.step(state, generator=generator)
@@ -392,6 +400,18 @@ def _advance(model: EnergyModel, x: Tensor, k: int, kernel: Kernel | None, gener
                 f" step {step + 1} of {k}; take smaller steps or a lower learning rate"
             )
     return state.position.detach()
+
+
+def _check_kernel(kernel: Kernel, model: EnergyModel) -> None:
+    """Raises where the kernel names another model, one that does not learn with this one."""
+    moves = getattr(kernel, "model", model)
+    shared = {id(p) for p in model.parameters()} & {id(p) for p in moves.parameters()}
+    if moves is not model and not shared:
+        name = type(kernel).__name__
+        raise ValueError(
+            f"the kernel {name} moves chains of another model ({type(moves).__name__}) than the one that learns "
+            f"({type(model).__name__}), and shares no parameter with it; make it of the model: {name}(model, ...)"
+        )
 
 
 @contextmanager
@@ -458,9 +478,13 @@ def check_data(
 
 
 def check_numbers(data: Tensor, model: EnergyModel) -> None:
-    """Raises where data are not finite or, for a model of bits, not bits or probabilities."""
+    """Raises where data are not finite or not values of the model; of bits, means in [0, 1] do as well."""
     low, high = finite_range(data)
-    if tuple(model.values or ()) == (0, 1) and not 0 <= low <= high <= 1:
+    if model.values is None:
+        return
+    if tuple(model.values) != (0, 1):
+        check_values(data, tuple(model.values), f"the data of {type(model).__name__}")
+    elif not 0 <= low <= high <= 1:
         raise ValueError(
             f"the data of {type(model).__name__} must lie in [0, 1], got values from {low:g} to {high:g};"
             " divide grey levels by 255, or turn spins into (x + 1) / 2"

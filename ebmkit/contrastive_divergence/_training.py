@@ -26,6 +26,8 @@ from ebmkit.contrastive_divergence._learners import (
 )
 from ebmkit.energy import EnergyModel
 
+_COLUMNS = ("epoch", "step", "learning_rate", "gradient_norm")
+
 
 def fit(
     model: EnergyModel,
@@ -52,7 +54,8 @@ def fit(
     - `checkpoint`: a file written after each epoch. Where it exists the run goes on from it, and ends bit for bit
       as if it had not been interrupted.
 
-    The columns are `epoch`, `step`, `learning_rate`, `gradient_norm` (mean over the epoch) and the monitor's.
+    The columns are `epoch`, `step`, `learning_rate`, `gradient_norm` (mean over the epoch) and the monitor's;
+    without an epoch these four are empty.
     Raises `DivergenceError` naming step and value as soon as a gradient or a parameter is not finite; the model is
     then back at the end of the epoch before. Raises `ValueError` for data that are empty, not finite, or, where
     the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that is damaged or that
@@ -78,6 +81,11 @@ def fit(
         learning_rate = 0.01
     if optimizer is not None:
         _check_optimizer(optimizer, model)
+    if not callable(learner):
+        raise TypeError(
+            f"learner must be a function such as contrastive_divergence.pcd, got {learner!r}; give the function "
+            "itself, not its name"
+        )
     progress, size = Progress(), len(data) if batch_size is None else batch_size
     if check_whole("batch_size", size) < 1:
         raise ValueError(f"batch_size must be at least 1, or None for all data, got {batch_size}")
@@ -86,6 +94,8 @@ def fit(
     run = {} if path is None else marks(data, learner, optimizer, size)
     if path is not None and path.exists():
         progress = load_run(path, run, model, optimizer, generator=generator)
+    for name in _COLUMNS:
+        progress.history.setdefault(name, [])
     while progress.epoch < n_epochs:
         with numbers_looked_at():
             record = _epoch(

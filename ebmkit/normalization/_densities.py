@@ -1,11 +1,11 @@
 """Densities made of any function: f², exp f, |f| and log(1 + exp f) are never negative."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ebmkit._checks import check_event
+from ebmkit._checks import SampleShape, as_shape, check_event
 from ebmkit.energy import EnergyModel
 
 Function = Callable[[Tensor], Tensor]
@@ -34,13 +34,13 @@ class UnnormalizedDensity(EnergyModel):
         self,
         f: Function,
         log_g: Function,
-        event_shape: Sequence[int] = (),
+        event_shape: SampleShape = (),
         values: tuple[float, ...] | None = None,
     ) -> None:
         super().__init__()
         self.f = f
         self.log_g = log_g
-        self.event_shape = tuple(event_shape)
+        self.event_shape = as_shape(event_shape, "event_shape")
         self.values = values
 
     def energy(self, x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class UnnormalizedDensity(EnergyModel):
 
 
 def from_square(
-    f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
+    f: Function, event_shape: SampleShape = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
     """The density g(x) = f(x)², with f of shape `(..., *event_shape) -> (...)`. Source: the lecture.
 
@@ -69,7 +69,7 @@ def from_square(
 
 
 def from_exp(
-    f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
+    f: Function, event_shape: SampleShape = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
     """The density g(x) = exp f(x), whose energy is -f(x). Source: the lecture.
 
@@ -82,7 +82,7 @@ def from_exp(
 
 
 def from_abs(
-    f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
+    f: Function, event_shape: SampleShape = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
     """The density g(x) = |f(x)|. Source: the lecture.
 
@@ -95,7 +95,7 @@ def from_abs(
 
 
 def from_softplus(
-    f: Function, event_shape: Sequence[int] = (), values: tuple[float, ...] | None = None
+    f: Function, event_shape: SampleShape = (), values: tuple[float, ...] | None = None
 ) -> UnnormalizedDensity:
     """The density g(x) = log(1 + exp f(x)). Source: the lecture.
 

@@ -128,6 +128,9 @@ def log_quadrature(
             "log_quadrature needs a continuous x of event shape (), (1,) or (2,), got values "
             f"{model.values} and event shape {model.event_shape}; use log_partition with another method"
         )
+    known = ("rtol", "atol", "max_evaluations", "dtype", "device")
+    if unknown := options.keys() - {*known}:
+        raise TypeError(f"log_quadrature takes no {min(unknown)}; it takes lower, upper, {', '.join(known)}")
     lower, upper = _bounds_like(lower, model.event_shape), _bounds_like(upper, model.event_shape)
     like = floating_tensor(model)
     options.setdefault("dtype", like.dtype)

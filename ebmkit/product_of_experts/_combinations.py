@@ -44,7 +44,7 @@ class ProductOfExperts(EnergyModel):
         self,
         experts: Sequence[Any],
         weights: Tensor | Sequence[float] | None = None,
-        event_shape: Sequence[int] | None = None,
+        event_shape: SampleShape | None = None,
     ) -> None:
         super().__init__()
         self.event_shape, self.values = common_space(experts, event_shape)
@@ -94,7 +94,7 @@ class Mixture(EnergyModel):
         self,
         components: Sequence[Any],
         weights: Tensor | Sequence[float] | None = None,
-        event_shape: Sequence[int] | None = None,
+        event_shape: SampleShape | None = None,
     ) -> None:
         super().__init__()
         self.event_shape, self.values = common_space(components, event_shape)
@@ -189,7 +189,7 @@ def log_density(expert: Any, x: Tensor) -> Tensor:
 
 
 def common_space(
-    experts: Sequence[Any], event_shape: Sequence[int] | None
+    experts: Sequence[Any], event_shape: SampleShape | None
 ) -> tuple[tuple[int, ...], tuple[float, ...] | None]:
     """The event shape and the values that all `experts` share; a continuous expert fits any values.
 
@@ -198,7 +198,7 @@ def common_space(
     if len(experts) == 0:
         raise ValueError("at least one expert is needed, got none")
     shapes = {tuple(e.event_shape) for e in experts if hasattr(e, "event_shape")}
-    shapes |= set() if event_shape is None else {tuple(event_shape)}
+    shapes |= set() if event_shape is None else {as_shape(event_shape, "event_shape")}
     values = {tuple(e.values) for e in experts if getattr(e, "values", None) is not None}
     if len(shapes) > 1 or len(values) > 1:
         raise ValueError(f"experts must share one space, got event shapes {shapes} and values {values}")

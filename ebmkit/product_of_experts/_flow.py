@@ -1,7 +1,6 @@
 """A normalizing flow: a Gaussian seen through layers that can be inverted."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,7 +36,7 @@ class AffineCouplingFlow(EnergyModel):
 
     def __init__(
         self,
-        event_shape: Sequence[int],
+        event_shape: SampleShape,
         n_layers: int = 4,
         n_hidden: int = 32,
         dtype: torch.dtype = torch.float64,
@@ -45,7 +44,7 @@ class AffineCouplingFlow(EnergyModel):
         generator: Generator,
     ) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
+        self.event_shape = as_shape(event_shape, "event_shape")
         if not self.event_shape:
             raise ValueError("a flow needs at least one axis, got event_shape (); use (1,)")
         n = math.prod(self.event_shape)

@@ -70,6 +70,24 @@ def test_glossary_terms_are_in_order_and_have_two_sentences_and_a_link() -> None
         assert len(re.findall(r"\.(?=\s|$)", re.sub(r"\$[^$]*\$", "x", description))) == 2, term
 
 
+def test_the_reference_lists_what_the_package_offers_by_itself(api: ModuleType) -> None:
+    things = dict(api.of_the_package(ebmkit))
+    assert set(things) == {"set_validation", "validation"}
+    text = api.section_of(ebmkit, list(things.items())).astext()
+    assert "validation(on: bool)" in text
+    assert "set_validation(on: bool)" in text
+
+
+def test_the_reference_lists_the_methods_of_log_partition(api: ModuleType) -> None:
+    text = ebmkit.log_partition.__doc__ or ""
+    listed = {
+        name
+        for line in re.findall(r"^    - (.*):", text, re.MULTILINE)
+        for name in re.findall(r'`"(\w+)"`', line)
+    }
+    assert listed == set(ebmkit.partition._METHODS)
+
+
 @pytest.mark.slow
 def test_the_reference_lists_every_public_name_of_the_library(site: Path, api: ModuleType) -> None:
     page = (site / "book" / "api.html").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """What people give: arrays and numbers are taken, nonsense is refused by an error that names the way out."""
 
+import functools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 import ebmkit
 from ebmkit import EnergyModel, annealing, enumeration, ising, mcmc, score_matching
 from ebmkit.boltzmann_machines import DBM, RBM, GaussianRBM, inpaint
-from ebmkit.contrastive_divergence import cd, fit, pcd
+from ebmkit.contrastive_divergence import by_loss, cd, expected_cd_gradient, fit, maximum_likelihood, pcd
 from ebmkit.exponential_families import Gamma, Gaussian, Poisson
 from ebmkit.ising import Ising
 from ebmkit.normalization import from_exp, log_quadrature, log_sum_exp
@@ -44,6 +45,20 @@ class Bowl(EnergyModel):
             "float": lambda: 1.0,
             "no sum": lambda: x**2,
         }.get(self.kind, lambda: e)()
+
+
+class Voters(EnergyModel):
+    """Two voters, who need not be 0 or 1, and no method but an energy."""
+
+    event_shape = (2,)
+
+    def __init__(self, values=(0.0, 1.0, 2.0)):
+        super().__init__()
+        self.values = values
+        self.strength = nn.Parameter(torch.tensor(0.7, dtype=F64))
+
+    def energy(self, x):
+        return self.strength * (x[..., 0] - x[..., 1]).abs()
 
 
 class Shapeless(EnergyModel):
@@ -278,6 +293,118 @@ REFUSED = {
         ValueError,
         "use method='ais' or 'bridge'",
     ),
+    "data of other values than the model's": (
+        lambda: maximum_likelihood(Voters(), [[0.0, 7.0]]),
+        ValueError,
+        r"the data of Voters must be one of \(0.0, 1.0, 2.0\), got 7.0",
+    ),
+    "half a voter": (
+        lambda: fit(Voters(), [[0.0, 0.5]], generator=generator()),
+        ValueError,
+        "the data of Voters must be one of .* got 0.5",
+    ),
+    "a transition that loses chains": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]], transition=torch.eye(9) / 2),
+        ValueError,
+        r"transition must be probabilities that sum to 1 along the last axis, got .* a sum of 0.5",
+    ),
+    "a transition of another model": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]], transition=torch.eye(3)),
+        ValueError,
+        r"transition must have shape \(9, 9\), got \(3, 3\)",
+    ),
+    "a transition of nan": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]], transition=torch.eye(9) * math.nan),
+        ValueError,
+        "transition must be probabilities",
+    ),
+    "a transition of nothing": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]], transition="eye"),
+        TypeError,
+        "transition must hold numbers, got str",
+    ),
+    "weights that do not add to one": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]] * 2, transition=torch.eye(9), weights=[1, 1]),
+        ValueError,
+        r"weights must be probabilities .* a sum of 2; use weights / weights.sum",
+    ),
+    "a weight below zero": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]] * 2, transition=torch.eye(9), weights=[2, -1]),
+        ValueError,
+        "a least one of -1",
+    ),
+    "a weight too few": (
+        lambda: expected_cd_gradient(Voters(), [[0.0, 1.0]] * 2, transition=torch.eye(9), weights=[1.0]),
+        ValueError,
+        r"weights must have shape \(2,\), got \(1,\)",
+    ),
+    "a value given twice": (
+        lambda: ebmkit.log_partition(Voters((0.0, 0.0, 1.0))),
+        ValueError,
+        "each given once, got .* would count twice",
+    ),
+    "a value given twice to a kernel": (lambda: mcmc.Gibbs(Voters((1.0, 1.0))), ValueError, "count twice"),
+    "a value given twice with a module": (
+        lambda: ebmkit.from_module(nn.Linear(2, 1), 2, (0, 1, 1)),
+        ValueError,
+        "count twice",
+    ),
+    "a value given twice to a base": (lambda: annealing.UniformBase(2, (0, 0)), ValueError, "count twice"),
+    "a value that is no number": (
+        lambda: annealing.UniformBase(2, (0, math.nan)),
+        ValueError,
+        "finite numbers",
+    ),
+    "a kernel of another model": (
+        lambda: cd(Voters(), [[0.0, 1.0]], kernel=mcmc.Gibbs(Voters()), generator=generator()),
+        ValueError,
+        r"the kernel Gibbs moves chains of another model \(Voters\) .* make it of the model: Gibbs\(model, ...\)",
+    ),
+    "persistent chains of another model": (
+        lambda: pcd(Voters(), [[0.0, 1.0]], kernel=mcmc.Gibbs(Voters()), generator=generator()),
+        ValueError,
+        "another model",
+    ),
+    "a fit by the kernel of another model": (
+        lambda: fit(
+            Voters(),
+            [[0.0, 1.0]],
+            functools.partial(pcd, kernel=mcmc.Gibbs(Voters())),
+            generator=generator(),
+        ),
+        ValueError,
+        "another model",
+    ),
+    "a discrete model without a sweep": (
+        lambda: cd(Voters(), [[0.0, 1.0]], generator=generator()),
+        TypeError,
+        r"Voters has no gibbs_step; pass kernel=mcmc.Gibbs\(model\)",
+    ),
+    "a continuous model without a sweep": (
+        lambda: cd(ebmkit.from_module(nn.Linear(2, 1), 2), [[0.0, 1.0]], generator=generator()),
+        TypeError,
+        r"pass kernel=mcmc.Langevin\(model, step_size=...\)",
+    ),
+    "a generator for an exact method": (
+        lambda: ebmkit.log_partition(Ising((2, 2), 0.4), generator=generator()),
+        TypeError,
+        "method 'auto' of log_partition takes no generator; it is exact and draws nothing",
+    ),
+    "a generator for quadrature": (
+        lambda: ebmkit.log_partition(Bowl(), "quadrature", generator=generator()),
+        TypeError,
+        "log_quadrature takes no generator; it takes lower, upper, rtol",
+    ),
+    "an option of another method": (
+        lambda: ebmkit.log_partition(Bowl(), "ais", generator=generator(), rtol=1e-3),
+        TypeError,
+        "method 'ais' of log_partition takes no rtol; it takes base, generator",
+    ),
+    "the name of a learner": (
+        lambda: fit(Voters(), [[0.0, 1.0]], "pcd", generator=generator()),
+        TypeError,
+        "learner must be a function such as contrastive_divergence.pcd, got 'pcd'",
+    ),
     "an infinite rate": (lambda: Poisson().energy_model([800.0]), ValueError, "the rate finite, got"),
 }
 
@@ -364,3 +491,48 @@ def test_validation_can_be_switched_off_and_comes_back():
         assert grid.energy(torch.zeros(2, 2)).shape == ()
     finally:
         ebmkit.set_validation(True)
+
+
+def test_a_kernel_of_the_model_in_a_wrap_is_one_of_the_model():
+    model, data = Voters(), torch.tensor([[0.0, 1.0]], dtype=F64)
+    for kernel in (mcmc.Gibbs(model), mcmc.Gibbs(mcmc.Tempered(model, 0.5))):
+        assert "strength" in cd(model, data, kernel=kernel, generator=generator()).parameters
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda shape: ebmkit.from_module(nn.Linear(3, 1), shape),
+        lambda shape: from_exp(lambda x: -x.sum(-1), shape),
+        lambda shape: annealing.GaussianBase(shape),
+        lambda shape: annealing.UniformBase(shape, (0.0, 1.0)),
+        lambda shape: type(
+            "Own", (EnergyModel,), {"event_shape": shape, "energy": lambda self, x: x.sum(-1)}
+        )(),
+    ],
+)
+def test_a_number_as_event_shape_is_a_shape_of_one_axis(make):
+    for shape in (3, [3], (3,), np.int64(3)):
+        model = make(shape)
+        assert model.event_shape == (3,)
+        assert model.energy(torch.zeros(2, 3)).shape == (2,)
+
+
+def test_a_loss_need_not_take_a_generator():
+    model, x = (
+        ebmkit.from_module(nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)), 2),
+        torch.ones(3, 2),
+    )
+    learner = by_loss(score_matching.explicit_score_matching)
+    found = learner(model, x, generator=generator()).parameters
+    assert found.keys() == dict(model.named_parameters()).keys()
+    assert len(fit(model, x, learner, generator=generator(), n_epochs=2)["epoch"]) == 2
+
+
+def test_no_epochs_make_empty_columns():
+    history = fit(rbm(), [[1.0, 0.0, 0.0]], generator=generator(), n_epochs=0)
+    assert history == {"epoch": [], "step": [], "learning_rate": [], "gradient_norm": []}
+
+
+def test_the_public_names_are_listed_before_they_are_used():
+    assert set(ebmkit.__all__) <= set(dir(ebmkit))

@@ -66,7 +66,7 @@ def test_pretraining_halves_the_weights_of_inner_pairs_and_averages_the_biases_t
     before = [W.detach().clone() for W in model.weights]
     biases = [b.detach().clone() for b in model.biases]
     histories = pretrain(model, BITS, generator=generator(), n_epochs=0)
-    assert histories == [{}, {}, {}]
+    assert histories == [{name: [] for name in histories[0]}] * 3
     for W, start, share in zip(model.weights, before, (1.0, 0.5, 1.0)):
         torch.testing.assert_close(W, share * start, **EXACT)
     for b, start in zip(model.biases, biases):
