@@ -4,9 +4,9 @@
     :::
 
 writes one section for the package and one for each public module: what the module says about itself, then every
-public function and class with its signature and docstring, in the order of the source. Docstrings are plain text: paragraphs,
-`code` in backticks, lists of lines that begin with "- ", and formulas in indented blocks and examples that
-begin with ">>> ", which are set as they stand.
+public function and class with its signature and docstring, in the order of the source. Docstrings are plain
+text: paragraphs, `code` in backticks, lists of lines that begin with "- ", and formulas in indented blocks and
+examples that begin with ">>> ", which are set as they stand.
 """
 
 import importlib
