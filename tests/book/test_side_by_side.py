@@ -110,4 +110,6 @@ def test_a_page_that_is_executed_anew_is_forgotten_whenever_it_is_read(tmp_path)
         cache.cache_notebook_bundle(
             CacheBundleIn(cache.get_project_notebook(key).nb, "page"), check_validity=False
         )
+    assert len(cache.list_cache_records()) == 3
     assert [Path(page).stem for _, page in extension.unexecuted(cache, pages)] == ["anew"]
+    assert len(cache.list_cache_records()) == 2, "whoever executes it finds nothing old"

@@ -48,7 +48,7 @@
         }
         const height_ = Math.min(span, model.energy(y, at, walk.data) - least);
         context.strokeStyle = colour("curve2");
-        arrow(context, box.x(y), box.x(model.denoised(y, at, walk.data)), box.y(height_));
+        arrow(context, box.x(y), box.x(model.denoised(y, at, walk.data)), box.y(height_) - 14);
         draw.dot(context, colour, "dot", box.x(y), box.y(height_), 6);
       },
     });
@@ -79,7 +79,7 @@
       return `At σ = ${at.toFixed(2)} the energy has ${n === 1 ? "one well" : `${n} wells`}.`
         + ` At y = ${draw.signed(y, 2)} the score is ${draw.signed(model.score(y, at, walk.data), 3)} and the best guess at the clean datum`
         + ` y + σ² · score = ${draw.signed(model.denoised(y, at, walk.data), 3)}.`
-        + ` Walkers below zero: ${(100 * walk.left()).toFixed(0)} %, exact at their σ: ${(100 * model.share(walk.level(), walk.data)).toFixed(0)} %. Steps: ${walk.steps}.`;
+        + ` Walkers at σ = ${walk.level().toFixed(2)}, below zero: ${(100 * walk.left()).toFixed(0)} %, exact: ${(100 * model.share(walk.level(), walk.data)).toFixed(0)} %. Steps: ${walk.steps}.`;
     }
 
     kit.start({ restart, step: () => walk.step(), readout, unit: "step" });

@@ -5,7 +5,7 @@ window.explorables.denoising = (function () {
   "use strict";
 
   const { random, normal } = window.explorables;
-  const LOW = -4, HIGH = 4, START = 4, WALKERS = 400, LEVELS = 60;
+  const LOW = -4, HIGH = 4, START = 4, WALKERS = 400, LEVELS = 200;
   const GRID = Array.from({ length: 321 }, (_, i) => LOW + i * (HIGH - LOW) / 320);
   const DATA = {
     equal: { label: "−1 and +1, equally often", points: [-1, 1], weights: [0.5, 0.5] },

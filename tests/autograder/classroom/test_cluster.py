@@ -18,6 +18,7 @@ from autograder.classroom import cluster
 from autograder.classroom.batch import grade
 from autograder.classroom.cluster import ClusterFailure
 from autograder.classroom.store import Store
+from autograder.settings import FILE, settings_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
@@ -119,6 +120,15 @@ def verdicts(room) -> dict[str, int]:
 
 def lanes_left(machines: Machines) -> list[Path]:
     return list(machines.folder.rglob("lane-*"))
+
+
+def test_a_worker_grades_with_the_packages_and_the_limits_of_the_course(tmp_path):
+    limits = (("cell_seconds", 7.5), ("memory_gb", 3.0))
+    order = cluster.Order("run", "toy", "none", (), ("pandas", "sklearn"), limits)
+    (tmp_path / FILE).write_text(cluster._settings(order), encoding="utf-8")
+    found = settings_of(tmp_path)
+    assert found.packages == order.packages
+    assert dict(found.limits) == dict(limits)
 
 
 def test_a_cluster_gives_the_verdicts_and_files_of_this_machine(classroom, right, machines):
