@@ -192,6 +192,39 @@ def check_positive(name: str, value: float | Tensor) -> None:
         raise ValueError(f"{name} must be positive and finite, got {tensor[~usable][0].item():g}")
 
 
+def check_at_least_zero(name: str, value: float) -> None:
+    """Raise `ValueError` unless `value` is finite and not negative."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {value}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise `ValueError` unless `value` lies in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def check_over_event(name: str, value: Any, event_shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless `value`, a number or a tensor, broadcasts to events of the shape."""
+    shape = tuple(as_tensor(value, name=name).shape)
+    last = shape[len(shape) - len(event_shape) :] if len(shape) > len(event_shape) else shape
+    pairs = zip(reversed(last), reversed(event_shape))
+    if not all(n in (1, m) for n, m in pairs) or (not event_shape and len(shape) > 1):
+        raise ValueError(f"{name} must be one number or broadcast against {event_shape}, got shape {shape}")
+
+
+def check_generator(generator: Any) -> None:
+    """Raise `TypeError` for what is neither a generator, nor a stand-in for one, nor None."""
+    if (
+        generator is not None
+        and not isinstance(generator, torch.Generator)
+        and not hasattr(generator, "bernoulli")
+    ):
+        raise TypeError(
+            f"generator must be a torch.Generator, got {generator!r}; use torch.Generator().manual_seed(0)"
+        )
+
+
 def check_finite(x: Tensor, name: str = "x") -> None:
     """Raise `ValueError` where x is nan or infinite."""
     if looks_at(x) and not bool(x.isfinite().all()):

@@ -28,3 +28,17 @@ def check_is_model(model: Any, who: str) -> None:
         way_out = "subclass ebmkit.EnergyModel: set event_shape and define energy(x)"
     got = model.__name__ if isinstance(model, type) else type(model).__name__
     raise TypeError(f"{who} needs an EnergyModel and got {got}, which is none; {way_out}")
+
+
+def check_is_kernel(kernel: Any, who: str) -> None:
+    """Raise `TypeError`, with the way out, unless `kernel` has the two methods of one."""
+    if not isinstance(kernel, type) and hasattr(kernel, "init") and hasattr(kernel, "step"):
+        return
+    if isinstance(kernel, type):
+        got, way_out = kernel.__name__, f"make one: {kernel.__name__}(model, ...)"
+    elif isinstance(kernel, EnergyModel):
+        by = "MALA(model, step_size)" if kernel.values is None else "Gibbs(model)"
+        got, way_out = f"the model {type(kernel).__name__}", f"give what moves it, such as mcmc.{by}"
+    else:
+        got, way_out = type(kernel).__name__, "see ebmkit.kernel for what a kernel is"
+    raise TypeError(f"{who} needs a kernel and got {got}; {way_out}")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ebmkit._checks import floating_tensor, looks_at
+from ebmkit._checks import as_tensor, floating_tensor, looks_at
 from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
@@ -181,7 +181,13 @@ def expectation(model: EnergyModel, f: Callable[[Tensor], Tensor]) -> Tensor:
 
     def part(x: Tensor) -> Tensor:
         p = torch.exp(-_energies(model, x) - log_z)
-        share: Tensor = torch.tensordot(p, f(x).double(), dims=1)
+        values = as_tensor(f(x), x, "f(x)")
+        if values.dim() == 0 or len(values) != len(x):
+            raise ValueError(
+                f"f must return one value for each of the {len(x)} states, shape ({len(x)}, ...), got "
+                f"{tuple(values.shape)}; sum over the axes of one x, and over no others"
+            )
+        share: Tensor = torch.tensordot(p, values.double(), dims=1)
         return share
 
     total: Tensor = functools.reduce(torch.add, _over_chunks(model, part))

@@ -44,11 +44,11 @@ def save(model: EnergyModel, path: str | Path) -> None:
     torch.save({"format": _FORMAT, "model": _described(model)}, path)
 
 
-def load(path: str | Path, classes: Sequence[type[EnergyModel]] = ()) -> EnergyModel:
+def load(path: str | Path, classes: type[EnergyModel] | Sequence[type[EnergyModel]] = ()) -> EnergyModel:
     """The model that `save` wrote to `path`, on the CPU and in the precision it had.
 
-    `classes` are those of your own that the file may name. Raises `ValueError` where the file is none of `save`'s,
-    is damaged, or names a class that is neither public in ebmkit nor among `classes`.
+    `classes` are those of your own that the file may name, or the one class. Raises `ValueError` where the file is
+    none of `save`'s, is damaged, or names a class that is neither public in ebmkit nor among `classes`.
 
     >>> import ebmkit
     >>> from ebmkit import ising
@@ -67,7 +67,8 @@ def load(path: str | Path, classes: Sequence[type[EnergyModel]] = ()) -> EnergyM
         raise ValueError(f"{path} is damaged or no file of ebmkit.save; nothing of it was run") from error
     if not isinstance(kept, dict) or kept.get("format") != _FORMAT:
         raise ValueError(f"{path} holds no model that ebmkit.save wrote; load a state by torch.load")
-    return _made(kept["model"], {kind.__name__: kind for kind in classes})
+    own = [classes] if isinstance(classes, type) else classes
+    return _made(kept["model"], {kind.__name__: kind for kind in own})
 
 
 def _described(model: EnergyModel) -> dict[str, Any]:

@@ -12,7 +12,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from ebmkit._checks import as_tensor, check_event, check_finite, check_values, check_whole, floating_tensor
+from ebmkit._checks import (
+    as_tensor,
+    check_event,
+    check_finite,
+    check_generator,
+    check_values,
+    check_whole,
+    floating_tensor,
+)
 from ebmkit._models import check_is_model
 from ebmkit.chance import bernoulli, normal
 from ebmkit.energy import EnergyModel
@@ -167,6 +175,7 @@ def pseudo_likelihood(model: EnergyModel, x: Tensor, *, generator: Generator | N
     >>> pseudo_likelihood(GraphIsing([(0, 1)]), [[1.0, 1.0]]).item()  # two fair coins
     1.3862943611198906
     """
+    check_generator(generator)
     return -_own_conditionals(model, x).sum(-1).mean()
 
 
@@ -187,6 +196,7 @@ def ratio_matching(model: EnergyModel, x: Tensor, *, generator: Generator | None
             f"ratio matching is for coordinates of two values, {type(model).__name__} has {model.values}; "
             "use pseudo_likelihood"
         )
+    check_generator(generator)
     return torch.expm1(_own_conditionals(model, x)).square().sum(-1).mean()
 
 
@@ -199,6 +209,8 @@ def _own_conditionals(model: EnergyModel, x: Tensor) -> Tensor:
         )
     x = as_tensor(x, floating_tensor(model))
     check_event(x, model.event_shape)
+    if x.numel() == 0:
+        raise ValueError(f"x must hold at least one example, got shape {tuple(x.shape)}")
     check_values(x, model.values)
     own: Callable[[Tensor], Tensor] | None = getattr(model, "log_conditionals", None)
     values = torch.tensor(model.values, dtype=x.dtype, device=x.device)

@@ -11,8 +11,10 @@ from ebmkit import chance
 from ebmkit._checks import (
     SampleShape,
     as_shape,
+    as_tensor,
     check_alphabet,
     check_event,
+    check_over_event,
     floating_tensor,
     sum_over_event,
 )
@@ -127,7 +129,8 @@ class GaussianBase(EnergyModel):
         super().__init__()
         self.event_shape = as_shape(event_shape, "event_shape")
         for name, parameter in (("mean", mean), ("scale", scale)):
-            tensor = torch.as_tensor(parameter, dtype=None if torch.is_tensor(parameter) else torch.float64)
+            tensor = as_tensor(parameter, name=name)
+            check_over_event(name, tensor, self.event_shape)
             self.register_buffer(name, tensor.detach().expand(self.event_shape).clone())
         if not bool(self.mean.isfinite().all()):
             raise ValueError(f"mean must be finite, got {self.mean[~self.mean.isfinite()][0].item()}")

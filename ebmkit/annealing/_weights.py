@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from ebmkit._checks import as_tensor
 from ebmkit.energy import Estimate
 
 
@@ -45,6 +46,7 @@ def weight_ess(log_weights: Tensor) -> Tensor:
 
 
 def _checked_weights(log_weights: Tensor) -> Tensor:
+    log_weights = as_tensor(log_weights, name="log_weights")
     if log_weights.dim() != 1 or len(log_weights) < 2:
         raise ValueError(f"log_weights must have shape (n,) with n ≥ 2, got {tuple(log_weights.shape)}")
     bad = log_weights.isnan() | (log_weights == math.inf)

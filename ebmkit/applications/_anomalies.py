@@ -59,10 +59,9 @@ def roc_curve(scores: Tensor, anomalous: Tensor) -> ROC:
     >>> curve.true_positive_rate.tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
-    scores = as_tensor(scores, name="scores")
     thresholds, positives, negatives = _counts_by_score(scores, anomalous)
     descending = [c.flip(0).cumsum(0).double() / c.sum() for c in (negatives, positives)]
-    start = torch.zeros(1, dtype=torch.float64, device=scores.device)
+    start = torch.zeros(1, dtype=torch.float64, device=thresholds.device)
     above = torch.full_like(thresholds[:1], math.inf)
     return ROC(
         torch.cat([start, descending[0]]),
@@ -90,6 +89,7 @@ def auc(scores: Tensor, anomalous: Tensor) -> Tensor:
 
 def _counts_by_score(scores: Tensor, anomalous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The distinct scores in ascending order, and how many anomalous and normal x have each."""
+    scores, anomalous = as_tensor(scores, name="scores"), torch.as_tensor(anomalous)
     if scores.dim() != 1 or anomalous.shape != scores.shape or anomalous.dtype != torch.bool:
         raise ValueError(
             "scores must be (n,) and anomalous bool of the same shape, "

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_shape, check_event, check_kind
+from ebmkit._checks import SampleShape, as_shape, as_tensor, check_event, check_kind
 from ebmkit.applications._shared import check_labels, minimize
 from ebmkit.energy import EnergyModel
 
@@ -155,6 +155,20 @@ class QuadraticClassEnergies(nn.Module):
     ) -> None:
         super().__init__()
         self.event_shape = as_shape(event_shape, "event_shape")
+        mean, covariance_factor, offset = (
+            as_tensor(x, name=name)
+            for name, x in (("mean", mean), ("covariance_factor", covariance_factor), ("offset", offset))
+        )
+        c, d = len(offset) if offset.dim() else 0, math.prod(self.event_shape)
+        if not (tuple(mean.shape), tuple(covariance_factor.shape), tuple(offset.shape)) == (
+            (c, d),
+            (c, d, d),
+            (c,),
+        ):
+            raise ValueError(
+                f"mean must be (C, D), covariance_factor (C, D, D) and offset (C,) with D = {d}, got "
+                f"{tuple(mean.shape)}, {tuple(covariance_factor.shape)} and {tuple(offset.shape)}"
+            )
         self.mean = nn.Parameter(mean)
         self.covariance_factor = nn.Parameter(covariance_factor)
         self.offset = nn.Parameter(offset)

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from ebmkit._checks import as_tensor, check_count, check_known, floating_tensor
+from ebmkit._checks import (
+    as_tensor,
+    check_count,
+    check_event,
+    check_known,
+    check_over_event,
+    floating_tensor,
+)
 from ebmkit.boltzmann_machines._dbm import DBM
 from ebmkit.boltzmann_machines._gaussian_rbm import GaussianRBM
 from ebmkit.boltzmann_machines._rbm import RBM
@@ -29,7 +36,11 @@ def inpaint(
     """
     check_count("n_steps", n_steps, 0)
     v = as_tensor(v, floating_tensor(model), "v")
-    known = check_known(known).expand(v.shape)
+    visible = tuple(getattr(model, "visible_shape", model.event_shape))
+    check_event(v, visible, name="v")
+    mask = check_known(known)
+    check_over_event("known", mask, visible)
+    known = mask.expand(v.shape)
     x = model.complete(v) if isinstance(model, DBM) else v
     hidden = torch.zeros(*v.shape[:-1], x.shape[-1] - v.shape[-1], dtype=torch.bool, device=v.device)
     held = torch.cat([known, hidden], -1)

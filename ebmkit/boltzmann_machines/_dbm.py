@@ -6,7 +6,14 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import check_count, check_shares, check_whole, takes_arrays
+from ebmkit._checks import (
+    as_tensor,
+    check_at_least_zero,
+    check_count,
+    check_shares,
+    check_whole,
+    takes_arrays,
+)
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, log_odds_of_mean, normal_weights
 from ebmkit.boltzmann_machines._rbm import RBM
 from ebmkit.boltzmann_machines._sums import bipartite_log_partition, bit_states, softplus
@@ -74,8 +81,12 @@ class DBM(EnergyModel):
         return torch.split(x, list(self.sizes), -1)
 
     def join(self, layers: Sequence[Tensor]) -> Tensor:
-        """The x whose layers these are, the inverse of `split`."""
-        return torch.cat(tuple(layers), -1)
+        """The x whose layers these are, the inverse of `split`; `ValueError` for other layers than the model's."""
+        parts = tuple(as_tensor(layer, self.base_a, "a layer") for layer in layers)
+        found = tuple(layer.shape[-1] if layer.dim() else 0 for layer in parts)
+        if found != self.sizes:
+            raise ValueError(f"layers must have sizes {self.sizes}, got {found}")
+        return torch.cat(parts, -1)
 
     def energy(self, x: Tensor) -> Tensor:
         """The joint energy E(x) of all layers; `(..., sum(sizes))` to `(...)`.
@@ -129,6 +140,7 @@ class DBM(EnergyModel):
         """
         check_layer(v, self.weights[0], 0, "v")
         check_count("n_steps", n_steps, 0)
+        check_at_least_zero("tolerance", tolerance)
         layers = [v, *(v.new_full((*v.shape[:-1], n), 0.5) for n in self.sizes[1:])]
         for _ in range(n_steps):
             before = layers[1:]

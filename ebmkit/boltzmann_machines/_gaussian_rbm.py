@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ebmkit._checks import check_finite, takes_arrays
+from ebmkit._checks import check_count, check_finite, takes_arrays
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, declare_layers
 from ebmkit.boltzmann_machines._sums import MOST_SUMMED_UNITS, log_sum_over_bits, softplus
 from ebmkit.chance import bits, normal
@@ -140,6 +140,7 @@ class GaussianRBM(EnergyModel):
     @torch.no_grad()
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Exact draws from the model annealing starts from, N(base_a, σ²); `(n, n_visible)`."""
+        check_count("n", n, 0)
         return self.base_a + self.log_sigma.exp() * normal(self.base_a.expand(n, -1), generator=generator)
 
     def annealed(self, beta: float) -> "Annealed":

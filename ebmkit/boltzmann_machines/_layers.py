@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from ebmkit._checks import check_kind, check_shares, check_whole
+from ebmkit._checks import check_at_least_zero, check_kind, check_shares, check_whole
 from ebmkit.chance import normal
 from ebmkit.energy import EnergyModel
 
@@ -76,6 +76,7 @@ def normal_weights(
     *,
     generator: Generator | None,
 ) -> nn.Parameter:
+    check_at_least_zero("scale", scale)
     source = torch.default_generator if generator is None else generator
     place = getattr(source, "device", None)
     return nn.Parameter(

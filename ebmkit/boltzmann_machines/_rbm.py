@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from ebmkit._checks import check_finite, check_shares, takes_arrays
+from ebmkit._checks import check_count, check_finite, check_shares, takes_arrays
 from ebmkit.boltzmann_machines._backend import RBMBackend
 from ebmkit.boltzmann_machines._layers import Annealed, check_layer, declare_layers, log_odds_of_mean
 from ebmkit.boltzmann_machines._sums import bipartite_log_partition, bit_states, product_of_bits, softplus
@@ -173,6 +173,7 @@ class RBM(EnergyModel):
 
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Exact draws from the model annealing starts from; `(n, n_visible)`."""
+        check_count("n", n, 0)
         return bits(self.base_a.sigmoid().expand(n, -1), generator=generator)
 
     def annealed(self, beta: float) -> "Annealed":

@@ -12,8 +12,17 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import enumeration
-from ebmkit._checks import as_tensor, check_values, check_whole, floating_tensor
-from ebmkit._models import check_is_model
+from ebmkit._checks import (
+    as_tensor,
+    check_at_least_zero,
+    check_count,
+    check_generator,
+    check_share,
+    check_values,
+    check_whole,
+    floating_tensor,
+)
+from ebmkit._models import check_is_kernel, check_is_model
 from ebmkit.chance import bernoulli, normal, uniform
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Kernel
@@ -116,6 +125,7 @@ def maximum_likelihood(
     >>> sorted(gradient.parameters)
     ['W', 'a', 'b']
     """
+    check_generator(generator)
     data = check_data(data, model, _visible_shape)
     free_energy = getattr(model, "free_energy", model.energy)
     log_z = enumeration.exact_log_partition(model)
@@ -234,6 +244,7 @@ def fast_pcd(
     data = check_data(data, model, _visible_shape)
     if not 0 <= decay < 1:
         raise ValueError(f"decay must lie in [0, 1), got {decay}; the paper uses 0.95")
+    check_at_least_zero("fast_rate", fast_rate)
     positive = _complete(model, data)
     chains = _chains(positive, state, n_chains, generator)
     parameters = _contrast(model, positive, chains)
@@ -283,6 +294,8 @@ def replay(
     """
     check_steps(k)
     data = check_data(data, model, _event_shape)
+    check_share("refresh", refresh)
+    check_at_least_zero("energy_penalty", energy_penalty)
     if buffer_size < len(data):
         raise ValueError(f"buffer_size must be at least the batch size {len(data)}, got {buffer_size}")
     buffer = (state or {}).get("buffer")
@@ -374,8 +387,7 @@ def _chains(
         return state["chains"]
     if n_chains is None:
         return positive.clone()
-    if n_chains < 1:
-        raise ValueError(f"n_chains must be at least 1, got {n_chains}")
+    check_count("n_chains", n_chains, 1)
     row = uniform(positive.new_empty(n_chains), generator=generator) * len(positive)
     return positive[row.long().clamp(max=len(positive) - 1)]
 
@@ -403,7 +415,8 @@ def _advance(model: EnergyModel, x: Tensor, k: int, kernel: Kernel | None, gener
 
 
 def _check_kernel(kernel: Kernel, model: EnergyModel) -> None:
-    """Raises where the kernel names another model, one that does not learn with this one."""
+    """Raises where the kernel is none, or names another model, one that does not learn with this one."""
+    check_is_kernel(kernel, "a learner")
     moves = getattr(kernel, "model", model)
     shared = {id(p) for p in model.parameters()} & {id(p) for p in moves.parameters()}
     if moves is not model and not shared:

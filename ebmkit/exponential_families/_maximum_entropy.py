@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ebmkit._checks import as_tensor
 from ebmkit.exponential_families._family import real
 
 
@@ -56,6 +57,7 @@ def maximum_entropy(features: Tensor, moments: Tensor, names: Sequence[str] | No
     >>> biased.probabilities.round(decimals=2)
     tensor([0.0500, 0.0800, 0.1100, 0.1700, 0.2400, 0.3500], dtype=torch.float64)
     """
+    features, moments = as_tensor(features, name="features"), as_tensor(moments, name="moments")
     dtype = real(features).dtype
     # Worked in float64; what float32 rounds away is no contradiction between redundant moments.
     tolerance = max(1e-9, 100 * torch.finfo(dtype).eps)

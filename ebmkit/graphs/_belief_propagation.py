@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ebmkit._checks import check_count
+from ebmkit._checks import check_at_least_zero, check_count
 from ebmkit.graphs._elimination import Marginals
 from ebmkit.graphs._model import PairwiseModel
 
@@ -50,6 +50,7 @@ def belief_propagation(
     check_count("n_iterations", n_iterations, 1)
     if not 0 <= damping < 1:
         raise ValueError(f"damping must lie in [0, 1), got {damping}")
+    check_at_least_zero("tolerance", tolerance)
     n_edges, q = len(model.edges), len(model.alike)
     source, target = torch.cat([model.edges, model.edges.flip(1)]).unbind(1)
     back = torch.cat([torch.arange(n_edges) + n_edges, torch.arange(n_edges)]).to(source.device)

@@ -7,7 +7,15 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_tensor, check_count, check_event, check_values
+from ebmkit._checks import (
+    SampleShape,
+    as_tensor,
+    check_at_least_zero,
+    check_count,
+    check_event,
+    check_share,
+    check_values,
+)
 from ebmkit.energy import EnergyModel
 from ebmkit.graphs import _elimination, _sweeps
 from ebmkit.graphs._edges import Plan, checked_edges, one_or_each
@@ -125,10 +133,12 @@ class PairwiseModel(EnergyModel):
 
     def annealed(self, beta: float) -> Self:
         """The model part of the way from its fields alone (`beta` 0) to this one (`beta` 1): couplings β J."""
+        check_share("beta", beta)
         return self.with_numbers(beta * self.coupling.detach(), self.field.detach())
 
     def tempered(self, beta: float) -> Self:
         """The model at inverse temperature β, β E(x): couplings and fields times β."""
+        check_at_least_zero("beta", beta)
         return self.with_numbers(beta * self.coupling.detach(), beta * self.field.detach())
 
     def base_log_partition(self) -> Tensor:
@@ -137,13 +147,21 @@ class PairwiseModel(EnergyModel):
 
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Independent free sites, `(n, *event_shape)`."""
+        check_count("n", n, 0)
         p = self.site_table().detach().softmax(-1)
         return self.from_index(chance.categorical(p.expand(n, *p.shape), generator=generator), p)
 
     def with_numbers(self, coupling: Tensor, field: Tensor) -> Self:
-        """The same graph with other couplings and fields, which share no memory with these."""
+        """The same graph with other couplings and fields, which share no memory with these.
+
+        Each one number or of the shape of the model's own; `ValueError` for others, and where one is not finite.
+        """
         other = copy.copy(self)
-        parameters = {"coupling": nn.Parameter(coupling.clone()), "field": nn.Parameter(field.clone())}
+        given = {"coupling": (coupling, self.coupling), "field": (field, self.field)}
+        parameters = {
+            name: nn.Parameter(one_or_each(name, new, tuple(old.shape)).to(old))
+            for name, (new, old) in given.items()
+        }
         other.__dict__["_parameters"] = {**self._parameters, **parameters}
         return other
 

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ebmkit._checks import as_tensor
 from ebmkit.ising import _exact
 
 
@@ -52,7 +53,7 @@ def yang_magnetization(coupling: float | Tensor) -> Tensor:
 def _of_coupling(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]], coupling: float | Tensor
 ) -> Tensor:
-    j = torch.as_tensor(coupling, dtype=torch.float64)
+    j = as_tensor(coupling, name="coupling").double()
     if not j.isfinite().all():
         raise ValueError(f"coupling must be finite, got {coupling}")
     return torch.from_numpy(function(j.detach().cpu().numpy())).to(j.device)

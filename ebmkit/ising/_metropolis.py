@@ -30,10 +30,7 @@ def metropolis_sweep(model: Ising, spins: Tensor, propose: float = 0.9, *, gener
 def _metropolis(model: Ising, spins: Tensor, generator: Generator, propose: float) -> tuple[Tensor, Tensor]:
     """The sweep, and the mean probability `(...)` of accepting a proposed flip."""
     spins = check_spins(model, spins)
-    if not 0 < propose < 1:
-        raise ValueError(
-            f"propose must lie strictly between 0 and 1, got {propose}; at 1 the sweep can cycle"
-        )
+    _check_propose(propose)
     accepted = torch.zeros(spins.shape[:-2], dtype=model.field.dtype, device=spins.device)
     for sites in colour_classes(model):
         sites = sites.to(spins.device)
@@ -44,6 +41,13 @@ def _metropolis(model: Ising, spins: Tensor, generator: Generator, propose: floa
         spins = with_sites(spins, sites, torch.where(flipped, -current, current))
         accepted = accepted + acceptance.sum(-1)
     return spins, accepted / math.prod(model.event_shape)
+
+
+def _check_propose(propose: float) -> None:
+    if not 0 < propose < 1:
+        raise ValueError(
+            f"propose must lie strictly between 0 and 1, got {propose}; at 1 the sweep can cycle"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class Metropolis:
 
     model: Ising
     propose: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check_propose(self.propose)
 
     def init(self, position: Tensor) -> State:
         """Start at spins `(..., n, m)`. Raises `ValueError` as `kernel.initial_state` does."""

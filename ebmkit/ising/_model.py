@@ -8,7 +8,14 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import as_tensor, check_count, check_finite, looks_at
+from ebmkit._checks import (
+    as_tensor,
+    check_at_least_zero,
+    check_count,
+    check_finite,
+    check_share,
+    looks_at,
+)
 from ebmkit.energy import EnergyModel
 from ebmkit.graphs import GraphIsing
 from ebmkit.ising import _exact
@@ -114,10 +121,12 @@ class Ising(EnergyModel):
 
         E_β(s) = -β Σ_{(i,j)∈E} J_ij s_i s_j - Σ_i h_i s_i, an Ising model again.
         """
+        check_share("beta", beta)
         return _scaled(self, beta)
 
     def tempered(self, beta: float) -> "Ising":
         """The model at inverse temperature β, β E(s): couplings and fields times β."""
+        check_at_least_zero("beta", beta)
         model = _scaled(self, beta)
         model.field = beta * self.field
         return model
@@ -128,6 +137,7 @@ class Ising(EnergyModel):
 
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:
         """Independent free spins, p(s_i = +1) = σ(2 h_i); `(n, *event_shape)`."""
+        check_count("n", n, 0)
         p_up = torch.sigmoid(2 * self.field.detach())
         return 2 * chance.bits(p_up.expand(n, *self.event_shape), generator=generator) - 1
 
@@ -312,7 +322,8 @@ def gibbs_update(model: Ising, spins: Tensor, sites: Tensor, *, generator: Gener
     >>> bool((ising.gibbs_update(model, spins, sites, generator=generator) == 1).all())  # cold spins stay
     True
     """
-    sites = sites.to(spins.device)
+    spins = as_tensor(spins, model.field, "spins")
+    sites = torch.as_tensor(sites).to(spins.device)
     p_up = torch.sigmoid(2 * local_field(model, spins).flatten(-2)[..., sites])
     return with_sites(spins, sites, 2.0 * chance.bernoulli(p_up, generator=generator).to(spins.dtype) - 1)
 

@@ -1,6 +1,7 @@
 """Hamiltonian Monte Carlo."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -10,6 +11,8 @@ from ebmkit._checks import (
     as_tensor,
     check_count,
     check_event,
+    check_finite,
+    check_over_event,
     check_positive,
 )
 from ebmkit.energy import EnergyModel
@@ -47,6 +50,11 @@ def leapfrog(
         raise ValueError(
             f"momentum must have the shape of position {tuple(position.shape)}, got {tuple(momentum.shape)}"
         )
+    check_finite(as_tensor(step_size, position), "step_size")
+    check_positive("inverse_mass", inverse_mass)
+    check_over_event("inverse_mass", inverse_mass, tuple(model.event_shape))
+    if check_count("n_steps", n_steps, 0) == 0:
+        return position, momentum
     start = model.score(position)
     position, momentum, _ = _trajectory(model, position, momentum, start, step_size, n_steps, inverse_mass)
     return position, momentum
@@ -69,6 +77,14 @@ def _trajectory(
     position = position + step_size * inverse_mass * momentum
     there = look(model, position)
     return position, momentum + 0.5 * step_size * there.score, there
+
+
+def check_mass(kernel: Any) -> None:
+    """Raise unless the kernel's `inverse_mass` is positive and broadcasts against x; a list becomes a tensor."""
+    check_positive("inverse_mass", kernel.inverse_mass)
+    check_over_event("inverse_mass", kernel.inverse_mass, tuple(kernel.model.event_shape))
+    if not isinstance(kernel.inverse_mass, int | float):
+        object.__setattr__(kernel, "inverse_mass", as_tensor(kernel.inverse_mass))  # the kernel is frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +117,7 @@ class HMC:
         require_gradient(self.model, "HMC")
         check_positive("step_size", self.step_size)
         check_count("n_leapfrog", self.n_leapfrog, 1)
-        check_positive("inverse_mass", self.inverse_mass)
+        check_mass(self)
         if not 0 <= self.jitter < 1:
             raise ValueError(f"jitter must lie in [0, 1), got {self.jitter}")
 

@@ -11,7 +11,7 @@ from ebmkit import chance
 from ebmkit._checks import check_count, check_positive
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import Slope, State, initial_state
-from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD
+from ebmkit.mcmc._hmc import DIVERGENCE_THRESHOLD, check_mass
 from ebmkit.mcmc._moves import flat_events, look, require_gradient, select, with_slope
 
 
@@ -90,7 +90,7 @@ class NUTS:
         require_gradient(self.model, "NUTS")
         check_positive("step_size", self.step_size)
         check_count("max_depth", self.max_depth, 1)
-        check_positive("inverse_mass", self.inverse_mass)
+        check_mass(self)
 
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., *event_shape)`; `ValueError` where it does not fit the model."""

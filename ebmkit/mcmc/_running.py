@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit._checks import check_count
+from ebmkit._models import check_is_kernel
 from ebmkit.kernel import Kernel, State, StepInfo
 
 
@@ -22,6 +23,7 @@ def iterate(
     >>> [next(steps)[0].position.shape for _ in range(2)]
     [torch.Size([2]), torch.Size([2])]
     """
+    check_is_kernel(kernel, "mcmc.iterate")
     current = state if isinstance(state, State) else kernel.init(state)
     while True:
         current, info = kernel.step(current, generator=generator)
@@ -54,6 +56,7 @@ def sample(
     """
     for name, count, least in (("n_steps", n_steps, 1), ("burn_in", burn_in, 0), ("thin", thin, 1)):
         check_count(name, count, least)
+    check_is_kernel(kernel, "mcmc.sample")
     chain = iterate(kernel, state, generator=generator)
     for _ in range(burn_in):
         next(chain)

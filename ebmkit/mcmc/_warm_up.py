@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
 from ebmkit._checks import check_count
+from ebmkit._models import check_is_kernel
 from ebmkit.kernel import State
 from ebmkit.mcmc._hmc import HMC
 from ebmkit.mcmc._langevin import MALA
@@ -42,6 +43,7 @@ def adapt_step_size(
     >>> walk.step_size < 5
     True
     """
+    _check_kind(kernel, (HMC, MALA, NUTS), "adapt_step_size")
     if not 0 < target_acceptance < 1:
         raise ValueError(f"target_acceptance must lie between 0 and 1, got {target_acceptance}")
     check_count("n_steps", n_steps, 1)
@@ -90,6 +92,7 @@ def warm_up(
     >>> bool((kernel.inverse_mass.sqrt() / model.scale - 1).abs().max() < 0.1)
     True
     """
+    _check_kind(kernel, (HMC, NUTS), "warm_up")
     check_count("n_steps", n_steps, 20)
     kernel, current = adapt_step_size(kernel, state, n_steps // 6, target_acceptance, generator=generator)
     for length in _stretches(n_steps - 2 * (n_steps // 6)):
@@ -101,6 +104,15 @@ def warm_up(
         # What did not move in so few draws keeps the mass it had.
         kernel = replace(kernel, inverse_mass=torch.where(variance > 0, variance.to(mass), mass))
     return adapt_step_size(kernel, current, n_steps // 6, target_acceptance, generator=generator)
+
+
+def _check_kind(kernel: Any, kinds: tuple[type, ...], who: str) -> None:
+    check_is_kernel(kernel, who)
+    if not isinstance(kernel, kinds):
+        raise TypeError(
+            f"{who} tunes {', '.join(kind.__name__ for kind in kinds)}, and {type(kernel).__name__} has nothing to "
+            "tune that it knows of; run it as it is"
+        )
 
 
 def _stretches(n_steps: int) -> list[int]:

@@ -5,7 +5,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ebmkit import chance
-from ebmkit._checks import SampleShape, as_shape, check_bits, check_count, check_event
+from ebmkit._checks import SampleShape, as_shape, as_tensor, check_bits, check_count, check_event
 from ebmkit.energy import EnergyModel
 
 
@@ -71,4 +71,6 @@ def bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
     >>> normalization.bernoulli_log_prob(torch.tensor(1.0), torch.tensor(0.0))  # -log 2
     tensor(-0.6931)
     """
+    logits = as_tensor(logits, name="logits")
+    x = as_tensor(x, logits)
     return -functional.binary_cross_entropy_with_logits(logits, x.to(logits), reduction="none")

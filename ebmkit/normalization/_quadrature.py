@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ebmkit._checks import (
-    floating_tensor,
-)
+from ebmkit._checks import check_at_least_zero, check_count, floating_tensor
 from ebmkit.energy import EnergyModel, Estimate
 from ebmkit.normalization._densities import Function
 
@@ -99,6 +97,9 @@ def quadrature(
 def _over_cells(
     f: Function, domain: "_Domain", cells: Tensor, rtol: float, atol: float, max_evaluations: int
 ) -> Estimate:
+    check_at_least_zero("rtol", rtol)
+    check_at_least_zero("atol", atol)
+    check_count("max_evaluations", max_evaluations, 1)
     with torch.no_grad():
         cells = _refine(f, domain, cells, rtol, atol, max_evaluations)
         rule = _integrate(f, domain, cells)

@@ -20,6 +20,7 @@ def gaussian_log_partition(scale: Tensor) -> Tensor:
     >>> normalization.gaussian_log_partition(torch.tensor(1.0))  # ½ log 2π
     tensor(0.9189)
     """
+    scale = as_tensor(scale, name="scale")
     check_positive("scale", scale)
     return 0.5 * math.log(2 * math.pi) + scale.log()
 
@@ -34,6 +35,7 @@ def multivariate_gaussian_log_partition(precision: Tensor) -> Tensor:
     >>> normalization.multivariate_gaussian_log_partition(torch.eye(2))  # log 2π
     tensor(1.8379)
     """
+    precision = as_tensor(precision, name="precision")
     if precision.dim() < 2 or precision.shape[-1] != precision.shape[-2] or 0 in precision.shape[-2:]:
         raise ValueError(f"precision must have shape (..., D, D), got {tuple(precision.shape)}")
     wrong = ~is_definite(precision)
@@ -55,6 +57,7 @@ def exponential_log_partition(rate: Tensor) -> Tensor:
     >>> normalization.exponential_log_partition(torch.tensor(2.0))  # -log 2
     tensor(-0.6931)
     """
+    rate = as_tensor(rate, name="rate")
     check_positive("rate", rate)
     return -rate.log()
 

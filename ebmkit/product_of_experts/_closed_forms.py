@@ -6,10 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ebmkit._checks import (
-    as_tensor,
-    is_definite,
-)
+from ebmkit._checks import as_tensor, check_finite, is_definite
 from ebmkit.normalization import log_sum_exp
 
 
@@ -74,12 +71,15 @@ def product_of_multivariate_gaussians(
     >>> product_of_experts.product_of_multivariate_gaussians(means, covariances).mean
     tensor([1.0000, 2.0000])
     """
-    if means.shape[-2] == 0 or covariances.shape[-2:] != (means.shape[-1],) * 2:
+    means, covariances = as_tensor(means, name="means"), as_tensor(covariances, name="covariances")
+    if means.dim() < 2 or means.shape[-2] == 0 or covariances.shape[-2:] != (means.shape[-1],) * 2:
         raise ValueError(
             "means must be (..., M, D) with M ≥ 1 and covariances (..., M, D, D), "
             f"got {tuple(means.shape)} and {tuple(covariances.shape)}"
         )
-    w = torch.ones_like(means[..., 0]) if weights is None else weights.to(means)
+    check_finite(means, "means")
+    w = _weights(weights, means[..., 0])
+    check_finite(w, "weights")
     wrong = ~is_definite(covariances)
     if bool(wrong.any()):
         raise ValueError(
@@ -126,7 +126,8 @@ def product_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
     >>> product_of_experts.product_of_categoricals(sure).log_prob.exp()
     tensor([0.9878, 0.0122], dtype=torch.float64)
     """
-    w = torch.ones_like(log_probs[..., 0]) if weights is None else weights.to(log_probs)
+    log_probs = _log_probs(log_probs)
+    w = _weights(weights, log_probs[..., 0])
     if not bool((w >= 0).all() & w.isfinite().all()):
         raise ValueError(f"weights must be finite and not negative, got {w.flatten()[:4].tolist()}")
     off = (w == 0).unsqueeze(-1)
@@ -146,10 +147,33 @@ def mixture_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
     >>> product_of_experts.mixture_of_categoricals(both).exp()
     tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    w = torch.ones_like(log_probs[..., 0]) if weights is None else weights.to(log_probs)
-    if not bool((w >= 0).all() & (w.sum(-1) > 0).all()):
+    log_probs = _log_probs(log_probs)
+    w = _weights(weights, log_probs[..., 0])
+    if not bool((w >= 0).all() & (w.sum(-1) > 0).all() & w.isfinite().all()):
         raise ValueError(f"weights must not be negative nor all zero, got {w.flatten()[:4].tolist()}")
     return log_sum_exp(log_probs + (w / w.sum(-1, keepdim=True)).log().unsqueeze(-1), -2)
+
+
+def _weights(weights: Tensor | None, like: Tensor) -> Tensor:
+    """The weights `(..., M)` in the dtype of `like`, or as many ones; raises for another number of experts."""
+    if weights is None:
+        return torch.ones_like(like)
+    w = as_tensor(weights, name="weights").to(like)
+    if w.dim() == 0 or w.shape[-1] != like.shape[-1]:
+        raise ValueError(
+            f"weights must be (..., {like.shape[-1]}), one for each expert, got {tuple(w.shape)}"
+        )
+    return w
+
+
+def _log_probs(log_probs: Tensor) -> Tensor:
+    """What is given as a tensor `(..., M, K)`; raises where it is not that, and where a number is nan or +∞."""
+    log_probs = as_tensor(log_probs, name="log_probs")
+    if log_probs.dim() < 2 or 0 in log_probs.shape[-2:]:
+        raise ValueError(f"log_probs must be (..., M, K), neither empty, got {tuple(log_probs.shape)}")
+    if bool((log_probs.isnan() | (log_probs == math.inf)).any()):
+        raise ValueError("log_probs must be numbers or -inf, got nan or inf")
+    return log_probs
 
 
 def cholesky(matrix: Tensor, requirement: str) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import check_bits, check_event
+from ebmkit._checks import check_bits, check_count, check_event, check_positive
 from ebmkit.product_of_experts._flow import AffineCouplingFlow
 from ebmkit.product_of_experts._pixelcnn import PixelCNN
 
@@ -93,6 +93,10 @@ def _maximize_log_prob(
 ) -> dict[str, list[float]]:
     """Adam with a learning rate that falls to zero along a cosine."""
     check_event(images, model.event_shape)
+    check_positive("learning_rate", learning_rate)
+    check_count("batch_size", batch_size, 1)
+    if check_count("n_epochs", n_epochs, 0) == 0:
+        return {"loss": []}
     if len(images) == 0 or images.dim() != 1 + len(model.event_shape):
         raise ValueError(f"images must be (n, *{model.event_shape}) with n ≥ 1, got {tuple(images.shape)}")
     optimizer = torch.optim.Adam(model.parameters(), learning_rate)

@@ -7,9 +7,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ebmkit import chance
-from ebmkit._checks import (
-    check_event,
-)
+from ebmkit._checks import as_tensor, check_event
 from ebmkit.energy import EnergyModel
 from ebmkit.exponential_families import Gamma
 from ebmkit.product_of_experts._closed_forms import cholesky
@@ -34,6 +32,7 @@ class StudentTExperts(EnergyModel):
 
     def __init__(self, filters: Tensor, alpha: Tensor) -> None:
         super().__init__()
+        filters, alpha = as_tensor(filters, name="filters"), as_tensor(alpha, name="alpha")
         if filters.dim() != 2 or alpha.shape != filters.shape[:1] or not bool((alpha > 0).all()):
             raise ValueError(
                 "filters must be (M, D) and alpha (M,), all positive, "
@@ -97,6 +96,9 @@ class UnigaussExperts(EnergyModel):
 
     def __init__(self, mean: Tensor, scale: Tensor, share: Tensor, low: float, high: float) -> None:
         super().__init__()
+        mean, scale, share = (
+            as_tensor(x, name=name) for name, x in (("mean", mean), ("scale", scale), ("share", share))
+        )
         if mean.dim() != 2 or scale.shape != mean.shape or share.shape != mean.shape[:1]:
             raise ValueError(
                 "mean and scale must be (M, D) and share (M,), "

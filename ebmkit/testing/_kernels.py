@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ebmkit import chance, enumeration
 from ebmkit._checks import floating_tensor
-from ebmkit._models import check_is_model
+from ebmkit._models import check_is_kernel, check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import ModelKernel, State
 from ebmkit.testing._enumerated_chance import Step, transition_matrix
@@ -39,6 +39,9 @@ def check_kernel(kernel: ModelKernel, position: Tensor | None = None, seed: int 
     >>> check_kernel(Gibbs(Ising((2, 2), 0.3)))[-1]
     'every state is reached'
     """
+    check_is_kernel(kernel, "check_kernel")
+    if not hasattr(kernel, "model"):
+        raise TypeError(f"{type(kernel).__name__} has no model; give it the one whose distribution it keeps")
     model = kernel.model
     check_is_model(model, "check_kernel")
     generator = torch.Generator().manual_seed(seed)

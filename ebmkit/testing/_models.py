@@ -100,6 +100,10 @@ def _energies_have_the_shape_of_the_batch(model: EnergyModel, x: Tensor, _: Gene
         found = model.energy(batch)
         assert tuple(found.shape) == wanted, f"energy: shape {tuple(found.shape)} for a batch {shape}"
         assert found.is_floating_point(), f"energy: {found.dtype} is not floating point"
+        assert not bool(found.isnan().any()), (
+            f"energy: nan in {int(found.isnan().sum())} of {found.numel()} places; check the parameters, or give x "
+            "where the energy is a number"
+        )
 
 
 def _each_x_has_its_own_energy(model: EnergyModel, x: Tensor, _: Generator) -> Any:

@@ -9,12 +9,41 @@ import torch
 from torch import nn
 
 import ebmkit
-from ebmkit import EnergyModel, annealing, enumeration, ising, mcmc, score_matching
+from ebmkit import (
+    EnergyModel,
+    annealing,
+    applications,
+    chance,
+    enumeration,
+    ising,
+    mcmc,
+    score_matching,
+    testing,
+)
+from ebmkit import product_of_experts as poe
 from ebmkit.boltzmann_machines import DBM, RBM, GaussianRBM, inpaint
-from ebmkit.contrastive_divergence import by_loss, cd, expected_cd_gradient, fit, maximum_likelihood, pcd
-from ebmkit.exponential_families import Gamma, Gaussian, Poisson
+from ebmkit.contrastive_divergence import (
+    by_loss,
+    cd,
+    expected_cd_gradient,
+    fast_pcd,
+    fit,
+    maximum_likelihood,
+    pcd,
+)
+from ebmkit.exponential_families import Gamma, Gaussian, Poisson, maximum_entropy
+from ebmkit.graphs import GraphIsing, belief_propagation
 from ebmkit.ising import Ising
-from ebmkit.normalization import from_exp, log_quadrature, log_sum_exp
+from ebmkit.normalization import (
+    bernoulli_log_prob,
+    exponential_log_partition,
+    from_exp,
+    gaussian_log_partition,
+    log_quadrature,
+    log_sum_exp,
+    multivariate_gaussian_log_partition,
+    quadrature,
+)
 
 F64 = torch.float64
 
@@ -91,6 +120,39 @@ TAKEN = {
     "fits": lambda as_: Gaussian().maximum_likelihood(as_([1.0, 2.0, 4.0])),
     "gradients": lambda as_: cd(rbm(), as_([[1.0, 0.0, 1.0]]), generator=generator()).parameters["a"],
     "objectives": lambda as_: score_matching.explicit_score_matching(Bowl(), as_([[0.5, 1.0]])),
+    "maximum entropy": lambda as_: maximum_entropy(as_([[1.0], [2.0], [3.0]]), as_([2.5])).probabilities,
+    "volumes": lambda as_: gaussian_log_partition(as_([1.0, 2.0])),
+    "volumes of exponentials": lambda as_: exponential_log_partition(as_([1.0, 2.0])),
+    "volumes in the plane": lambda as_: multivariate_gaussian_log_partition(as_([[2.0, 0.0], [0.0, 1.0]])),
+    "log probabilities of bits": lambda as_: bernoulli_log_prob(as_([1.0, 0.0]), as_([0.5, 2.0])),
+    "mean weights": lambda as_: annealing.log_mean_weight(as_([0.0, 1.0, 2.0])).value,
+    "numbers of weights": lambda as_: annealing.weight_ess(as_([0.0, 1.0, 2.0])),
+    "areas": lambda as_: applications.auc(as_([0.1, 0.4, 0.2]), [False, True, False]),
+    "curves": lambda as_: applications.roc_curve(as_([0.1, 0.4, 0.2]), [False, True, False]).thresholds,
+    "weighted Gaussians": lambda as_: (
+        poe.product_of_gaussians(as_([0.0, 2.0]), as_([1.0, 1.0]), as_([2.0, 1.0])).mean
+    ),
+    "weighted tables": lambda as_: poe.product_of_categoricals(as_(LOGS), as_([2.0, 1.0])).log_prob,
+    "mixed tables": lambda as_: poe.mixture_of_categoricals(as_(LOGS), as_([2.0, 1.0])),
+    "Student's experts": lambda as_: poe.StudentTExperts(as_([[1.0, 0.5]]), as_([2.0])).energy(
+        as_([0.3, 1.0])
+    ),
+    "experts in a box": lambda as_: poe.UnigaussExperts(
+        as_([[0.0]]), as_([[1.0]]), as_([0.5]), -5.0, 5.0
+    ).energy(as_([0.3])),
+    "classes": lambda as_: applications.QuadraticClassEnergies(
+        as_([[0.0], [1.0]]), as_([[[1.0]], [[2.0]]]), as_([0.0, 0.5]), 1
+    )(torch.tensor([0.3], dtype=F64)),
+    "sites": lambda as_: ising.gibbs_update(
+        Ising((1, 2), 9.0), as_([[1.0, 1.0]]), [0], generator=generator()
+    ),
+    "noise": lambda as_: chance.normal(as_([0.0, 0.0]), generator=generator()),
+    "masses": lambda as_: mcmc.sample(
+        mcmc.HMC(Bowl(), 0.1, 2, as_([1.0, 4.0])), as_([[0.0, 0.0]]), 3, generator=generator()
+    ),
+    "couplings and fields": lambda as_: (
+        GraphIsing([(0, 1)]).with_numbers(as_([0.3]), as_([0.1, 0.2])).exact_log_partition()
+    ),
     "pixels": lambda as_: inpaint(
         rbm(), as_([1.0, 0.0, 0.0]), torch.tensor([True, False, False]), 2, generator=generator()
     ),
@@ -117,7 +179,216 @@ def test_lists_take_the_dtype_of_the_model():
 
 # --- what is refused -------------------------------------------------------------------------------------
 
+LOGS = [[-0.5, -1.0], [-2.0, -0.1]]
+PATH_LAW = GraphIsing([(0, 1)], 0.4)
+KNOWN = torch.tensor([True, False, False])
+
+
+def waits(model, x):
+    """What has neither `init` nor `step`."""
+    return x
+
+
 REFUSED = {
+    "a path beyond the model": (
+        lambda: Ising((2, 2), 0.4).annealed(1.5),
+        ValueError,
+        r"beta must lie in \[0, 1\]",
+    ),
+    "a path before the base": (lambda: PATH_LAW.annealed(-0.1), ValueError, r"beta must lie in \[0, 1\]"),
+    "a negative temperature": (
+        lambda: Ising((2, 2), 0.4).tempered(-1.0),
+        ValueError,
+        "beta must be finite and not",
+    ),
+    "no temperature": (
+        lambda: PATH_LAW.tempered(math.nan),
+        ValueError,
+        "beta must be finite and not negative",
+    ),
+    "a coupling too many": (
+        lambda: PATH_LAW.with_numbers([0.1, 0.2], [0.0, 0.0]),
+        ValueError,
+        r"coupling must be one number or have shape \(1,\), got \(2,\)",
+    ),
+    "a field of nan": (
+        lambda: PATH_LAW.with_numbers([0.1], [0.0, math.nan]),
+        ValueError,
+        "field must be finite",
+    ),
+    "weights that are no numbers": (lambda: RBM(3, 2, scale=math.nan), ValueError, "scale must be finite"),
+    "weights of negative size": (
+        lambda: DBM((3, 2), scale=-1.0),
+        ValueError,
+        "scale must be finite and not neg",
+    ),
+    "a leapfrog back in steps": (
+        lambda: mcmc.leapfrog(Bowl(), [0.0, 1.0], [1.0, 0.0], 0.1, -1),
+        ValueError,
+        "n_steps must be at least 0, got -1",
+    ),
+    "a leapfrog without bounds": (
+        lambda: mcmc.leapfrog(Bowl(), [0.0, 1.0], [1.0, 0.0], math.inf, 2),
+        ValueError,
+        "step_size must be finite",
+    ),
+    "a Metropolis that can cycle": (
+        lambda: ising.Metropolis(Ising((2, 2), 0.4), 1.0),
+        ValueError,
+        "propose must lie strictly between 0 and 1, got 1.0",
+    ),
+    "layers of another machine": (
+        lambda: DBM((3, 2)).join([torch.zeros(3), torch.zeros(3)]),
+        ValueError,
+        r"layers must have sizes \(3, 2\), got \(3, 3\)",
+    ),
+    "half an epoch of a PixelCNN": (
+        lambda: poe.fit_pixelcnn(
+            poe.PixelCNN((2, 2), generator=generator()), torch.zeros(3, 2, 2), 2.5, generator=generator()
+        ),
+        TypeError,
+        "n_epochs must be a whole number, got 2.5",
+    ),
+    "a fast rate below zero": (
+        lambda: fast_pcd(rbm(), [[1.0, 0.0, 0.0]], generator=generator(), fast_rate=-0.1),
+        ValueError,
+        "fast_rate must be finite and not negative, got -0.1",
+    ),
+    "chains in part": (
+        lambda: pcd(rbm(), [[1.0, 0.0, 0.0]], generator=generator(), n_chains=2.5),
+        TypeError,
+        "n_chains must be a whole number",
+    ),
+    "a mean field of any precision": (
+        lambda: DBM((3, 2), dtype=F64).mean_field([1.0, 0.0, 0.0], tolerance=math.nan),
+        ValueError,
+        "tolerance must be finite and not negative, got nan",
+    ),
+    "messages of any precision": (
+        lambda: belief_propagation(PATH_LAW, tolerance=math.nan),
+        ValueError,
+        "tolerance must be finite",
+    ),
+    "a negative error of an integral": (
+        lambda: quadrature(lambda x: x, 0.0, 1.0, rtol=-1e-3),
+        ValueError,
+        "rtol must be finite and not negative",
+    ),
+    "an integral of nothing": (
+        lambda: quadrature(lambda x: x, 0.0, 1.0, max_evaluations=0),
+        ValueError,
+        "max_evaluations must be at least 1, got 0",
+    ),
+    "a mean of nan": (
+        lambda: poe.product_of_gaussians([math.nan, 0.0], [1.0, 1.0]),
+        ValueError,
+        "means must be fin",
+    ),
+    "a weight of nan": (
+        lambda: poe.product_of_gaussians([0.0, 0.0], [1.0, 1.0], [math.nan, 1.0]),
+        ValueError,
+        "weights must be finite",
+    ),
+    "a weight for nobody": (
+        lambda: poe.product_of_gaussians([0.0, 0.0], [1.0, 1.0], [1.0] * 3),
+        ValueError,
+        r"weights must be \(..., 2\), one for each expert, got \(3,\)",
+    ),
+    "a table of nan": (
+        lambda: poe.product_of_categoricals([[math.nan, 0.0]]),
+        ValueError,
+        "log_probs must be numbers or -inf",
+    ),
+    "a mixed table of nan": (
+        lambda: poe.mixture_of_categoricals([[math.nan, 0.0]]),
+        ValueError,
+        "log_probs must be numbers or -inf",
+    ),
+    "a number as a generator that is not used": (
+        lambda: score_matching.pseudo_likelihood(PATH_LAW, [[1.0, 1.0]], generator=5),
+        TypeError,
+        "generator must be a torch.Generator, got 5",
+    ),
+    "the likelihood of no data": (
+        lambda: score_matching.pseudo_likelihood(PATH_LAW, torch.zeros(0, 2)),
+        ValueError,
+        r"x must hold at least one example, got shape \(0, 2\)",
+    ),
+    "an energy of nan": (
+        lambda: testing.check_model(from_exp(lambda x: x * math.nan)),
+        AssertionError,
+        "energy: nan in 1 of 1 places",
+    ),
+    "a model as a kernel": (
+        lambda: mcmc.sample(Ising((2, 2), 0.4), SPINS, 3, generator=generator()),
+        TypeError,
+        r"mcmc.sample needs a kernel and got the model Ising; give what moves it, such as mcmc.Gibbs\(model\)",
+    ),
+    "a model to check as a kernel": (
+        lambda: testing.check_kernel(Bowl()),
+        TypeError,
+        r"such as mcmc.MALA\(model",
+    ),
+    "a class as a kernel": (
+        lambda: mcmc.sample(mcmc.Gibbs, SPINS, 3, generator=generator()),
+        TypeError,
+        r"got Gibbs; make one: Gibbs\(model, ...\)",
+    ),
+    "a function as a kernel": (
+        lambda: cd(rbm(), [[1.0, 0.0, 0.0]], kernel=waits, generator=generator()),
+        TypeError,
+        "a learner needs a kernel and got function; see ebmkit.kernel",
+    ),
+    "a sweep to warm up": (
+        lambda: mcmc.warm_up(mcmc.Gibbs(Ising((2, 2), 0.4)), SPINS, 30, generator=generator()),
+        TypeError,
+        "warm_up tunes HMC, NUTS, and Gibbs has nothing to tune",
+    ),
+    "a sweep to adapt": (
+        lambda: mcmc.adapt_step_size(mcmc.Gibbs(Ising((2, 2), 0.4)), SPINS, 30, generator=generator()),
+        TypeError,
+        "adapt_step_size tunes HMC, MALA, NUTS",
+    ),
+    "a mean over the wrong axis": (
+        lambda: enumeration.expectation(Ising((2, 2), 0.4), lambda x: x.sum()),
+        ValueError,
+        r"f must return one value for each of the 16 states, shape \(16, ...\), got \(\)",
+    ),
+    "a mask of another machine": (
+        lambda: inpaint(rbm(), [1.0, 0.0, 0.0], KNOWN[:2], 2, generator=generator()),
+        ValueError,
+        r"known must be one number or broadcast against \(3,\), got shape \(2,\)",
+    ),
+    "an image of another machine": (
+        lambda: inpaint(rbm(), [1.0, 0.0], KNOWN[:2], 2, generator=generator()),
+        ValueError,
+        r"v must have shape \(..., 3\), got \(2,\)",
+    ),
+    "masses of another model": (
+        lambda: mcmc.HMC(Bowl(), 0.1, 2, torch.ones(3)),
+        ValueError,
+        r"inverse_mass must be one number or broadcast against \(2,\), got shape \(3,\)",
+    ),
+    "masses of another model for NUTS": (
+        lambda: mcmc.NUTS(Bowl(), 0.1, inverse_mass=[1.0] * 3),
+        ValueError,
+        "inverse_mass must be one number or broadcast",
+    ),
+    "a mean of another base": (
+        lambda: annealing.GaussianBase(2, torch.zeros(3)),
+        ValueError,
+        r"mean must be one number or broadcast against \(2,\), got shape \(3,\)",
+    ),
+    "a coupling in words": (
+        lambda: ising.onsager_energy("x"),
+        TypeError,
+        "coupling must hold numbers, got str",
+    ),
+    "class energies that do not fit": (
+        lambda: applications.QuadraticClassEnergies([[0.0]], [[[1.0]]], [0.0], 2),
+        ValueError,
+        r"mean must be \(C, D\), covariance_factor \(C, D, D\) and offset \(C,\) with D = 2",
+    ),
     "a module as a model": (lambda: mcmc.HMC(nn.Linear(2, 1), 0.1), TypeError, "ebmkit.from_module"),
     "a function as a model": (lambda: mcmc.MALA(lambda x: x, 0.1), TypeError, "normalization.from_exp"),
     "a class as a model": (lambda: mcmc.Gibbs(Ising), TypeError, r"make one: Ising\(\.\.\.\)"),
@@ -536,3 +807,30 @@ def test_no_epochs_make_empty_columns():
 
 def test_the_public_names_are_listed_before_they_are_used():
     assert set(ebmkit.__all__) <= set(dir(ebmkit))
+
+
+@pytest.mark.parametrize(
+    "model", [Ising((2, 2), 0.4), PATH_LAW, rbm(), GaussianRBM(2, 2), DBM((3, 2)), annealing.GeometricPath(
+        annealing.GaussianBase((2,)), annealing.GaussianBase((2,))
+    )], ids=lambda model: type(model).__name__
+)  # fmt: skip
+def test_the_base_is_drawn_a_whole_number_of_times(model):
+    for wrong, error in ((-1, ValueError), (2.5, TypeError)):
+        with pytest.raises(error, match="must be"):
+            model.sample_base(wrong, generator=generator())
+    assert len(model.sample_base(0, generator=generator())) == 0
+
+
+def test_a_leapfrog_of_no_steps_stays():
+    x, p = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])
+    assert [part.tolist() for part in mcmc.leapfrog(Bowl(), x, p, 0.1, 0)] == [x.tolist(), p.tolist()]
+
+
+def test_no_epochs_leave_a_pixelcnn_as_it_is():
+    model = poe.PixelCNN((2, 2), generator=generator())
+    assert poe.fit_pixelcnn(model, torch.zeros(3, 2, 2), 0, generator=generator()) == {"loss": []}
+
+
+def test_one_class_of_ones_own_is_enough_to_load(tmp_path):
+    ebmkit.save(Voters(), tmp_path / "voters.pt")
+    assert ebmkit.load(tmp_path / "voters.pt", Voters).values == (0.0, 1.0, 2.0)
