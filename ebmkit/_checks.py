@@ -298,3 +298,13 @@ def is_definite(matrix: Tensor) -> Tensor:
     symmetric = ((matrix - matrix.mT).abs() <= 1e-6 * largest).all(-1).all(-1)
     info: Tensor = torch.linalg.cholesky_ex(matrix.nan_to_num())[1]
     return (info == 0) & symmetric
+
+
+# --- names that are no more
+
+
+def renamed(owner: str, name: str, now: dict[str, str]) -> AttributeError:
+    """What to raise where `owner` lacks `name`: with the name's successor, if it once was another."""
+    successor = now.get(name, name.replace("log_normalizer", "log_partition"))
+    hint = "" if successor == name else f"; it is {successor} now"
+    return AttributeError(f"{owner} has no attribute {name!r}{hint}")

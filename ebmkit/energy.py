@@ -9,7 +9,7 @@ Source: Cornell Tech, Deep Generative Models, lecture 11, "Energy-based models".
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from ebmkit._checks import (
     check_event,
     fits,
     floating_tensor,
+    renamed,
     takes_arrays,
 )
 
@@ -232,3 +233,7 @@ class Estimate(NamedTuple):
     value: Tensor
     error: Tensor
     kind: Literal["exact", "standard error", "bound"] = "standard error"
+
+    @property
+    def std_error(self) -> NoReturn:
+        raise renamed("an Estimate", "std_error", {"std_error": "error"})

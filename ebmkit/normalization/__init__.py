@@ -4,6 +4,9 @@
 Source: Cornell Tech, Deep Generative Models, lecture 11, "Energy-based models": parameterizing probabilities.
 """
 
+from typing import NoReturn
+
+from ebmkit._checks import renamed
 from ebmkit.normalization._autoregressive import AutoregressiveBernoulli, bernoulli_log_prob
 from ebmkit.normalization._densities import (
     Function,
@@ -37,3 +40,7 @@ __all__ = [
     "multivariate_gaussian_log_partition",
     "quadrature",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise renamed(__name__, name, {"Integral": "ebmkit.Estimate"})

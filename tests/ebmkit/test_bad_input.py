@@ -17,6 +17,7 @@ from ebmkit import (
     enumeration,
     ising,
     mcmc,
+    normalization,
     score_matching,
     testing,
 )
@@ -834,3 +835,16 @@ def test_no_epochs_leave_a_pixelcnn_as_it_is():
 def test_one_class_of_ones_own_is_enough_to_load(tmp_path):
     ebmkit.save(Voters(), tmp_path / "voters.pt")
     assert ebmkit.load(tmp_path / "voters.pt", Voters).values == (0.0, 1.0, 2.0)
+
+
+def test_a_name_of_old_leads_to_its_successor():
+    estimate = ebmkit.log_partition(Ising((2, 2), 0.4))
+    with pytest.raises(AttributeError, match="an Estimate has no attribute 'std_error'; it is error now"):
+        _ = estimate.std_error
+    assert not hasattr(estimate, "std_error")
+    with pytest.raises(AttributeError, match=r"has no attribute 'Integral'; it is ebmkit.Estimate"):
+        _ = normalization.Integral
+    with pytest.raises(AttributeError, match="'gaussian_log_normalizer'; it is gaussian_log_partition now"):
+        _ = normalization.gaussian_log_normalizer
+    with pytest.raises(AttributeError, match=r"has no attribute 'nothing'$"):
+        _ = normalization.nothing
