@@ -229,9 +229,8 @@ def compile_filter(seccomp: Any, outside: bool = False, modes: bool = True) -> b
     rules.add_rule(seccomp.ERRNO(37), "flock")
     for command in LOCKS:  # the kernel reads 32 bits of it
         rules.add_rule(seccomp.ERRNO(37), "fcntl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, command))
-    for (
-        option
-    ) in BUFFERS:  # no more of the kernel's memory than it gives by itself; said to be done, as it does
+    # No more of the kernel's memory than it gives by itself; said to be done, as the kernel says it.
+    for option in BUFFERS:
         socket_option = seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, 1)
         size = seccomp.Arg(2, seccomp.MASKED_EQ, 0xFFFFFFFF, option)
         rules.add_rule(seccomp.ERRNO(0), "setsockopt", socket_option, size)
