@@ -205,7 +205,8 @@ import os, time
 children = [os.fork() for _ in range(3)]
 if 0 in children: children = [os.fork() for _ in range(3)]
 time.sleep(1)
-if 0 not in children: print("fine")
+if 0 in children: os._exit(0)  # else it would answer for the notebook, and perhaps first
+print("fine")
 """
     assert "fine" in text(run(sandbox, source, limits=Limits(memory=700 << 20)))
 
