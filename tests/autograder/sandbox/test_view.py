@@ -64,6 +64,13 @@ def linked(source: Path, target: Path) -> None:
         link(str(source), str(target))
 
 
+def folder_of_packages(python: Path) -> Path:
+    """Where this interpreter looks for what pip installs: Debian's own looks in dist-packages."""
+    ask = "import site; print(*site.getsitepackages(), sep='\\n')"
+    told = subprocess.run([python, "-Ic", ask], capture_output=True, text=True, check=True).stdout.split("\n")
+    return next(Path(line) for line in told if Path(line).is_relative_to(python.parent.parent))
+
+
 def packages_in(site: Path) -> None:
     ours = Path(sysconfig.get_path("purelib"))
     for name in NEEDED:
@@ -129,7 +136,7 @@ def test_an_ordinary_install_beside_pythons_own_library_shows_nothing_of_itself(
         linked(path, prefix / "lib" / path.name)
     (prefix / "bin").mkdir()
     shutil.copy2(view.python(), prefix / "bin" / version)
-    site = prefix / "lib" / version / "site-packages"
+    site = folder_of_packages(prefix / "bin" / version)
     packages_in(site)
     our_code_in(site)
     assert tried_inside(prefix / "bin" / version, root, site) == ["[]", "2.0"]
