@@ -91,13 +91,13 @@ def _expand_bernoulli(probability: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All answers to a Bernoulli draw: rows, probabilities and answers, impossible ones left out."""
     p = probability.reshape(len(probability), -1).double()
     assert ((p >= 0) & (p <= 1)).all(), "a probability lies outside [0, 1]"
-    row, weight = torch.arange(len(p)), torch.ones(len(p), dtype=torch.float64)
-    answer = torch.zeros(len(p), 0, dtype=torch.bool)
+    row, weight = torch.arange(len(p), device=p.device), torch.ones_like(p[:, 0])
+    answer = torch.zeros(len(p), 0, dtype=torch.bool, device=p.device)
     for site in p.unbind(1):
         parts = []
         for value, chance in ((False, 1 - site), (True, site)):
             keep = chance[row] > 0
-            drawn = torch.full((int(keep.sum()), 1), value)
+            drawn = torch.full((int(keep.sum()), 1), value, device=p.device)
             parts.append((row[keep], weight[keep] * chance[row[keep]], torch.cat([answer[keep], drawn], 1)))
         row, weight, answer = (torch.cat(part) for part in zip(*parts))
     return row, weight, answer
@@ -107,8 +107,8 @@ def _expand_categorical(probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All answers to a categorical draw along the last axis, impossible ones left out."""
     p = probabilities.reshape(len(probabilities), -1, probabilities.shape[-1]).double()
     torch.testing.assert_close(p.sum(-1), torch.ones_like(p[..., 0]), rtol=0, atol=1e-6)
-    row, weight = torch.arange(len(p)), torch.ones(len(p), dtype=torch.float64)
-    answer = torch.zeros(len(p), 0, dtype=torch.int64)
+    row, weight = torch.arange(len(p), device=p.device), torch.ones_like(p[:, 0, 0])
+    answer = torch.zeros(len(p), 0, dtype=torch.int64, device=p.device)
     for draw in p.unbind(1):
         before, value = (draw[row] > 0).nonzero(as_tuple=True)
         weight = weight[before] * draw[row[before], value]
@@ -125,7 +125,8 @@ def branches(step: Step, states: Tensor, limit: int = 4_000_000) -> Branches:
     >>> found.probability.sum()
     tensor(1., dtype=torch.float64)
     """
-    origin, weight = torch.arange(len(states)), torch.ones(len(states), dtype=torch.float64)
+    origin = torch.arange(len(states), device=states.device)
+    weight = torch.ones(len(states), dtype=torch.float64, device=states.device)
     script: list[Tensor] = []
     while True:
         try:
@@ -153,8 +154,8 @@ def transition_matrix(step: Step, states: Tensor) -> Tensor:
     index = {key: i for i, key in enumerate(_keys(states))}
     assert len(index) == len(states), "the states must differ from one another"
     origin, outcome, probability = branches(step, states)
-    target = torch.tensor([index[key] for key in _keys(outcome)])
-    matrix = torch.zeros(len(states), len(states), dtype=torch.float64)
+    target = torch.tensor([index[key] for key in _keys(outcome)], device=states.device)
+    matrix = torch.zeros(len(states), len(states), dtype=torch.float64, device=states.device)
     return matrix.index_put_((origin, target), probability, accumulate=True)
 
 
@@ -168,10 +169,11 @@ def outcome_probabilities(step: Step, start: Tensor, outcomes: Tensor) -> Tensor
     """
     index = {key: i for i, key in enumerate(_keys(outcomes))}
     _, outcome, probability = branches(step, start[None])
-    target = torch.tensor([index[key] for key in _keys(outcome)])
-    return torch.zeros(len(outcomes), dtype=torch.float64).index_add_(0, target, probability)
+    target = torch.tensor([index[key] for key in _keys(outcome)], device=start.device)
+    mass = torch.zeros(len(outcomes), dtype=torch.float64, device=start.device)
+    return mass.index_add_(0, target, probability)
 
 
 def _keys(states: Tensor) -> list[bytes]:
-    flat = states.detach().reshape(len(states), -1).double().add(0.0).numpy()
+    flat = states.detach().reshape(len(states), -1).double().add(0.0).cpu().numpy()
     return [row.tobytes() for row in flat]

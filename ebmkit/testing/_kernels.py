@@ -44,7 +44,7 @@ def check_kernel(kernel: ModelKernel, position: Tensor | None = None, seed: int 
         raise TypeError(f"{type(kernel).__name__} has no model; give it the one whose distribution it keeps")
     model = kernel.model
     check_is_model(model, "check_kernel")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(floating_tensor(model).device).manual_seed(seed)
     position = _start(model, generator) if position is None else position
     done = [_keeps_the_contract(kernel, position, seed)]
     if model.values is not None and enumeration.n_states(model) <= FEW_STATES:
@@ -67,8 +67,8 @@ def _keeps_the_contract(kernel: ModelKernel, position: Tensor, seed: int) -> str
     state = kernel.init(position)
     kept, before = (State(state.position.clone(), state.energy.clone()) for _ in range(2))
     batch = tuple(position.shape[: position.dim() - len(kernel.model.event_shape)])
-    moved, info = kernel.step(state, generator=torch.Generator().manual_seed(seed))
-    again, _ = kernel.step(kept, generator=torch.Generator().manual_seed(seed))
+    moved, info = kernel.step(state, generator=torch.Generator(position.device).manual_seed(seed))
+    again, _ = kernel.step(kept, generator=torch.Generator(position.device).manual_seed(seed))
     assert moved.position.shape == position.shape, f"step: positions {tuple(moved.position.shape)}"
     assert moved.position.dtype == position.dtype, f"step: positions are {moved.position.dtype}"
     energy = kernel.model.energy(moved.position)

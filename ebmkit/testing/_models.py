@@ -44,7 +44,7 @@ def check_model(model: EnergyModel, x: Tensor | None = None, seed: int = 0) -> t
     True
     """
     check_is_model(model, "check_model")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(floating_tensor(model).device).manual_seed(seed)
     x = _points(model, generator) if x is None else x
     done = []
     for name, check in _CHECKS:
@@ -182,7 +182,7 @@ def _serves(model: EnergyModel) -> bool:
         return False
 
 
-def _exact_log_partition_has_two_derivatives(model: EnergyModel, _: Tensor, generator: Generator) -> Any:
+def _exact_log_partition_has_two_derivatives(model: EnergyModel, x: Tensor, generator: Generator) -> Any:
     parameters = [p for p in model.parameters() if p.requires_grad and p.dtype == torch.float64]
     if not parameters or not _serves(model) or not _exact(model).requires_grad:
         return NotImplemented
@@ -202,7 +202,7 @@ def _exact_log_partition_has_two_derivatives(model: EnergyModel, _: Tensor, gene
         )
         if shift:
             move(-shift)
-        return sum(((g * d).sum() for g, d in zip(gradients, directions)), torch.zeros(()))
+        return sum(((g * d).sum() for g, d in zip(gradients, directions)), torch.zeros((), device=x.device))
 
     def value(shift: float) -> Tensor:
         move(shift)
@@ -211,10 +211,10 @@ def _exact_log_partition_has_two_derivatives(model: EnergyModel, _: Tensor, gene
         return found
 
     first = slope(0.0, create_graph=True)
-    curvature = torch.zeros(())
+    curvature = torch.zeros((), device=x.device)
     if first.requires_grad:
         second = torch.autograd.grad(first, parameters, materialize_grads=True)
-        curvature = sum(((g * d).sum() for g, d in zip(second, directions)), torch.zeros(()))
+        curvature = sum(((g * d).sum() for g, d in zip(second, directions)), torch.zeros((), device=x.device))
     h = 1e-4
     _close(first, (value(h) - value(-h)) / (2 * h), "the gradient of exact_log_partition", 1e-5)
     change = (slope(h) - slope(-h)) / (2 * h)
@@ -247,7 +247,9 @@ def _gibbs_step_given_leaves_the_conditional_invariant(
     states = _states(model) if hasattr(model, "gibbs_step_given") else None
     if states is None or math.prod(model.event_shape) < 2:
         return NotImplemented
-    known = chance.bernoulli(torch.full(model.event_shape, 0.4, dtype=torch.float64), generator=generator)
+    known = chance.bernoulli(
+        torch.full(model.event_shape, 0.4, dtype=torch.float64, device=x.device), generator=generator
+    )
     known.view(-1)[0], known.view(-1)[-1] = True, False
     _gibbs_step_leaves_p_invariant(condition(model, x[0], known), x, generator)
     return None
