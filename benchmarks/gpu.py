@@ -66,11 +66,20 @@ def trajectories(device: str, small: bool) -> Callable[[], object]:
     return lambda: mcmc.sample(kernel, start, steps, generator=generator)
 
 
+def small_sweeps(device: str, small: bool) -> Callable[[], object]:
+    """Hundred sweeps where there is little to do at once."""
+    model = ising.Ising((16, 16), 0.44, periodic=True).float().to(device)
+    kernel, generator = mcmc.Gibbs(model), seeded(device)
+    start = torch.ones(10, 16, 16, device=device)
+    return lambda: mcmc.sample(kernel, start, 3 if small else 100, generator=generator)
+
+
 TASKS = {
     "Gibbs, Ising 256×256, 256 chains, 10 sweeps": sweeps,
     "PCD, RBM 784–500, an epoch of 10,000": training,
     "AIS, RBM 784–500, 1,000 chains, 1,000 temperatures": annealed,
     "HMC, 10 dimensions, 100,000 chains, 100 steps": trajectories,
+    "Gibbs, Ising 16×16, 10 chains, 100 sweeps": small_sweeps,
 }
 
 

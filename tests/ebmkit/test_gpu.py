@@ -136,7 +136,7 @@ def test_persistent_chains_learn_bars_and_stripes():
     fit(
         model,
         data.repeat(10, 1),
-        pcd,
+        functools.partial(pcd, n_chains=200),
         generator=seeded(3),
         n_epochs=3000,
         batch_size=None,

@@ -122,6 +122,7 @@ def test_tests_lie_as_what_they_test() -> None:
         if place == ".":
             assert f"ebmkit.{subject}" in MODULES or subject in {
                 "rooms",
+                "gpu",
                 "every_model",
                 "bad_input",
                 "examples",

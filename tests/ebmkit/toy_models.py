@@ -75,7 +75,7 @@ class Gaussian(EnergyModel):
 
     def sample(self, sample_shape: int | tuple[int, ...], *, generator: torch.Generator) -> Tensor:
         shape = sample_shape if isinstance(sample_shape, tuple) else (sample_shape,)
-        noise = torch.randn(*shape, len(self.mean), generator=generator, dtype=self.mean.dtype)
+        noise = self.mean.new_empty(*shape, len(self.mean)).normal_(generator=generator)
         factor = torch.linalg.cholesky(torch.linalg.inv(self.precision))
         return (self.mean + noise @ factor.T).detach()
 
