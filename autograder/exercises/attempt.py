@@ -70,6 +70,8 @@ class Attempt(abc.ABC):
         self.cut = False  # whether an exchange did not come to its end
         self.asked = 0  # calls so far
         self.failing: list[int] = []  # the places of calls whose value was wrong, or that raised
+        self.raised = False  # whether the call that failed raised an exception
+        self.several = False  # whether a call that failed has other right answers than the reference's
         self._latest: tuple[list[tuple[Any, ...]], list[Any]] = ([], [])
 
     @abc.abstractmethod
@@ -98,6 +100,7 @@ class Attempt(abc.ABC):
         for place, outcome in enumerate(outcomes):
             if "value" not in outcome:
                 self.failing = [first + place]
+                self.raised = "raised" in outcome
                 raise explain(outcome, self.exercise.name)
         if len(outcomes) != len(calls):
             raise Wrong("your function's process stopped in the middle of the check")
@@ -131,6 +134,13 @@ class Attempt(abc.ABC):
         """The check fails with `message` unless `condition` holds."""
         if not condition:
             raise Wrong(message)
+
+    def refuse(self, wrong: Sequence[Any], message: str) -> None:
+        """The check fails if one of the latest calls is `wrong` by a rule that more than one answer can meet."""
+        places = [place for place, failed in enumerate(wrong, self.asked - len(wrong)) if failed]
+        if places:
+            self.failing, self.several = places, True
+            raise Wrong(f"{len(places)} of {len(wrong)} {message}")
 
     def array(self, value: Any, shape: tuple[int, ...], what: str = "the result") -> np.ndarray:
         """`value` as a plain array of `shape`, or a clear complaint."""

@@ -1,13 +1,16 @@
-"""One public example for a check that failed: a line to run in the notebook, and what it must give.
+"""One public example for a check that failed: a line to run in the notebook, what it must give, and what it gave.
 
 Drawn for this purpose from a seed that everybody shares: the same kind of input as the one that failed, and none
-that counted. Nothing of a student's is in it, so nothing hidden can be carried out in it.
+that counted. What the student's function makes of it, a value or an exception with its message and line, is told
+only as it comes from a process that has met no hidden input, so nothing hidden can be carried out in it.
 
     energy(np.array([[0, 1]], dtype=np.uint8), np.array([[1, 1]], dtype=np.uint8), 0.83, 0.4)
     # must give 0.83
+    # your function gave 1.66
 """
 
 import contextlib
+import dataclasses
 import functools
 import math
 import zlib
@@ -15,34 +18,151 @@ from typing import Any
 
 import numpy as np
 
-from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Wrong
+from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Wrong, local
 from autograder.exercises.exercise import Exercise
-from autograder.exercises.values import is_array, numpy_of
+from autograder.exercises.values import alike, describe, is_array, numpy_of
 from autograder.sandbox.worker import codec
 
 LARGEST = 40
 """How many numbers an example may hold: more are no example."""
+FEW = 4
+SENT = 50_000
+"""How many numbers a call may hold that is made without being shown."""
+TEXT = 300
 
 
-def example_of(exercise: Exercise, check: Check, attempt: Attempt) -> str:
-    """The smallest call of the kinds that failed, and its value; empty if none is small enough to read."""
-    return _drawn(exercise, check, tuple(attempt.failing)) if attempt.failing else ""
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A call as text with what it must give, and the call's arguments as they cross into a sandbox."""
+
+    text: str
+    arguments: tuple[Any, ...]
+
+
+def example_of(exercise: Exercise, check: Check, attempt: Attempt) -> Example | None:
+    """The smallest call of the kinds that failed, and its value; None if none is small enough to read.
+
+    One that raised an exception need not be small: its line says more than its numbers.
+    """
+    if not attempt.failing:
+        return None
+    return _drawn(exercise, check, tuple(attempt.failing), attempt.raised, attempt.several)
 
 
 @functools.lru_cache(maxsize=1024)
-def _drawn(exercise: Exercise, check: Check, places: tuple[int, ...]) -> str:
+def _drawn(
+    exercise: Exercise, check: Check, places: tuple[int, ...], raised: bool, several: bool
+) -> Example | None:
     """The example at the place of a check's calls where it is smallest."""
-    public = _Recorder(exercise, exercise.reference, zlib.crc32(check.name.encode()))
+    public = _Recorder(exercise, exercise.reference, public_seed(check.name))
     with contextlib.suppress(Wrong):
         check.run(public)
     sizes = {p: sum(map(size, public.calls[p])) for p in places if p < len(public.calls)}
     place = min(sizes, key=sizes.__getitem__, default=None)
-    if place is None or sizes[place] > LARGEST:
+    if place is None or sizes[place] > (SENT if raised else LARGEST):
+        return None
+    if sizes[place] > LARGEST:
+        form = ", ".join(map(_form, public.calls[place]))
+        return Example(f"# {exercise.name}({form})", public.calls[place])
+    # The numbers as they stand there, rounded: what is told must be right for what is run.
+    arguments = tuple(rounded(value) for value in public.calls[place])
+    value, other = (exercise.reference(*local(_reseeded(arguments, seed))) for seed in (0, 1))
+    told = "must give" if alike(value, other) and not several else "could give"
+    call = ", ".join(map(code, arguments))
+    return Example(f"{exercise.name}({call})\n# {told} {code(value)}", arguments)
+
+
+def public_seed(check: str) -> int:
+    """The seed of all that a check shows to students, the same for everybody."""
+    return zlib.crc32(check.encode())
+
+
+def rounded(value: Any) -> Any:
+    """A value with the five digits that `code` gives it, still as it crosses into a sandbox."""
+    if isinstance(value, codec.Rng):
+        return codec.Rng(0, value.kind)
+    if isinstance(value, codec.Source):
+        return codec.Source(value.expression, **{name: rounded(part) for name, part in value.values.items()})
+    if isinstance(value, tuple | list):
+        return type(value)(rounded(part) for part in value)
+    return _made(code(value))
+
+
+def _reseeded(value: Any, seed: int) -> Any:
+    if isinstance(value, codec.Rng):
+        return codec.Rng(seed, value.kind)
+    return type(value)(_reseeded(part, seed) for part in value) if isinstance(value, tuple | list) else value
+
+
+def with_answer(text: str, outcome: dict[str, Any]) -> str:
+    """An example's text, and what a student's function made of it; empty if neither is worth showing.
+
+    Only for what comes from a process that has met no hidden input.
+    """
+    answer = _answer_in_words(outcome)
+    if not answer and text.startswith("#"):
         return ""
-    arguments = [code(value) for value in public.calls[place]]
-    # Of the numbers as they stand there, rounded: what is told must be right for what is run.
-    value = exercise.reference(*(_made(text) for text in arguments))
-    return f"{exercise.name}({', '.join(arguments)})\n# must give {code(value)}"
+    if f"# your function gave {text.partition(' give ')[2]}" == answer:
+        answer = "# your function gave the same to five digits; other inputs of this kind failed"
+    return f"{text}\n{answer}" if answer else text
+
+
+def without_repetition(examples: dict[str, str]) -> dict[str, str]:
+    """Of examples that show no numbers, those whose exception no other one shows: by their checks."""
+    shown = {answer_of(text) for text in examples.values() if not text.startswith("#")}
+    kept = {}
+    for check, text in examples.items():
+        again = text.startswith("#") and answer_of(text) in shown
+        kept[check] = "" if again else text
+        shown.add(answer_of(text))
+    return kept
+
+
+def answer_of(text: str) -> str:
+    """What an example says that the student's function made of it."""
+    return text.partition("\n# your function ")[2]
+
+
+def _answer_in_words(outcome: dict[str, Any]) -> str:
+    """The value, or the exception with its message and the student's own line; empty if there is neither."""
+    if "value" in outcome:
+        return f"# your function gave {_shown(outcome['value'])}"
+    if "raised" not in outcome:
+        return ""
+    raised = outcome["raised"]
+    words = f"# your function raised {_line(raised['type'])}"
+    words += f": {_line(raised['message'])}" if raised["message"].strip() else ""
+    if raised["line"]:
+        words += f"\n#   in line {raised['line']} of its cell: {_line(raised['code'])}"
+    return words
+
+
+def _shown(value: Any) -> str:
+    """A student's value in one bounded line; in words where it is large or no data."""
+    plain = is_array(value) or isinstance(value, bool | int | float | str | list | tuple | np.generic)
+    if not plain or size(value) > LARGEST:
+        return _form(value) if is_array(value) else describe(value)
+    try:
+        return _line(code(value))
+    except ValueError:  # an integer of thousands of digits
+        return describe(value)
+
+
+def _line(text: str) -> str:
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words if len(words) <= TEXT else f"{words[:TEXT]} …"
+
+
+def _form(value: Any) -> str:
+    """An argument as text, without its numbers where they are many."""
+    if size(value) <= FEW:
+        return code(value)
+    if not is_array(value):
+        return (
+            f"<{type(value).__name__} of {len(value)}>" if isinstance(value, tuple | list) else "<function>"
+        )
+    array = numpy_of(value)
+    return f"<{array.dtype} {'array' if isinstance(value, np.ndarray) else 'tensor'} of shape {array.shape}>"
 
 
 def _made(text: str) -> Any:

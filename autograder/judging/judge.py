@@ -10,12 +10,12 @@ import dataclasses
 import hashlib
 import hmac
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from autograder.exercises import pictures
 from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Unsolved, Wrong
-from autograder.exercises.examples import example_of
+from autograder.exercises.examples import Example, example_of, public_seed, with_answer, without_repetition
 from autograder.exercises.exercise import Assignment, Exercise, Tried
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging import causes
@@ -30,6 +30,7 @@ CHECK_RESTARTS = 3
 UNFORKED = 3
 CELL_RESTARTS = 4
 EXAMPLE_SECONDS = 2.0
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass
@@ -73,7 +74,7 @@ def judge(
         exercises = tuple(_grade_exercise(e, run, key, data) for e in assignment.exercises)
         changed = {e.name: run.changed(e.name) for e in exercises if e.score < e.points}
         exercises = tuple(_at_its_tests(e, changed.get(e.name, []), run, key, data) for e in exercises)
-        exercises = tuple(_with_example(e, run, key, data) for e in exercises)
+        exercises = _with_examples(exercises, run)
         exercises = tuple(causes.with_cause(e, submission, run.outputs, run.failures) for e in exercises)
     finally:
         if run.line is not None:
@@ -127,6 +128,7 @@ class _Run:
         self.begun = 0.0
         self.died = ""  # how the last fork ended
         self.answered: set[str] = set()  # exercises whose function gave the checks something
+        self.examples: dict[str, Example] = {}  # by their text
         self.counted_at: dict[str, int] = {}  # those that count as they stood before a cell
         self.session: Session | None = None
         self.line: Line | None = None  # to the fork that serves check after check while they pass
@@ -335,29 +337,66 @@ def _at_its_tests(
     return earlier
 
 
-def _with_example(result: ExerciseResult, run: _Run, key: bytes, data: bytes) -> ExerciseResult:
-    """The first failed check that shows nothing else shows the function on the exercise's public example.
+def _with_examples(results: tuple[ExerciseResult, ...], run: _Run) -> tuple[ExerciseResult, ...]:
+    """Failed checks show what the function makes of their public examples.
 
-    The notebook is executed again for it: this process has met no hidden input, and neither has a file beside it.
+    The notebook is executed again for them: this process has met no hidden input and no hidden seed, and neither
+    has a file beside it. So what the function returns or raises there may be shown as it is.
     """
-    exercise = run.assignment.exercise(result.name)
-    failed = [c for c in result.checks if c.score < c.points and c.picture is None]
-    if exercise.example is None or not failed or result.name not in run.answered:
-        return result
-    try:
-        run.execute(until=run.counted_at.get(result.name))
-        if run.session is None:
-            return result
-        seed = seed_for(key, data, failed[0].name)
-        run.line = run.session.fork()
-        run.line.begin(EXAMPLE_SECONDS, seed)
-        picture = exercise.example(SandboxAttempt(exercise, seed, run.line))
-    except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
-        return result
-    finally:
-        run.hang_up()
-    shown = dataclasses.replace(failed[0], picture=picture)
-    return dataclasses.replace(result, checks=tuple(shown if c is failed[0] else c for c in result.checks))
+    pristine = _Pristine(run)
+    return tuple(pristine.with_examples(result) for result in results)
+
+
+class _Pristine:
+    """The executed state of a submission, made again when it is needed, that meets nothing but public examples."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.executed: list[int | None] = []
+
+    def with_examples(self, result: ExerciseResult) -> ExerciseResult:
+        """Failed checks that have an example say what came of it, and the first with nothing to see is drawn."""
+        checks = {check.name: check for check in result.checks}
+        failed = [check for check in result.checks if check.score < check.points]
+        answered = {c.name: self._answered(result.name, c) for c in failed if c.example}
+        for name, text in without_repetition(answered).items():
+            checks[name] = dataclasses.replace(checks[name], example=text)
+        bare = next((check for check in failed if check.picture is None), None)
+        if bare is not None and result.name in self.run.answered:
+            picture = self._drawn(self.run.assignment.exercise(result.name), bare)
+            checks[bare.name] = dataclasses.replace(checks[bare.name], picture=picture)
+        return dataclasses.replace(result, checks=tuple(checks.values()))
+
+    def _answered(self, name: str, check: CheckResult) -> str:
+        arguments = self.run.examples[check.example].arguments
+        outcomes = self._asked(name, check, lambda line: line.call(name, [(arguments, {})]))
+        return with_answer(check.example, outcomes[0] if outcomes else {})
+
+    def _drawn(self, exercise: Exercise, check: CheckResult) -> pictures.Picture | None:
+        draw, seed = exercise.example, public_seed(check.name)
+        if draw is None:
+            return None
+        return self._asked(exercise.name, check, lambda line: draw(SandboxAttempt(exercise, seed, line)))
+
+    def _asked(self, name: str, check: CheckResult, question: Callable[[Line], Answer]) -> Answer | None:
+        """What a fork answers; whatever goes wrong there costs no verdict."""
+        try:
+            line = self.run.line = self._session(name).fork()
+            line.begin(EXAMPLE_SECONDS, public_seed(check.name))
+            return question(line)
+        except (Wrong, Dead, codec.Late, codec.Closed, codec.ProtocolError, TypeError, ValueError):
+            return None
+        finally:
+            self.run.hang_up()
+
+    def _session(self, name: str) -> Session:
+        until = self.run.counted_at.get(name)
+        if self.executed[-1:] != [until]:
+            self.executed.append(until)
+            self.run.execute(until)
+        if self.run.session is None:
+            raise Dead("exited")
+        return self.run.session
 
 
 class _Grading:
@@ -392,12 +431,14 @@ class _Grading:
                 )
             self.run.hang_up()
         self.hung = self.hung or self.late
-        picture, example = None, ""
+        picture, example = None, None
         if attempt is None:
             complaint = "the notebook's process died too often, or used too much time in all, to go on"
         else:
             self._keep(check, seed, attempt, complaint)
-            example = "" if self.unsolved or self.late else example_of(self.exercise, check, attempt)
+            example = None if self.unsolved or self.late else example_of(self.exercise, check, attempt)
+            if example is not None:
+                self.run.examples[example.text] = example
             if not self.unsolved and (attempt.values or attempt.counts):
                 self.run.answered.add(self.exercise.name)
                 picture = pictures.bars(attempt.counts)
@@ -409,7 +450,7 @@ class _Grading:
             complaint,
             seconds=time.perf_counter() - start,
             picture=picture,
-            example=example,
+            example=example.text if example is not None else "",
         )
 
     def _keep(self, check: Check, seed: int, attempt: SandboxAttempt, complaint: str = "") -> None:

@@ -1,7 +1,8 @@
 """What a student reads: one self-contained page without scripts, in light and dark, on a phone or on paper.
 
 It shows, for each check, its points, what was tried, what came out, and the named mistake that it matches with a
-hint; then the student's own cells and what they printed. Never a hidden input, an expected value or student HTML.
+hint, and what came of a public example; then the student's own cells and what they printed. Never a hidden input,
+the value expected of one, or student HTML.
 """
 
 import dataclasses

@@ -71,7 +71,7 @@ def in_words(result: ExerciseResult) -> str:
         if check.hint:
             lines.append(f"  This looks like: {check.mistake}. {check.hint}")
         if check.example:
-            lines += ["  Try this in your notebook (it did not count):", *check.example.splitlines()]
+            lines += ["  An example to try in your notebook (it did not count):", *check.example.splitlines()]
     return "\n".join(lines)
 
 
