@@ -30,6 +30,15 @@ def check_is_model(model: Any, who: str) -> None:
     raise TypeError(f"{who} needs an EnergyModel and got {got}, which is none; {way_out}")
 
 
+def check_is_one_of(model: Any, kinds: tuple[type, ...], who: str, way_out: str = "") -> None:
+    """Raise `TypeError`, with the way out, unless `model` is of one of the `kinds` that `who` serves."""
+    if isinstance(model, kinds):
+        return
+    check_is_model(model, who)
+    served = " or ".join(kind.__name__ for kind in kinds)
+    raise TypeError(f"{who} is for {served}, got {type(model).__name__}{way_out}")
+
+
 def check_is_kernel(kernel: Any, who: str) -> None:
     """Raise `TypeError`, with the way out, unless `kernel` has the two methods of one."""
     if not isinstance(kernel, type) and hasattr(kernel, "init") and hasattr(kernel, "step"):

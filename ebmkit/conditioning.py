@@ -34,6 +34,7 @@ class Conditional(EnergyModel):
 
     def __init__(self, model: EnergyModel, x: Tensor, known: Tensor) -> None:
         super().__init__()
+        check_is_model(model, "Conditional")
         self.model, self.values = model, model.values
         self.event_shape = (int((~known).sum()),)
         self.batch_shape = tuple(x.shape[: x.dim() - len(model.event_shape)])

@@ -183,6 +183,11 @@ class ModuleEnergy(EnergyModel):
         self, module: nn.Module, event_shape: SampleShape, values: Sequence[float] | None = None
     ) -> None:
         super().__init__()
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"from_module needs an nn.Module, got {type(module).__name__}; a plain function f becomes an "
+                "energy by ebmkit.normalization.from_exp(lambda x: -f(x), event_shape)"
+            )
         self.module = module
         self.event_shape = as_shape(event_shape, "event_shape")
         self.values = None if values is None else tuple(map(float, values))
@@ -209,11 +214,6 @@ def from_module(
     >>> model.energy(torch.zeros(5, 2)).shape
     torch.Size([5])
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(
-            f"from_module needs an nn.Module, got {type(module).__name__}; a plain function f becomes an energy by "
-            "ebmkit.normalization.from_exp(lambda x: -f(x), event_shape)"
-        )
     return ModuleEnergy(module, event_shape, values)
 
 

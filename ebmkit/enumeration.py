@@ -105,9 +105,8 @@ def state_chunks(model: EnergyModel) -> Iterator[Tensor]:
     >>> [len(chunk) for chunk in enumeration.state_chunks(ising.Ising((2, 2), 0.4))]
     [16]
     """
-    total = _checked_n_states(model)
-    for start, stop in _chunk_bounds(model, total):
-        yield _states_between(model, start, stop)
+    bounds = _chunk_bounds(model, _checked_n_states(model))
+    return (_states_between(model, start, stop) for start, stop in bounds)
 
 
 def log_partition(model: EnergyModel) -> Tensor:
@@ -134,7 +133,7 @@ def exact_log_partition(model: EnergyModel) -> Tensor:
     0.693147
     """
     own: Callable[[], Tensor] | None = getattr(model, "exact_log_partition", None)
-    if own is None:
+    if own is None or isinstance(model, type):
         return log_partition(model)
     try:
         return own()
@@ -151,6 +150,7 @@ def are_few(model: EnergyModel) -> bool:
     >>> enumeration.are_few(ising.Ising((4, 4), 0.4)), enumeration.are_few(annealing.GaussianBase((2,)))
     (True, False)
     """
+    check_is_model(model, "are_few")
     return model.values is not None and n_states(model) <= MAX_STATES
 
 

@@ -63,7 +63,8 @@ def log_partition(model: EnergyModel, method: str = "auto", **options: Any) -> E
     """
     if method not in _METHODS:
         raise ValueError(f"unknown method {method!r} for log_partition; choose from {', '.join(_METHODS)}")
-    if not hasattr(model, "annealed"):  # a path of its own is all that annealing asks for
+    # A path of its own is all that annealing asks for.
+    if isinstance(model, type) or not hasattr(model, "annealed"):
         check_is_model(model, "log_partition")
     module, name = _METHODS[method]
     compute: Callable[..., Tensor | Estimate] = getattr(import_module(module), name)

@@ -74,6 +74,7 @@ def denoising_score_matching(model: EnergyModel, x: Tensor, sigma: float, *, gen
     >>> loss.shape
     torch.Size([])
     """
+    check_is_model(model, "score matching")
     if not sigma > 0:
         raise ValueError(f"sigma is the noise's standard deviation and must be positive, got {sigma}")
     x = as_tensor(x, floating_tensor(model))
@@ -191,6 +192,7 @@ def ratio_matching(model: EnergyModel, x: Tensor, *, generator: Generator | None
     >>> ratio_matching(GraphIsing([(0, 1)]), [[1.0, 1.0]]).item()  # ¼ for each of two fair coins
     0.5
     """
+    check_is_model(model, "ratio matching")
     if model.values is not None and len(model.values) != 2:
         raise TypeError(
             f"ratio matching is for coordinates of two values, {type(model).__name__} has {model.values}; "

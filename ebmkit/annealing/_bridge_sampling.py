@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from ebmkit._checks import (
     check_count,
 )
+from ebmkit._models import check_is_model
 from ebmkit.annealing._chains import Transition, as_schedule, check_ladder, ladder
 from ebmkit.annealing._paths import AnnealingPath, resolve_path
 from ebmkit.energy import EnergyModel, Estimate
@@ -111,6 +112,8 @@ def bennett_acceptance_ratio(
     >>> bool(abs(ratio.value - torch.tensor(2.0).log()) < 6 * ratio.error)
     True
     """
+    check_is_model(base, "Bennett's ratio")
+    check_is_model(model, "Bennett's ratio")
     n_0, n_1 = len(base_samples), len(model_samples)
     check_count("the number of samples of each energy", min(n_0, n_1), 2)
     upward, across = ((model.energy(x) - base.energy(x)).double() for x in (base_samples, model_samples))

@@ -188,6 +188,7 @@ def ais_bracket(
     >>> bool(lower.value - 0.2 < exact < upper.value + 0.2)
     True
     """
+    resolve_path(model, base)  # says what is wrong with it before anything else is looked at
     lower = annealed_importance_sampling(
         model, base, generator=generator, betas=betas, n_chains=len(samples), transition=transition
     )

@@ -34,6 +34,8 @@ class Interpolated(EnergyModel):
 
     def __init__(self, base: EnergyModel, model: EnergyModel, beta: float) -> None:
         super().__init__()
+        check_is_model(base, "Interpolated")
+        check_is_model(model, "Interpolated")
         if not 0 <= beta <= 1:
             raise ValueError(f"beta must lie in [0, 1], got {beta}")
         if tuple(base.event_shape) != tuple(model.event_shape) or base.values != model.values:
@@ -193,14 +195,14 @@ class GeometricPath:
     """
 
     def __init__(self, base: EnergyModel, model: EnergyModel) -> None:
+        self.base, self.model = base, model
+        self.annealed(0.5)  # an Interpolated checks that both are models, and that they fit
         for method in ("sample", "exact_log_partition"):
             if not hasattr(base, method):
                 raise TypeError(
                     f"the base {type(base).__name__} has no {method}(); use UniformBase, GaussianBase, "
                     "or give it sample(sample_shape, *, generator) and exact_log_partition()"
                 )
-        self.base, self.model = base, model
-        self.annealed(0.5)  # an Interpolated checks that the two fit
 
     def annealed(self, beta: float) -> EnergyModel:
         """The energy at β."""
@@ -220,7 +222,7 @@ class GeometricPath:
 
 
 def resolve_path(model: EnergyModel | AnnealingPath, base: EnergyModel | None) -> AnnealingPath:
-    if not hasattr(model, "annealed"):
+    if isinstance(model, type) or not hasattr(model, "annealed"):
         check_is_model(model, "annealing")
     if isinstance(model, EnergyModel) and (base is not None or not hasattr(model, "annealed")):
         return GeometricPath(_default_base(model) if base is None else base, model)

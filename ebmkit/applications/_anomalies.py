@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ebmkit._checks import as_tensor
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 
 
@@ -23,6 +24,7 @@ def anomaly_scores(model: EnergyModel, x: Tensor, reference: Tensor) -> Tensor:
     >>> bool(applications.anomaly_scores(bowl, far, near) > applications.anomaly_scores(bowl, near, near))
     True
     """
+    check_is_model(model, "anomaly_scores")
     scores = model.log_ratio(reference, x)
     if bool(scores.isnan().any()):
         raise ValueError(

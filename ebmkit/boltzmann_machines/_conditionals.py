@@ -13,6 +13,7 @@ from ebmkit._checks import (
     check_over_event,
     floating_tensor,
 )
+from ebmkit._models import check_is_one_of
 from ebmkit.boltzmann_machines._dbm import DBM
 from ebmkit.boltzmann_machines._gaussian_rbm import GaussianRBM
 from ebmkit.boltzmann_machines._rbm import RBM
@@ -34,6 +35,7 @@ def inpaint(
     >>> bool(boltzmann_machines.inpaint(rbm, v, known, 10, generator=generator)[0] == 1)
     True
     """
+    check_is_one_of(model, (RBM, GaussianRBM, DBM), "inpaint", "; use ebmkit.condition(model, v, known)")
     check_count("n_steps", n_steps, 0)
     v = as_tensor(v, floating_tensor(model), "v")
     visible = tuple(getattr(model, "visible_shape", model.event_shape))

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ebmkit._checks import check_at_least_zero, check_kind, check_shares, check_whole
+from ebmkit._models import check_is_model
 from ebmkit.chance import normal
 from ebmkit.energy import EnergyModel
 
@@ -42,6 +43,7 @@ class Annealed(EnergyModel):
 
     def __init__(self, model: Machine, beta: float) -> None:
         super().__init__()
+        check_is_model(model, "Annealed")
         if not 0 <= beta <= 1:
             raise ValueError(f"beta must lie in [0, 1], from base to model, got {beta}")
         self.model, self.beta = model, beta

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from ebmkit._models import check_is_one_of
 from ebmkit.boltzmann_machines import DBM, RBM
 from ebmkit.chance import bits
 from ebmkit.contrastive_divergence._learners import History, Learner, cd
@@ -38,6 +39,7 @@ def pretrain(
     >>> len(contrastive_divergence.pretrain(dbm, data, generator=generator, n_epochs=2, learning_rate=0.1))
     2
     """
+    check_is_one_of(model, (DBM,), "pretrain", "; fit trains a machine of one layer")
     pairs, x, histories = len(model.sizes) - 1, data, []
     biases: list[list[Tensor]] = [[] for _ in model.sizes]
     for l in range(pairs):

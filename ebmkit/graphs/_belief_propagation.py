@@ -8,6 +8,7 @@ from torch import Tensor
 from ebmkit._checks import check_at_least_zero, check_count
 from ebmkit.graphs._elimination import Marginals
 from ebmkit.graphs._model import PairwiseModel
+from ebmkit.graphs._protocol import check_on_graph
 
 
 class Beliefs(NamedTuple):
@@ -47,6 +48,7 @@ def belief_propagation(
     >>> bool((found.log_partition - tree.exact_log_partition()).abs() < 1e-9)
     True
     """
+    check_on_graph(model, "belief_propagation")
     check_count("n_iterations", n_iterations, 1)
     if not 0 <= damping < 1:
         raise ValueError(f"damping must lie in [0, 1), got {damping}")

@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 
 from ebmkit import chance
 from ebmkit._checks import as_tensor
-from ebmkit.graphs._model import GraphIsing, GraphPotts, PairwiseModel
+from ebmkit._models import check_is_one_of
+from ebmkit.graphs._model import BoltzmannMachine, GraphIsing, GraphPotts, PairwiseModel
 from ebmkit.kernel import Info, State, initial_state
 
 
@@ -30,6 +31,7 @@ def swendsen_wang(model: GraphIsing | GraphPotts, x: Tensor, *, generator: Gener
     >>> swendsen_wang(pair, torch.ones(3, 2), generator=torch.Generator().manual_seed(0)).diff().abs().sum().item()
     0.0
     """
+    _check_clusters(model, (GraphIsing, GraphPotts), "swendsen_wang")
     index, root = _clusters(model, as_tensor(x, model.coupling), generator)
     n = model.event_shape[0]
     is_root = root == torch.arange(n, device=root.device)
@@ -76,8 +78,7 @@ def wolff(model: GraphIsing, x: Tensor, *, generator: Generator) -> Tensor:
 
 @torch.no_grad()
 def _wolff(model: GraphIsing, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    if not isinstance(model, GraphIsing):
-        raise TypeError(f"wolff flips spins of a GraphIsing, got {type(model).__name__}; use swendsen_wang")
+    _check_clusters(model, (GraphIsing,), "wolff")
     x = as_tensor(x, model.coupling)
     _, root = _clusters(model, x, generator)
     n = model.event_shape[0]
@@ -89,13 +90,13 @@ def _wolff(model: GraphIsing, x: Tensor, generator: Generator) -> tuple[Tensor, 
     return torch.where(cluster & accepted[..., None], -x, x), acceptance
 
 
+def _check_clusters(model: PairwiseModel, kinds: tuple[type, ...], who: str) -> None:
+    way_out = {BoltzmannMachine: "; BoltzmannMachine.as_ising() is one", GraphPotts: "; use swendsen_wang"}
+    check_is_one_of(model, kinds, who, way_out.get(type(model), ""))
+
+
 def _clusters(model: PairwiseModel, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """The index of each value, and for each site the first site of its cluster; both `(..., n)`."""
-    if not isinstance(model, GraphIsing | GraphPotts):
-        raise TypeError(
-            f"clusters are of a GraphIsing or a GraphPotts, got {type(model).__name__}; "
-            "BoltzmannMachine.as_ising() is a GraphIsing"
-        )
     index = model.index(x)
     i, j = model.edges.unbind(1)
     equal = index[..., i] == index[..., j]
@@ -135,6 +136,9 @@ class SwendsenWang:
 
     model: GraphIsing | GraphPotts
 
+    def __post_init__(self) -> None:
+        _check_clusters(self.model, (GraphIsing, GraphPotts), "SwendsenWang")
+
     def init(self, position: Tensor) -> State:
         """Start at `position` `(..., n)`. Raises `ValueError` as `kernel.initial_state` does."""
         return initial_state(self.model, position)
@@ -158,6 +162,9 @@ class Wolff:
     """
 
     model: GraphIsing
+
+    def __post_init__(self) -> None:
+        _check_clusters(self.model, (GraphIsing,), "Wolff")
 
     def init(self, position: Tensor) -> State:
         """Start at spins `(..., n)`. Raises `ValueError` as `kernel.initial_state` does."""

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from ebmkit import chance
 from ebmkit._checks import SampleShape, as_shape
-from ebmkit.graphs._protocol import OnGraph
+from ebmkit.graphs._protocol import OnGraph, check_on_graph
 
 MAX_TABLE = 2**22
 """The most entries that one table of an elimination may have: 22 spins together."""
@@ -54,6 +54,7 @@ def elimination_log_partition(model: OnGraph) -> Tensor:
     >>> round(elimination_log_partition(chain).item(), 6)  # log 2 + 999 log(2 cosh ½)
     813.141573
     """
+    check_on_graph(model, "elimination_log_partition")
     log_z = model.coupling.new_zeros(())
     for bag, total in _tables(model, model.site_table(), model.edge_table(), _log_sum):
         if len(bag) == 1:
@@ -73,6 +74,7 @@ def exact_marginals(model: OnGraph) -> Marginals:
     >>> pair.shape
     torch.Size([1, 2, 2])
     """
+    check_on_graph(model, "exact_marginals")
     with torch.enable_grad():
         site = model.site_table().detach().requires_grad_(True)
         edge = model.edge_table().detach().requires_grad_(True)
@@ -93,6 +95,7 @@ def exact_sample(model: OnGraph, sample_shape: SampleShape, *, generator: Genera
     >>> exact_sample(GraphIsing([(0, 1), (1, 2)], 9.0), 2, generator=torch.Generator().manual_seed(0)).std(1)
     tensor([0., 0.], dtype=torch.float64)
     """
+    check_on_graph(model, "exact_sample")
     shape = as_shape(sample_shape)
     n = math.prod(shape)
     kept = _kept(model, _log_sum)
@@ -114,6 +117,7 @@ def map_by_elimination(model: OnGraph) -> Tensor:
     >>> map_by_elimination(GraphIsing([(0, 1), (1, 2), (0, 2)], -1.0, [0.3, 0.2, -0.1])).tolist()
     [1.0, 1.0, -1.0]
     """
+    check_on_graph(model, "map_by_elimination")
     kept = _kept(model, lambda table: table.amax(0))
     index = torch.zeros(model.event_shape[0], dtype=torch.int64, device=model.coupling.device)
     for bag, total in reversed(kept):

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from torch import Tensor
 
+from ebmkit._models import check_is_one_of
 from ebmkit.graphs._model import GraphIsing
 
 
@@ -25,11 +26,10 @@ def map_by_max_flow(model: GraphIsing) -> Tensor:
     >>> map_by_max_flow(GraphIsing([(0, 1), (1, 2)], 1.0, [-0.2, 0.0, 0.5])).tolist()
     [1.0, 1.0, 1.0]
     """
-    if not isinstance(model, GraphIsing):
-        raise TypeError(
-            f"a minimum cut is of a GraphIsing, got {type(model).__name__}; BoltzmannMachine.as_ising() is one, "
-            "and map_by_elimination serves any graph of small treewidth"
-        )
+    way_out = (
+        "; BoltzmannMachine.as_ising() is one, and map_by_elimination serves any graph of small treewidth"
+    )
+    check_is_one_of(model, (GraphIsing,), "map_by_max_flow", way_out)
     coupling = model.coupling.detach().cpu().double().numpy()
     edges = model.edges.cpu().numpy()
     if (coupling < 0).any():

@@ -1,9 +1,10 @@
 """What a model on a graph must offer, for whoever asks it for exact answers or sweeps it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from ebmkit._models import check_is_model
 from ebmkit.graphs._edges import Plan
 
 
@@ -38,3 +39,12 @@ class OnGraph(Protocol):
     def index(self, x: Tensor) -> Tensor: ...
 
     def from_index(self, index: Tensor, like: Tensor) -> Tensor: ...
+
+
+def check_on_graph(model: Any, who: str) -> None:
+    """Raise `TypeError`, with the way out, unless `model` is one of sites and edges by tables."""
+    if hasattr(model, "edge_table") and not isinstance(model, type):
+        return
+    check_is_model(model, who)
+    way_out = "; use model.on_graph()" if hasattr(model, "on_graph") else ""
+    raise TypeError(f"{who} is for the models of ebmkit.graphs, got {type(model).__name__}{way_out}")

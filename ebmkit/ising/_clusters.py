@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit.ising._model import Ising, check_spins
+from ebmkit.ising._model import Ising, check_spins, require_ising
 from ebmkit.kernel import Info, State, initial_state
 
 
@@ -126,6 +126,9 @@ class SwendsenWang:
 
     model: Ising
 
+    def __post_init__(self) -> None:
+        require_ising(self.model)
+
     def init(self, position: Tensor) -> State:
         """Start at spins `(..., n, m)`. Raises `ValueError` as `kernel.initial_state` does."""
         return initial_state(self.model, position)
@@ -151,6 +154,9 @@ class Wolff:
     """
 
     model: Ising
+
+    def __post_init__(self) -> None:
+        require_ising(self.model)
 
     def init(self, position: Tensor) -> State:
         """Start at spins `(..., n, m)`. Raises `ValueError` as `kernel.initial_state` does."""

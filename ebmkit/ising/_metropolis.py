@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit.ising._model import Ising, check_spins, colour_classes, local_field, with_sites
+from ebmkit.ising._model import Ising, check_spins, colour_classes, local_field, require_ising, with_sites
 from ebmkit.kernel import Info, State, initial_state
 
 
@@ -66,6 +66,7 @@ class Metropolis:
     propose: float = 0.9
 
     def __post_init__(self) -> None:
+        require_ising(self.model)
         _check_propose(self.propose)
 
     def init(self, position: Tensor) -> State:

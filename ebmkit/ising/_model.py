@@ -16,6 +16,7 @@ from ebmkit._checks import (
     check_share,
     looks_at,
 )
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.graphs import GraphIsing
 from ebmkit.ising import _exact
@@ -190,7 +191,7 @@ def bond_grid(name: str, value: float | Tensor, shape: tuple[int, int], axis: in
 
 def check_spins(model: Ising, spins: Tensor) -> Tensor:
     """The spins as a tensor; `ValueError` unless they are -1 or +1, `(..., n, m)`, in a dtype that holds both."""
-    _require_ising(model, TypeError)
+    require_ising(model)
     spins = as_tensor(spins, model.field, "spins")
     if tuple(spins.shape[-2:]) != model.event_shape:
         raise ValueError(
@@ -269,6 +270,7 @@ def colour_classes(model: Ising) -> tuple[Tensor, ...]:
     >>> [len(sites) for sites in ising.colour_classes(ising.Ising((3, 3), 0.4))]
     [5, 4]
     """
+    require_ising(model)
     return _colours(model.event_shape, model.periodic)
 
 
@@ -322,6 +324,7 @@ def gibbs_update(model: Ising, spins: Tensor, sites: Tensor, *, generator: Gener
     >>> bool((ising.gibbs_update(model, spins, sites, generator=generator) == 1).all())  # cold spins stay
     True
     """
+    require_ising(model)
     spins = as_tensor(spins, model.field, "spins")
     sites = torch.as_tensor(sites).to(spins.device)
     p_up = torch.sigmoid(2 * local_field(model, spins).flatten(-2)[..., sites])
@@ -353,7 +356,7 @@ def transfer_matrix_log_partition(model: Ising) -> Tensor:
     >>> bool((ising.transfer_matrix_log_partition(model) - exact).abs() < 1e-10)
     True
     """
-    _require_ising(model, ValueError, "transfer_matrix")
+    require_ising(model, ValueError, "transfer_matrix")
     width = min(model.event_shape)
     front = 4**width if model.periodic else 2**width
     if front > MAX_FRONT:
@@ -378,7 +381,7 @@ def kaufman_log_partition(model: Ising) -> Tensor:
     >>> bool((ising.kaufman_log_partition(torus) - enumeration.log_partition(torus)).abs() < 1e-10)
     True
     """
-    _require_ising(model, ValueError, "kaufman")
+    require_ising(model, ValueError, "kaufman")
     if _in_a_graph(model):
         raise ValueError(
             "Kaufman's formula gives log Z as a number, and this model's couplings or fields require a gradient; "
@@ -406,8 +409,10 @@ def _kaufman_coupling(model: Ising) -> float:
     return abs(coupling)
 
 
-def _require_ising(model: EnergyModel, error: type[Exception], method: str = "") -> None:
+def require_ising(model: EnergyModel, error: type[Exception] = TypeError, method: str = "") -> None:
+    """Raise `error` unless `model` is a grid of spins; `TypeError` for what is no model at all."""
     if not isinstance(model, Ising):
+        check_is_model(model, method or "this")
         what = f"method={method!r}" if method else "this"
         raise error(f"{what} is for ebmkit.ising.Ising models, got {type(model).__name__}")
 

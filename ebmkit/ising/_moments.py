@@ -8,7 +8,15 @@ from torch import Generator, Tensor
 
 from ebmkit._checks import SampleShape, as_shape
 from ebmkit.ising import _exact
-from ebmkit.ising._model import MAX_FRONT, Ising, bond_grid, describe, detached, transfer_matrix_log_partition
+from ebmkit.ising._model import (
+    MAX_FRONT,
+    Ising,
+    bond_grid,
+    describe,
+    detached,
+    require_ising,
+    transfer_matrix_log_partition,
+)
 
 
 class Moments(NamedTuple):
@@ -35,6 +43,7 @@ def exact_moments(model: Ising) -> Moments:
     >>> moments.horizontal[0, 0]  # tanh 0.4
     tensor(0.3799, dtype=torch.float64)
     """
+    require_ising(model)
     copy = detached(model, model.field.device)
     parts = [part.requires_grad_(True) for part in (copy.field, copy.horizontal, copy.vertical)]
     with torch.enable_grad():
@@ -60,6 +69,7 @@ def exact_sample(model: Ising, sample_shape: SampleShape, *, generator: Generato
     >>> ising.exact_sample(ising.Ising((3, 3), 0.4), (2, 5), generator=generator).shape
     torch.Size([2, 5, 3, 3])
     """
+    require_ising(model)
     shape = as_shape(sample_shape)
     n, m = sorted(model.event_shape, reverse=True)
     if model.periodic:

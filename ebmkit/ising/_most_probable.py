@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ebmkit import graphs
-from ebmkit.ising._model import Ising, check_spins, colour_classes, local_field, with_sites
+from ebmkit.ising._model import Ising, check_spins, colour_classes, local_field, require_ising, with_sites
 
 
 def icm(model: Ising, spins: Tensor) -> Tensor:
@@ -47,6 +47,7 @@ def map_by_max_flow(model: Ising) -> Tensor:
     tensor([[1., 1.],
             [1., 1.]], dtype=torch.float64)
     """
+    require_ising(model)
     _refuse_negative_couplings(model)
     return graphs.map_by_max_flow(model.on_graph()).reshape(model.event_shape)
 

@@ -13,7 +13,7 @@ from ebmkit._checks import (
     check_count,
 )
 from ebmkit.ising._engines import ByteLattice, MultiSpin, n_bands
-from ebmkit.ising._model import Ising, check_spins, detached, gibbs_sweep, uniform_coupling
+from ebmkit.ising._model import Ising, check_spins, detached, gibbs_sweep, require_ising, uniform_coupling
 
 # A word of 32 lanes costs about as much as 3 chains in bytes; below this, most of its lanes would idle.
 _MANY_LANES = 8
@@ -64,6 +64,7 @@ def simulate(
     >>> run.magnetization.shape
     torch.Size([2, 64])
     """
+    require_ising(model)
     n_sweeps = check_count("n_sweeps", n_sweeps, 0)
     n_chains = check_count("n_chains", n_chains, 1)
     record_every = check_count("record_every", record_every, 0)

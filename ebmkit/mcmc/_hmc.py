@@ -44,6 +44,7 @@ def leapfrog(
     >>> bool((back - x).abs().max() < 1e-12)  # it can be reversed
     True
     """
+    require_gradient(model, "leapfrog")
     position, momentum = as_tensor(position, name="position"), as_tensor(momentum, name="momentum")
     check_event(position, model.event_shape, name="position")
     if momentum.shape != position.shape:

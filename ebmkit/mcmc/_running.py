@@ -24,7 +24,10 @@ def iterate(
     [torch.Size([2]), torch.Size([2])]
     """
     check_is_kernel(kernel, "mcmc.iterate")
-    current = state if isinstance(state, State) else kernel.init(state)
+    return _walk(kernel, state if isinstance(state, State) else kernel.init(state), generator)
+
+
+def _walk(kernel: Kernel, current: State, generator: Generator) -> Iterator[tuple[State, StepInfo]]:
     while True:
         current, info = kernel.step(current, generator=generator)
         yield current, info
@@ -54,9 +57,9 @@ def sample(
     >>> mcmc.sample(gibbs, start, 20, generator=generator, burn_in=5, thin=2).shape
     torch.Size([20, 10, 4, 4])
     """
+    check_is_kernel(kernel, "mcmc.sample")
     for name, count, least in (("n_steps", n_steps, 1), ("burn_in", burn_in, 0), ("thin", thin, 1)):
         check_count(name, count, least)
-    check_is_kernel(kernel, "mcmc.sample")
     chain = iterate(kernel, state, generator=generator)
     for _ in range(burn_in):
         next(chain)

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._models import check_is_kernel, check_is_model
 from ebmkit.energy import EnergyModel
 from ebmkit.kernel import ModelKernel, State
 from ebmkit.mcmc._moves import select
@@ -46,6 +47,7 @@ class Tempered(EnergyModel):
 
     def __init__(self, model: EnergyModel, beta: float) -> None:
         super().__init__()
+        check_is_model(model, "Tempered")
         if not (beta >= 0 and math.isfinite(beta)):
             raise ValueError(f"beta must be finite and not negative, got {beta}")
         self.model, self.beta = model, beta
@@ -79,6 +81,7 @@ def tempered_kernels(
     >>> [k.model.beta for k in kernels]
     [1.0, 0.3]
     """
+    check_is_model(model, "tempered_kernels")
     return tuple(make_kernel(at_temperature(model, beta)) for beta in betas)
 
 
@@ -100,8 +103,12 @@ class ParallelTempering:
     """
 
     def __init__(self, kernels: Sequence[ModelKernel]) -> None:
+        if not isinstance(kernels, Sequence):
+            raise TypeError(f"kernels must be a sequence, got {type(kernels).__name__}; see tempered_kernels")
         if len(kernels) < 2:
             raise ValueError(f"parallel tempering needs at least two kernels, got {len(kernels)}")
+        for kernel in kernels:
+            check_is_kernel(kernel, "ParallelTempering")
         self.kernels = tuple(kernels)
 
     def init(self, position: Tensor) -> State:

@@ -102,7 +102,8 @@ def warm_up(
         variance, current = _variance(kernel, current, length - length // 2, generator)
         mass = torch.as_tensor(kernel.inverse_mass).to(current.position)
         # What did not move in so few draws keeps the mass it had.
-        kernel = replace(kernel, inverse_mass=torch.where(variance > 0, variance.to(mass), mass))
+        usable = (variance > 0) & variance.to(mass).isfinite()
+        kernel = replace(kernel, inverse_mass=torch.where(usable, variance.to(mass), mass))
     return adapt_step_size(kernel, current, n_steps // 6, target_acceptance, generator=generator)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ebmkit._checks import check_at_least_zero, check_count, floating_tensor
+from ebmkit._models import check_is_model
 from ebmkit.energy import EnergyModel, Estimate
 from ebmkit.normalization._densities import Function
 
@@ -124,6 +125,7 @@ def log_quadrature(
     >>> normalization.log_quadrature(annealing.GaussianBase((1,))).value  # ½ log 2π
     tensor(0.9189, dtype=torch.float64)
     """
+    check_is_model(model, "log_quadrature")
     if model.values is not None or model.event_shape not in ((), (1,), (2,)):
         raise ValueError(
             "log_quadrature needs a continuous x of event shape (), (1,) or (2,), got values "

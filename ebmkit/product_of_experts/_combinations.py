@@ -108,6 +108,7 @@ class Mixture(EnergyModel):
                 f"got {weight.tolist()}"
             )
         self.log_weights = nn.Parameter((weight / weight.sum()).log())
+        self._masses: tuple[tuple[tuple[int, int], ...], Tensor] | None = None
 
     def energy(self, x: Tensor) -> Tensor:
         """-log Σ_k w_k p_k(x), `(..., *event_shape)` to `(...)`."""
@@ -134,6 +135,14 @@ class Mixture(EnergyModel):
         masses = [_log_mass(component).to(self.log_weights) for component in self.components]
         return self.log_weights.log_softmax(-1) + torch.stack(masses)
 
+    def _shares(self) -> Tensor:
+        """The components' shares, `(K,)`: their Z_k are worked out again only once a parameter has changed."""
+        parts = (*self.component_modules.parameters(), *self.component_modules.buffers())
+        versions = tuple((part.data_ptr(), part._version) for part in parts)
+        if self._masses is None or self._masses[0] != versions:
+            self._masses = versions, self._log_shares() - self.log_weights.log_softmax(-1)
+        return (self.log_weights.log_softmax(-1) + self._masses[1].to(self.log_weights)).softmax(-1)
+
     def _log_sum(self, log_densities: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack(list(log_densities), -1)
         return log_sum_exp(stacked + self.log_weights.log_softmax(-1).to(stacked))
@@ -153,7 +162,7 @@ class Mixture(EnergyModel):
         shape = as_shape(sample_shape)
         n = math.prod(shape)
         try:
-            shares = self._log_shares().softmax(-1)
+            shares = self._shares()
         except ValueError as error:
             raise TypeError(f"{error}, so that nobody knows how often to draw it; use a sampler") from error
         index = chance.categorical(shares.expand(n, -1), generator=generator)

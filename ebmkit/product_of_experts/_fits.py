@@ -6,7 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
-from ebmkit._checks import check_bits, check_count, check_event, check_positive
+from ebmkit._checks import as_tensor, check_bits, check_count, check_event, check_positive
+from ebmkit._models import check_is_one_of
 from ebmkit.product_of_experts._flow import AffineCouplingFlow
 from ebmkit.product_of_experts._pixelcnn import PixelCNN
 
@@ -34,6 +35,8 @@ def fit_pixelcnn(
     >>> len(history["loss"])
     2
     """
+    check_is_one_of(model, (PixelCNN,), "fit_pixelcnn")
+    images = as_tensor(images, name="images")
     check_bits(images)
 
     def draw(batch: Tensor) -> Tensor:
@@ -68,6 +71,8 @@ def fit_flow(
     >>> len(history["loss"])
     2
     """
+    check_is_one_of(model, (AffineCouplingFlow,), "fit_flow")
+    images = as_tensor(images, name="images")
     check_bits(images)
     images = images.to(model.shift)
 

@@ -4,10 +4,12 @@ import doctest
 import importlib
 import inspect
 import re
+import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import pytest
+import torch
 
 import ebmkit
 
@@ -85,6 +87,42 @@ def test_every_model_draws_in_the_same_words(name: str) -> None:
 def test_log_z_has_one_word() -> None:
     for name in CALLABLES:
         assert not re.search("normali[sz]er", " ".join([name, *parameters(name)])), name
+
+
+NO_MODEL = {
+    "a module": torch.nn.Linear(2, 1),
+    "a function": lambda x: x,
+    "a number": 3,
+    "nothing": None,
+    "a class": ebmkit.boltzmann_machines.RBM,
+}
+SENSIBLE = {"generator": torch.Generator(), "betas": (0.5, 1.0)}
+
+
+def wants_a_model(thing: Any) -> list[str]:
+    """The parameters that are models or kernels; a named tuple takes what it is given, as it is a result."""
+    if is_protocol(thing) or (inspect.isclass(thing) and issubclass(thing, tuple | Exception)):
+        return []
+    return [
+        key for key in inspect.signature(thing).parameters if key in {"model", "base", "kernel", "kernels"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [(name, key) for name in NAMES if not name.startswith("chance.") for key in wants_a_model(NAMES[name])],
+)
+def test_what_is_no_model_is_refused_at_once_and_by_name(name: str, key: str) -> None:
+    takes = inspect.signature(NAMES[name]).parameters
+    needed = [k for k, p in takes.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    for kind, given in NO_MODEL.items():
+        if given is None and key not in needed:  # nothing is what such a parameter is by default
+            continue
+        others = {k: SENSIBLE.get(k, torch.ones(3, 2)) for k in needed}
+        with pytest.raises(TypeError, match=r"needs|is for|must be a sequence") as refused:
+            NAMES[name](**others | {key: given})
+        last = traceback.extract_tb(refused.value.__traceback__)[-1]
+        assert "/ebmkit/" in last.filename, f"{kind}: {refused.value}"
 
 
 @EVERY_ROOM

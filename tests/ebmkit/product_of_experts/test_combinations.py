@@ -75,6 +75,26 @@ def test_a_mixture_of_energies_draws_each_component_as_often_as_its_energy_says(
     assert "samples follow p" in testing.check_model(mixture)
 
 
+def test_a_mixture_sums_its_components_states_once_and_again_when_they_change(monkeypatch):
+    mixture = poe.Mixture([ring(2.0), ring(-1.0, 0.4)], weights=[0.2, 0.8])
+    sums = []
+    monkeypatch.setattr(
+        enumeration, "exact_log_partition", lambda model: sums.append(model) or model.coupling.sum()
+    )
+    for _ in range(3):
+        mixture.sample(2, generator=generator())
+    assert len(sums) == 2
+    before = mixture._shares()
+    with torch.no_grad():
+        mixture.components[0].coupling -= 3.0
+    assert (mixture._shares() - before).abs().max() > 0.1
+    assert len(sums) == 4
+    with torch.no_grad():
+        mixture.log_weights.zero_()
+    assert len(sums) == 4  # the weights are no part of it, and are looked at every time
+    torch.testing.assert_close(mixture._shares(), mixture._log_shares().softmax(-1))
+
+
 def test_a_mixture_of_bowls_of_other_width_draws_the_wider_one_more_often():
     mixture = poe.Mixture([annealing.GaussianBase((1,), 0.0, 0.01), annealing.GaussianBase((1,), 5.0, 1.0)])
     share = float((mixture.sample(4000, generator=generator()) < 1).double().mean())
