@@ -94,13 +94,28 @@ class MultiSpin:
     def measure(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The energy and the mean spin of every chain; each `(n_chains,)`."""
         sites = self.shape[0] * self.shape[1]
+        up, broken = self._totals() if self._kernels is None else self._totals_compiled(self._kernels)
+        up, broken = (total.reshape(-1, self.bands).sum(1)[: self.n_chains] for total in (up, broken))
+        return -self.coupling * (2 * sites - 2 * broken), (2 * up - sites) / sites
+
+    def _totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How many spins are up in each lane of each group, and how many bonds are broken; both `(groups, 32)`."""
         up, broken = np.empty((2, len(self.words), LANES))
         for g, group in enumerate(self.words):
             near = _neighbours(group[1], 0, slice(None), self._seam)
             up[g] = sum(lane_totals(half) for half in group)
             broken[g] = sum(lane_totals(group[0] ^ part) for part in near)
-        up, broken = (total.reshape(-1, self.bands).sum(1)[: self.n_chains] for total in (up, broken))
-        return -self.coupling * (2 * sites - 2 * broken), (2 * up - sites) / sites
+        return up, broken
+
+    def _totals_compiled(self, kernels: ModuleType) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        up, broken = np.empty((2, len(self.words), LANES), np.int64)
+        with as_many_threads_as_torch() as threads:
+            if threads > 1 and len(self.words) > 1:
+                kernels.multi_spin_totals(self.words, self._seam, up, broken)
+            else:
+                for words, ups, breaks in zip(self.words, up, broken):
+                    kernels.group_totals(words, self._seam, ups, breaks)
+        return up.astype(np.float64), broken.astype(np.float64)
 
     def get_spins(self) -> NDArray[np.int8]:
         """Spins ±1, `(n_chains, n, m)`, int8: eight times the memory of the bits."""

@@ -9,11 +9,12 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from ebmkit.ising._bits import Seam, Words, lanes_after, lanes_before
+from ebmkit.ising._bits import LANES, Seam, Words, lanes_after, lanes_before
 
 BLOCK = 64
 """Words that share a comparison: they fill the vector registers, and are decided after 11 bits or so."""
 _U32, _U64 = np.uint32, np.uint64
+Counts = NDArray[np.int64]
 _ZERO = np.uint32(0)
 # Rows of a thread's workspace, one flat array: at constant distances, so that the compiler sees they are apart.
 _A, _B, _C, _ODD, _COIN, _UNDECIDED, _NEW = (row * BLOCK for row in range(7))
@@ -75,21 +76,8 @@ def _update_colour(
     mine, other = words[colour], words[1 - colour]
     side, beyond = np.empty(half, np.uint32), np.empty(half, np.uint32)
     for i in range(n):
-        above, below, same, row = other[i - 1], other[(i + 1) % n], other[i], mine[i]
-        if i == 0:
-            for k in range(half):
-                beyond[k] = _lanes_before(above[k], seam)
-            above = beyond
-        elif i == n - 1:
-            for k in range(half):
-                beyond[k] = _lanes_after(below[k], seam)
-            below = beyond
-        if (i + colour) & 1:
-            side[: half - 1] = same[1:]
-            side[half - 1] = same[0]
-        else:
-            side[1:] = same[: half - 1]
-            side[0] = same[half - 1]
+        above, below, same = _around(other, i, colour, seam, side, beyond)
+        row = mine[i]
         for k in range(0, half, BLOCK):
             width = min(BLOCK, half - k)
             for q in range(width):
@@ -123,6 +111,94 @@ def _update_colour(
             for q in range(width):
                 row[k + q] = work[_NEW + q]
     return count
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _around(
+    other: Words, i: int, colour: int, seam: Seam, side: Words, beyond: Words
+) -> tuple[Words, Words, Words]:
+    """The words above, below and on one side of row i of `colour`; those on the other side are put into `side`.
+
+    `beyond` is room for a row across the edge of a band.
+    """
+    n, half = other.shape
+    above, below, same = other[i - 1], other[(i + 1) % n], other[i]
+    if i == 0:
+        for k in range(half):
+            beyond[k] = _lanes_before(above[k], seam)
+        above = beyond
+    elif i == n - 1:
+        for k in range(half):
+            beyond[k] = _lanes_after(below[k], seam)
+        below = beyond
+    if (i + colour) & 1:
+        side[: half - 1] = same[1:]
+        side[half - 1] = same[0]
+    else:
+        side[1:] = same[: half - 1]
+        side[0] = same[half - 1]
+    return above, below, same
+
+
+@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+def multi_spin_totals(words: Words, seam: Seam, up: Counts, broken: Counts) -> None:
+    """`group_totals` of every group, a thread each: `up` and `broken` are `(groups, 32)`."""
+    for g in prange(words.shape[0]):
+        group_totals(words[g], seam, up[g], broken[g])
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def group_totals(words: Words, seam: Seam, up: Counts, broken: Counts) -> None:
+    """Lane by lane, how many spins of a group are up, and how many bonds join unlike ones; both `(32,)`, in place.
+
+    Every column has a counter a lane, bit-sliced: plane p holds bit p of 32 counts, and a row is added to all
+    columns at once by full adders. Only then are the planes' bits taken out of their words.
+    """
+    n, half = words.shape[1], words.shape[2]
+    n_planes = 1
+    while 1 << n_planes <= 4 * n:
+        n_planes += 1
+    ups, breaks = np.zeros((n_planes, half), np.uint32), np.zeros((n_planes, half), np.uint32)
+    side, beyond, carry = np.empty(half, np.uint32), np.empty(half, np.uint32), np.empty(half, np.uint32)
+    for i in range(n):
+        above, below, same = _around(words[1], i, 0, seam, side, beyond)
+        here = words[0, i]
+        for k in range(half):
+            unlike, one = here[k] ^ same[k], ups[0, k]
+            ups[0, k] = unlike ^ one
+            carry[k] = (here[k] & same[k]) | (one & unlike)
+        _carry_on(ups, 1, carry)
+        for k in range(half):
+            a, b, c, d = here[k] ^ above[k], here[k] ^ below[k], here[k] ^ same[k], here[k] ^ side[k]
+            three, first = a ^ b ^ c, (a & b) | (c & (a ^ b))
+            four, one = three ^ d, breaks[0, k]
+            second, two = (three & d) | (one & four), breaks[1, k]
+            breaks[0, k] = four ^ one
+            breaks[1, k] = first ^ second ^ two
+            carry[k] = (first & second) | (two & (first ^ second))
+        _carry_on(breaks, 2, carry)
+    _take_out(ups, up)
+    _take_out(breaks, broken)
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _carry_on(planes: Words, first: int, carry: Words) -> None:
+    """Adds the bits of `carry` to the counters' planes from `first` on."""
+    for p in range(first, planes.shape[0]):
+        for k in range(len(carry)):
+            old = planes[p, k]
+            planes[p, k] = old ^ carry[k]
+            carry[k] &= old
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _take_out(planes: Words, totals: Counts) -> None:
+    """The counters of all columns together, a lane each."""
+    totals[:] = 0
+    for p in range(planes.shape[0]):
+        for word in planes[p]:
+            for lane in range(LANES):
+                totals[lane] += np.int64((word >> _U32(lane)) & _U32(1)) << p
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]

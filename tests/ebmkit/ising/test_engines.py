@@ -100,6 +100,18 @@ def test_packed_chains_are_measured_as_the_model_measures_them(shape, n_chains, 
     np.testing.assert_allclose(magnetization, spins.double().mean((1, 2)).numpy(), rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize(("shape", "n_chains"), PACKINGS)
+def test_compiled_counts_are_numpys_up_to_the_largest(shape, n_chains):
+    kernels = pytest.importorskip("ebmkit.ising._kernels")
+    engine = engines.MultiSpin(shape, 0.3, n_chains, SEED)
+    for colours in ((0, 0), (1, 1), (0, 1), None):  # all down, all up, every bond broken, any
+        if colours is not None:
+            for colour, value in enumerate(colours):
+                engine.words[:, colour] = value * 0xFFFFFFFF
+        for found, expected in zip(engine._totals_compiled(kernels), engine._totals()):
+            assert np.array_equal(found, expected)
+
+
 def sites_of_words(engine):
     """The chain, row and column of every bit, each of shape `(groups, 2, rows, m/2, 32)`."""
     groups, _, rows, half = engine.words.shape
