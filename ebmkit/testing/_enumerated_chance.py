@@ -91,7 +91,7 @@ def _expand_bernoulli(probability: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All answers to a Bernoulli draw: rows, probabilities and answers, impossible ones left out."""
     p = probability.reshape(len(probability), -1).double()
     assert ((p >= 0) & (p <= 1)).all(), "a probability lies outside [0, 1]"
-    row, weight = torch.arange(len(p), device=p.device), torch.ones_like(p[:, 0])
+    row, weight = torch.arange(len(p), device=p.device), p.new_ones(len(p))
     answer = torch.zeros(len(p), 0, dtype=torch.bool, device=p.device)
     for site in p.unbind(1):
         parts = []
@@ -107,7 +107,7 @@ def _expand_categorical(probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All answers to a categorical draw along the last axis, impossible ones left out."""
     p = probabilities.reshape(len(probabilities), -1, probabilities.shape[-1]).double()
     torch.testing.assert_close(p.sum(-1), torch.ones_like(p[..., 0]), rtol=0, atol=1e-6)
-    row, weight = torch.arange(len(p), device=p.device), torch.ones_like(p[:, 0, 0])
+    row, weight = torch.arange(len(p), device=p.device), p.new_ones(len(p))
     answer = torch.zeros(len(p), 0, dtype=torch.int64, device=p.device)
     for draw in p.unbind(1):
         before, value = (draw[row] > 0).nonzero(as_tuple=True)

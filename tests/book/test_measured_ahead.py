@@ -62,3 +62,13 @@ def test_the_deep_energy_was_measured_with_the_recipe_in_the_script() -> None:
     assert set(first) == set(kept["runs"][0])
     first.pop("training_processor_seconds"), again.pop("training_processor_seconds")
     assert first == again
+
+
+def test_the_gpu_was_measured_by_the_tasks_in_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    gpu = importlib.import_module("gpu")
+    kept = json.loads(gpu.RESULTS.read_text(encoding="utf-8"))
+    assert [row["what"] for row in kept["rows"]] == list(gpu.TASKS)
+    assert [set(row["seconds"]) for row in kept["rows"]] == [{"cpu", "cuda"}] * len(gpu.TASKS)
+    tried = gpu.measure(("cpu",), small=True)
+    assert all(row["seconds"]["cpu"] > 0 for row in tried)
