@@ -149,3 +149,11 @@ def energy_by_convolution(labels, noisy, coupling, field):
     s, t = 2.0 * labels - 1, 2.0 * noisy - 1
     right_and_down = correlate(s, [[0, 0, 0], [0, 0, 1], [0, 1, 0]], mode="constant")
     return np.array(-field * np.vdot(s, t) - coupling * np.vdot(s, right_and_down))
+
+
+@energy.alternative
+def energy_by_an_adjacency_matrix(labels, noisy, coupling, field):
+    s, t = (2.0 * np.asarray(x, dtype=float).ravel() - 1 for x in (labels, noisy))
+    rows, columns = np.divmod(np.arange(s.size), np.shape(labels)[1])
+    adjacent = abs(rows[:, None] - rows) + abs(columns[:, None] - columns) == 1
+    return -field * (s @ t) - 0.5 * coupling * (s @ adjacent @ s)

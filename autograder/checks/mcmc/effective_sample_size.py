@@ -39,6 +39,9 @@ def _(attempt: Attempt) -> None:
     chains += [uniform(rng, 1.0, 2.0) * 1e8 + autoregression(rng, 200, 0.7)]
     chains += [1e-6 * autoregression(rng, 150, 0.7), autoregression(rng, 180, 0.6).astype(np.float32)]
     chains += [np.cumsum(rng.choice([-1, 1], 200)), rng.integers(0, 2, 120)]
+    chains += [  # here a mean in float32 is off by a few hundredths
+        (uniform(rng, 3e5, 9e5) + autoregression(rng, 200, 0.8)).astype(np.float32) for _ in range(4)
+    ]
     attempt.compare([(x,) for x in chains], rtol=1e-4)
 
 

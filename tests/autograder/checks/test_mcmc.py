@@ -23,6 +23,7 @@ from autograder.checks.mcmc.langevin import Well, random_well
 from autograder.checks.mcmc.metropolis_hastings import N_STATES, random_space
 from autograder.checks.mcmc.transition_matrix import random_proposals
 from autograder.exercises.attempt import local
+from autograder.exercises.catalogue import assignment_named
 from autograder.exercises.sequential import Count
 from ebmkit import annealing, mcmc
 from ebmkit.energy import EnergyModel
@@ -209,3 +210,26 @@ def test_proposals_of_a_finite_space_follow_its_matrix():
     assert smallest_p_value(transition_counts(starts, ends, space.Q)) > 1e-9
     assert np.allclose(log_density(x), space.log_p[starts])
     assert np.allclose(np.exp(log_proposal(y, x)), space.Q[starts, ends])
+
+
+def test_an_effective_sample_size_in_float32_or_of_a_hundred_lags_fails():
+    """What the text asks for, float64 and every lag until the sum ends, is seen."""
+
+    def of(x, most=None):
+        away = x - x.mean()
+        rho = np.correlate(away, away, "full")[len(x) - 1 :][:most] / (away @ away)
+        pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(1)
+        return float(len(x) / max(1.0, 2 * pairs[np.cumprod(pairs > 0) == 1].sum() - 1))
+
+    exercise = assignment_named("mcmc").exercise("effective_sample_size")
+    wrong = {
+        "all in float32": lambda x: of(np.asarray(x, dtype=np.float32)),
+        "in the type that was given": lambda x: of(np.asarray(x)),
+        "a hundred lags": lambda x: of(np.asarray(x, dtype=np.float64), 100),
+    }
+    for name, function in wrong.items():
+        for seed in range(3):
+            tried = exercise.tried(function, lambda check, seed=seed: seed)
+            assert any(t.complaint for t in tried), name
+    right = exercise.tried(lambda x: of(np.asarray(x, dtype=np.float64)), lambda check: 0)
+    assert not any(t.complaint for t in right)
