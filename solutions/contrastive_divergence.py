@@ -242,8 +242,8 @@ for k in (1, 2, 5, 20):
 # Do one such step. First move every chain by one step of block Gibbs sampling. Then contrast the data with the
 # chains *where they have arrived*, as in exercise 2.
 #
-# - `data`: shape `(B, n)`. `chains`: shape `(C, n)`, bits; $C$ and $B$ need not be equal. Leave both arrays as
-#   they are.
+# - `data`: shape `(B, n)`. `chains`: shape `(C, n)`. Both hold bits as floats; $C$ and $B$ need not be
+#   equal.
 # - `rng`: the only source of chance.
 # - Returns the tuple `(grad_a, grad_b, grad_W, chains)` with the moved chains, shape `(C, n)`, for the next step.
 #
@@ -416,7 +416,8 @@ plt.show()
 # - `energy(parameters, x)`: $E_\theta$ of each point, from a list of tensors and points `(n, d)` to `(n,)`.
 # - `parameters`: a list of tensors that do not ask for gradients, and still do not afterwards: work on
 #   `p.clone().requires_grad_()`.
-# - `data`: shape `(B, d)`. `negatives`: shape `(C, d)`. All are of one dtype, `float32` or `float64`.
+# - `data`: shape `(B, d)`. `negatives`: shape `(C, d)`. $B, C \ge 1$. All are of one dtype, `float32` or
+#   `float64`.
 # - `alpha`: $\alpha \ge 0$.
 # - Returns the tuple `(loss, gradients)`: a number, and a tuple of one gradient for each parameter, in their order
 #   and shape.

@@ -69,8 +69,8 @@ import torch
 #
 # and read off $\theta_1$ and $\theta_2$.
 #
-# - `mean`, `variance`: arrays of one shape `(...)`, or two numbers. The batch may be empty. The variance is
-#   positive.
+# - `mean`, `variance`: arrays of one shape `(...)`, or two numbers; floats of either size or whole numbers. The
+#   batch may be empty. The variance is positive.
 # - Returns $\theta$, an array of shape `(..., 2)`: $\theta_1$ at `[..., 0]` and $\theta_2$ at `[..., 1]`.
 #
 # *Example.* $m = 3$ and $v = 2$ give $\theta = (1.5, -0.25)$.
@@ -102,7 +102,7 @@ assert np.allclose(found, [0.0, -0.5]), f"the standard Gaussian has θ = (0, -1/
 #
 # Now you are given $\theta$ and want the mean and the variance.
 #
-# - `theta`: shape `(..., 2)`, with $\theta_2 < 0$ everywhere. The batch may be empty.
+# - `theta`: shape `(..., 2)`, `float32` or `float64`, with $\theta_2 < 0$ everywhere. The batch may be empty.
 # - Returns the pair `(mean, variance)`, each of shape `(...)`.
 #
 # *Example.* $\theta = (1.5, -0.25)$ gives the mean 3 and the variance 2.
@@ -200,7 +200,7 @@ assert np.allclose(found[1].detach(), [2.0, 6.0]), f"for θ = 0 the mean of t is
 # $$m = \frac1n \sum_i x_i , \qquad C = \frac1n \sum_i x_i x_i^\top - m m^\top = \frac1n \sum_i (x_i - m)(x_i
 # - m)^\top .$$
 #
-# - `x`: data of shape `(n, D)` with $n, D \ge 1$, one point a row.
+# - `x`: data of shape `(n, D)` with $n, D \ge 1$, one point a row: floats of either size or whole numbers.
 # - Returns the pair `(mean, covariance)` of shapes `(D,)` and `(D, D)`.
 # - The data may lie far from 0, at $10^8$ with a spread of 1. One of the two formulas for $C$ is of no use
 #   there.

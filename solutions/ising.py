@@ -380,7 +380,8 @@ assert (np.asarray(found) == 0).all(), f"in a row of 0, 1, 0, 0 the 1 is outvote
 # the total weight of all beginnings that end in it. At the end this gives $\log Z$. With the largest in place
 # of the total, and a note of where it came from, the same walk finds the most probable labelling.
 #
-# - `scores`: shape `(n, K)`; `scores[t, k]` is $s_t(k)$. A chain can be as short as one position.
+# - `scores`: shape `(n, K)`, floats or whole numbers; `scores[t, k]` is $s_t(k)$. A chain can be as short as one
+#   position, and there may be one label only.
 # - `transitions`: shape `(K, K)`; `transitions[j, k]` is $a(j, k)$, for label $j$ *followed by* label $k$.
 # - Returns the tuple `(log_z, labels)`: a number, and labels of shape `(n,)`, counted from 0. If several
 #   labellings are equally probable, any of them is right.

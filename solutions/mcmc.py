@@ -169,8 +169,8 @@ plt.show()
 # a chain in equilibrium goes from $i$ to $j$. *Detailed balance* says that $F$ is symmetric: as much traffic
 # each way. Sum over $i$, and $p P = p$ follows.
 #
-# - `log_p`: shape `(K,)`, $\log p_i$ up to a constant, so $p$ is not normalized. Entries can be as large as
-#   $\pm 1000$.
+# - `log_p`: shape `(K,)` with $K \ge 1$, $\log p_i$ up to a constant, so $p$ is not normalized. Entries can be as
+#   large as $\pm 1000$.
 # - `Q`: shape `(K, K)`, rows sum to 1. Entries may be 0: from $i$ to $j$ only, or both ways.
 # - Returns `(P, F)`, both of shape `(K, K)`. The entries of $F$ sum to 1.
 #
@@ -225,7 +225,7 @@ assert np.allclose(P, np.eye(3)), f"there is no way back on a one-way ring: ever
 #
 # - `x`: shape `(B, d)`, floats.
 # - `mean`: shape `(d,)`. `precision`: shape `(d, d)`, symmetric and positive definite.
-# - `rng`: `rng.standard_normal(B)` gives $B$ draws of $\mathcal{N}(0, 1)$.
+# - `rng`: the only source of chance. `rng.standard_normal(B)` gives $B$ draws of $\mathcal{N}(0, 1)$.
 # - Returns the new chains, shape `(B, d)`.
 #
 # *Example.* $\mu = 0$ and $\Lambda = \begin{pmatrix} 4 & 2 \\ 2 & 4 \end{pmatrix}$, at $x = (8, 6)$.
@@ -409,8 +409,9 @@ plt.show()
 #
 # If $\tau$ comes out below 1, use 1: we do not claim more than $n$ draws.
 #
-# - `x`: one chain of numbers, shape `(n,)` with $n \ge 2$, `float32` or `float64`, not all equal.
-# - Returns one number between 0 and $n$. Compute in `float64`.
+# - `x`: one chain of numbers, shape `(n,)` with $n \ge 2$, `float32`, `float64` or whole numbers, not all equal.
+# - Returns one number between 0 and $n$. Compute in `float64`: chains may lie far from 0, where a mean in
+#   `float32` is too coarse.
 #
 # *Example.* $x = (0, 0, 1, 1)$: $\bar x = \tfrac12$ and $\rho = (1, \tfrac14, -\tfrac12, -\tfrac14)$. Then
 # $\Gamma_0 = \tfrac54$ is kept, $\Gamma_1 = -\tfrac34$ ends the sum, $\tau = \tfrac32$, and ESS $= 4 /

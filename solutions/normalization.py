@@ -123,7 +123,8 @@ assert np.array_equal(found, [2.0, -np.inf]), (
 #
 # - `scale`: $\sigma > 0$, an array of any shape, or one number. It can be as small as $10^{-200}$ and as
 #   large as $10^{200}$: the result is an ordinary number, $\sigma^2$ is not.
-# - `rate`: $\lambda > 0$, an array of any shape, or one number.
+# - `rate`: $\lambda > 0$, an array of any shape, or one number, in the same range.
+# - Arrays are `float32` or `float64`, and may be empty.
 # - Returns the pair `(log Z1, log Z2)`. Each has the shape of its argument.
 #
 # *Example.* For $\sigma = 1$ and $\lambda = 2$: $Z_1 = \sqrt{2\pi}$ and $Z_2 = \tfrac12$. The pair is
@@ -164,9 +165,9 @@ assert np.allclose(found[1], np.zeros(4)), f"for λ = 1 the volume is 1 and its 
 # - `lower`, `upper`: $a < b$, both finite.
 # - Returns the pair `(Z_exp, Z_square)`, each with a relative error below $10^{-5}$.
 #
-# $f$ is continuous. Its peaks may be as narrow as a thousandth of the interval, so look at 20,000 points or
-# more. Then midpoints, trapezoids and Simpson's rule are all exact enough. Mind both ends: a sum over left
-# ends is not.
+# $f$ is continuous, and can be in the hundreds: $e^f$ is large or small then, and still a float.
+# Its peaks may be as narrow as a thousandth of the interval, so look at 20,000 points or more. Then midpoints,
+# trapezoids and Simpson's rule are all exact enough. Mind both ends: a sum over left ends is not.
 #
 # *Example.* $f(x) = x$ on $[0, 1]$ has the volumes $e - 1 = 1.71828$ and $\tfrac13$.
 #
@@ -385,7 +386,7 @@ plt.show()
 # p = \frac{f^2}{Z_{\text{square}}} .$$
 #
 # - `f`: a function that maps an array to the array of its values, elementwise.
-# - `x`, `y`: arrays of one shape.
+# - `x`, `y`: arrays of one shape, which may be empty.
 # - Returns the pair (ratio for $e^f$, ratio for $f^2$), each of the shape of `x`.
 # - $f$ can be in the thousands, where $e^f$ overflows, and as small as $10^{-200}$, where $f^2$ underflows.
 #   Its sign can be negative. Where $f(x) = 0$ and $f(y) \ne 0$ the second ratio is $-\infty$; both zero does

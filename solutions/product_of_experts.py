@@ -58,7 +58,7 @@ import numpy as np
 # Once you have $\mu$ and $v$, set $x = \mu$ on both sides to get $Z$. It says how well the experts agree.
 #
 # - `means`, `variances`: shape `(..., M)` with $M \ge 1$: the last axis runs over experts, the axes before it
-#   over separate problems.
+#   over separate problems. Floats or whole numbers.
 # - Returns the tuple `(mean, variance, log_z)`, each of shape `(...)`.
 # - Experts may contradict each other so much that $Z$ underflows. $\log Z$ does not.
 #
