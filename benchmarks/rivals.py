@@ -3,10 +3,11 @@
     python benchmarks/rivals.py [PART …] [--copies 32] [--environments FOLDER]
 
 The parts, all of them if none is named: `attacks` (hostile submissions and right ones that make noise, on the Ising
-assignment), `ising` and `plain` (submissions a second on the Ising assignment, and on one whose cells and checks
-cost next to nothing). nbgrader runs in an environment of its own, in the version of requirements.lock and with its
-default pipeline; otter too, in the newest version on PyPI, without containers and in as many processes as there
-are processors. Both get plain hidden asserts on fixed inputs; ours runs its hidden checks, statistics included.
+assignment), `wild` (right work of that assignment as people and their tools write it), `ising` and `plain`
+(submissions a second on the Ising assignment, and on one whose cells and checks cost next to nothing). nbgrader
+runs in an environment of its own, in the version of requirements.lock and with its default pipeline; otter too, in
+the newest version on PyPI, without containers and in as many processes as there are processors.
+Both get plain hidden asserts on fixed inputs; ours runs its hidden checks, statistics included.
 Nothing is compared with a figure that was not measured here. Results go to `benchmarks/results/rivals.json`.
 
 The attacks are chosen to be harmless to a machine without a sandbox: none starves it, hangs a kernel, kills
@@ -34,6 +35,7 @@ from throughput import BIN, ENVIRONMENT, RESULTS, ROOT, hidden_asserts, per_seco
 from autograder.authoring.hostile import ATTACKS, PRELUDE, Attack
 from autograder.authoring.percent import nbgrader_notebook
 from autograder.authoring.release import publish
+from autograder.authoring.wild import WILD, Wild
 from autograder.course import Course
 from autograder.exercises.catalogue import assignment_named
 from autograder.judging.handout import MARKS
@@ -64,15 +66,19 @@ class Corpus:
         exercises = assignment_named(self.name).exercises
         return {exercise.name: exercise.points for exercise in exercises}
 
-    def notebook(self, answers: Mapping[str, str], first: str = "", last: str = "") -> bytes:
-        """The solution with other answers, and with a cell before everything and one after it."""
+    def notebook(
+        self, answers: Mapping[str, str], first: str | None = None, last: str | None = None
+    ) -> bytes:
+        """The solution with other answers; a cell before everything and one after it where they are given."""
         made = nbformat.from_dict(self.solved)
         for cell in made.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             lines = answers.get(name, cell.source).split("\n")
             cell.source = "\n".join(line for line in lines if line.strip() not in MARKS)
-        made.cells.insert(0, nbformat.v4.new_code_cell(first, id="first"))
-        made.cells.append(nbformat.v4.new_code_cell(last, id="last"))
+        if first is not None:
+            made.cells.insert(0, nbformat.v4.new_code_cell(first, id="first"))
+        if last is not None:
+            made.cells.append(nbformat.v4.new_code_cell(last, id="last"))
         text: str = nbformat.writes(made)
         return text.encode()
 
@@ -213,6 +219,19 @@ def trials(corpus: Corpus) -> dict[str, bytes]:
         loud = {name: f"{source}\n{name} = noisy({name})" for name, source in corpus.answers().items()}
         made[f"noise-{number}"] = corpus.notebook(loud, first=NOISY.format(noise=noise))
     return made
+
+
+NOT_TRIED = {
+    "a package by pip": "would install it, and so change what comes after",
+    "a package by the magic": "would install it, and so change what comes after",
+    "a package by conda": "would install it, and so change what comes after",
+    "an endless loop that is stopped": "otter's own function sets no limit",
+}
+"""Habits that are left out, and why."""
+
+
+def habits() -> list[Wild]:
+    return [habit for habit in WILD if habit.name not in NOT_TRIED]
 
 
 # --- Who grades
@@ -433,6 +452,21 @@ def throughput(corpus: Corpus, makers: Makers, copies: int) -> dict[str, object]
     return {"copies": copies, "systems": found, "times_as_fast_as": ratios}
 
 
+def scores_of(
+    maker: Callable[[Corpus, Path], Grader], corpus: Corpus, students: Students
+) -> tuple[str, Scores]:
+    """A grader's name, and what it gives to each of these students; None where it ends without a grade."""
+    with tempfile.TemporaryDirectory() as folder:
+        grader = maker(corpus, Path(folder))
+        grader.submit(students)
+        if isinstance(grader, NbGrader):
+            grader.try_each()
+        else:
+            grader.grade()
+        given = grader.scores()
+    return grader.name, {student: given.get(student) for student in students}
+
+
 def verdicts(corpus: Corpus, makers: Makers) -> dict[str, object]:
     """What each system gives to hostile work, and what it takes from right work that makes noise."""
     students = trials(corpus)
@@ -440,19 +474,12 @@ def verdicts(corpus: Corpus, makers: Makers) -> dict[str, object]:
     tried = attacks()
     found: dict[str, object] = {}
     for maker in makers:
-        with tempfile.TemporaryDirectory() as folder:
-            grader = maker(corpus, Path(folder))
-            grader.submit(students)
-            if isinstance(grader, NbGrader):
-                grader.try_each()
-            else:
-                grader.grade()
-            scores = {student: grader.scores().get(student) for student in students}
+        name, scores = scores_of(maker, corpus, students)
         if scores["right"] != total or scores["wrong"] != 0:
-            raise SystemExit(f"{grader.name}: right work got {scores['right']}, wrong {scores['wrong']}")
+            raise SystemExit(f"{name}: right work got {scores['right']}, wrong {scores['wrong']}")
         outcomes = {attack.name: scores[f"attack-{n:02d}"] for n, attack in enumerate(tried)}
-        noisy = {name: scores[f"noise-{n}"] for n, name in enumerate(NOISE)}
-        found[grader.name] = {
+        noisy = {noise: scores[f"noise-{n}"] for n, noise in enumerate(NOISE)}
+        found[name] = {
             "attacks_that_gained_points": sum(1 for score in outcomes.values() if score),
             "attacks_left_without_a_grade": sum(1 for score in outcomes.values() if score is None),
             "noisy_right_work_that_lost_points": sum(1 for score in noisy.values() if score != total),
@@ -469,8 +496,35 @@ def verdicts(corpus: Corpus, makers: Makers) -> dict[str, object]:
     }
 
 
+def habitual(corpus: Corpus, makers: Makers) -> dict[str, object]:
+    """What each system takes from right work as people and their tools write it."""
+    solved, tried = corpus.notebook({}), habits()
+    students = {f"habit-{n:03d}": habit.applied(solved) for n, habit in enumerate(tried)}
+    total = sum(corpus.points.values())
+    found: dict[str, object] = {}
+    for maker in makers:
+        name, scores = scores_of(maker, corpus, students | {"right": solved})
+        if scores["right"] != total:
+            raise SystemExit(f"{name}: right work as it is got {scores['right']} of {total:g}")
+        by_habit = {habit.name: scores[f"habit-{n:03d}"] for n, habit in enumerate(tried)}
+        found[name] = {
+            "lost_points": sum(1 for score in by_habit.values() if score != total),
+            "left_without_a_grade": sum(1 for score in by_habit.values() if score is None),
+            "points_lost": sum(total - (score or 0.0) for score in by_habit.values()),
+            "habits": by_habit,
+        }
+    return {
+        "habits": len(tried),
+        "families": {habit.name: habit.family for habit in tried},
+        "not_tried": NOT_TRIED,
+        "points": total,
+        "systems": found,
+    }
+
+
 PARTS: dict[str, Callable[[Makers, int], dict[str, object]]] = {
     "attacks": lambda makers, _: verdicts(ising(), makers),
+    "wild": lambda makers, _: habitual(ising(), makers),
     "ising": lambda makers, copies: throughput(ising(), makers, copies),
     "plain": lambda makers, copies: throughput(plain_functions(), makers, copies),
 }

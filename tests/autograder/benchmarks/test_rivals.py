@@ -44,6 +44,17 @@ def test_everybody_gets_the_same_notebooks(rivals):
         assert "BEGIN SOLUTION" not in "".join("".join(c["source"]) for c in cells[1:])
 
 
+def test_habits_are_tried_on_the_same_right_work_and_those_left_out_say_why(rivals):
+    solved = rivals.ising().notebook({})
+    tried = [habit.name for habit in rivals.habits()]
+    assert len(set(tried)) == len(tried) >= 80
+    assert set(tried) | set(rivals.NOT_TRIED) == {habit.name for habit in rivals.WILD}
+    assert not set(tried) & set(rivals.NOT_TRIED)
+    assert all(rivals.NOT_TRIED.values())
+    first = next(cell for cell in json.loads(solved)["cells"] if cell["cell_type"] == "code")
+    assert "import numpy" in "".join(first["source"]), "habits stand in the cell that imports"
+
+
 def test_noisy_work_is_right_work(rivals):
     corpus = rivals.ising()
     answer = corpus.answers()["energy"].split("### END")[0]
