@@ -105,7 +105,6 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (source / chapter.name).write_text(
                 f"---\norphan: true\n---\n# {chapter.stem}\n\n{text}\n", "utf-8"
             )
-    (source / "index.md").write_text("# Figures\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", str(source), str(source / "_build")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -1,5 +1,6 @@
 """The interactive Boltzmann machine: its numbers are ebmkit's, and painting obeys pointer, keyboard and link."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,64 @@ def test_over_a_fixed_picture_the_hidden_units_are_tossed_anew(page: Any, machin
         assert page.run(STATE)["h"] == replay.bernoulli(p).int().tolist()  # the same coins each time
         replay.uniforms(SIDE**2)  # for the pixels, which are held
     assert "Log-probability of this completion" not in page.readout()
+
+
+def test_the_brush_erases_and_the_machine_fills_what_was_erased(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.run(
+        "const s = document.getElementById('explorable-boltzmann_machines-brush'); s.value = '_';"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    page.run("document.querySelector('.explorable-views canvas').focus()")
+    before = page.run(STATE)["known"]
+    page.press(Keys.ENTER)
+    known = page.run(STATE)["known"]
+    assert (before[27] in "01", known[27]) == (True, UNKNOWN)
+    assert "31 of 64 pixels known" in page.readout()
+    inks = page.run(
+        "const m = explorables.boltzmann_machines, seen = []; for (let i = 0; i < 60; i++) {"
+        "document.querySelectorAll('.explorable-buttons button')[1].click(); seen.push(m.current.v[27]); }"
+        " return seen"
+    )
+    assert sorted(set(inks)) == [0, 1]  # it is drawn again and again
+
+
+def test_each_hidden_unit_is_framed_while_it_is_on(page: Any) -> None:
+    page.run(
+        "const c = CanvasRenderingContext2D.prototype, stroke = c.strokeRect; window.frames4 = [];"
+        "c.strokeRect = function (...a) { if (this.lineWidth === 4) window.frames4.push(this.strokeStyle);"
+        " return stroke.apply(this, a); }"
+    )
+    page.step(1)
+    drawn = page.run("return window.frames4")
+    ink = page.run(
+        "return getComputedStyle(document.querySelector('.explorable')).getPropertyValue('--explorable-ink').trim()"
+    )
+    on = page.run(STATE)["h"]
+    assert [frame == ink for frame in drawn] == [bool(bit) for bit in on]
+    assert 0 < sum(on) < 14
+
+
+def test_a_painted_pixel_counts_by_its_probability_and_each_further_one_lowers_the_sum(
+    page: Any, machine: RBM
+) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    assert 2**32 > 4e9  # "more than four billion completions"
+    page.try_task("Nothing known")
+    page.run("document.querySelector('.explorable-views canvas').focus()")
+
+    def logged() -> float:
+        return float(page.readout().split("log-probability is ")[1].split(". ")[0].replace("−", "-"))
+
+    nothing = UNKNOWN * SIDE**2
+    chance = call(page, "return machine.exact(arguments[0]).means[27]", nothing)
+    exact = [0.0]
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN):
+        page.press(Keys.ENTER, key)
+        weight = call(page, "return machine.exact(arguments[0]).logWeight", page.run(STATE)["known"])
+        exact.append(weight - machine.exact_log_partition().item())
+        assert logged() == pytest.approx(exact[-1], abs=0.006)
+    assert exact[1] == pytest.approx(torch.tensor(chance).log().item(), abs=1e-6)
+    assert all(after < before for before, after in itertools.pairwise(exact))

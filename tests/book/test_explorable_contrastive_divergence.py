@@ -227,3 +227,50 @@ def test_each_machine_can_be_shown_and_follows_the_theme(page: Any, shown: str) 
     assert all(before != after for before, after in zip(light, dark))
     assert page.errors() == []
     assert f"show={shown}" in page.driver.current_url
+
+
+def test_three_machines_start_alike_and_the_exact_curve_lacks_the_divergence(page: Any, sfc32: Any) -> None:
+    machines, _, _ = page.run(RUN, 0.3, 1, 1, 0)
+    assert machines["exact"] == machines["cd"] == machines["pcd"]
+    _, curves, _ = page.run(RUN, 0.3, 1, 1, 100)
+    model = start(sfc32(1))
+    for _ in range(100):
+        gradient = learning.maximum_likelihood(model, PICTURES, state={})
+        with torch.no_grad():
+            for name, tensor in model.named_parameters():
+                tensor -= 0.3 * gradient.parameters[name]
+    log_p = (-model.energy(PICTURES) - model.exact_log_partition()).detach()
+    divergence = (-math.log(14) - log_p).mean().item()
+    assert curves["exact"][-1] == pytest.approx(-math.log(14) - divergence, abs=1e-9)
+
+
+def test_a_higher_rate_makes_the_persistent_chains_lose_earlier(page: Any) -> None:
+    # "Turn up the rate and watch what the persistent chains do."
+    ends = {rate: page.run(RUN, rate, 1, 1, 400)[1] for rate in (0.1, 1.0)}
+    assert ends[0.1]["pcd"][-1] > max(ends[0.1]["pcd"]) - 0.3  # a low rate: it has not lost what it learned
+    assert min(ends[1.0]["pcd"][200:]) < max(ends[1.0]["pcd"]) - 1.5
+    assert ends[1.0]["cd"][-1] > ends[1.0]["pcd"][-1]
+
+
+def test_large_weights_make_the_chains_sluggish_and_cd_pays_with_its_bias(page: Any) -> None:
+    moved, largest, exact, cd = page.run(
+        "const { Race } = explorables.contrastive_divergence;"
+        "const race = new Race({rate: 0.3, k: 1, seed: 1}), moved = [], largest = [];"
+        "for (let i = 0; i < 1000; i++) { const before = race.chains; race.update();"
+        "moved.push(race.chains.flat().filter((bit, n) => bit !== before.flat()[n]).length / (14 * 9));"
+        "largest.push(Math.max(...race.machines.pcd.W.flat().map(Math.abs))); }"
+        "return [moved, largest, race.curves.exact.at(-1), race.curves.cd.at(-1)]"
+    )
+    assert sum(moved[-100:]) < 0.6 * sum(moved[:100])
+    assert largest[-1] > 3 * largest[50]
+    assert cd < exact - 0.2
+
+
+def test_the_price_of_a_falling_rate_is_speed(page: Any) -> None:
+    ends = page.run(
+        "const { Race } = explorables.contrastive_divergence;"
+        "return ['constant', 'falling'].map((schedule) => { const race = new Race("
+        "{rate: 0.3, k: 1, seed: 1, schedule, copies: 1}); for (let i = 0; i < 1000; i++) race.update();"
+        "return race.curves.exact.at(-1); })"
+    )
+    assert ends[1] < ends[0] - 0.05

@@ -131,3 +131,57 @@ def test_step_and_restart_count_and_a_damaged_link_falls_back(page: Any) -> None
         "constant",
     ]
     assert page.errors() == []
+
+
+def test_400_walkers_start_wide_and_the_levels_fall_from_4_in_200_steps(page: Any) -> None:
+    levels, spread, size = page.run(
+        "const m = explorables.denoising;"
+        "const w = new m.Walk({data: m.DATA.unequal, sigma: 0.2, schedule: 'falling', seed: 2});"
+        "const spread = Math.sqrt(w.walkers.reduce((sum, y) => sum + y * y, 0) / w.walkers.length), seen = [];"
+        "for (let i = 0; i < 210; i++) { seen.push(w.level()); w.step(); } return [seen, spread, w.walkers.length]"
+    )
+    assert size == 400
+    assert spread == pytest.approx(4, abs=0.9)  # six standard errors of the root mean square of 400
+    assert levels[0] == 4
+    assert levels[:201] == sorted(levels, reverse=True)[:201]
+    assert levels[199] > 0.2
+    assert levels[200:] == pytest.approx([0.2] * 10)
+
+
+def test_the_read_out_has_the_numbers_of_the_first_answer(page: Any) -> None:
+    page.try_task("The best guess")
+    assert "the score is −0.038" in page.readout()
+    assert 1 / (1 + math.exp(-2 * 0.5)) == pytest.approx(0.731, abs=0.0005)
+    at, to = page.run("const m = explorables.denoising; return [0.5, m.denoised(0.5, 1, m.DATA.equal)]")
+    assert to < at < 1  # to the left, away from the nearer point
+
+
+def test_two_equal_bells_merge_when_two_standard_deviations_apart(page: Any) -> None:
+    for sigma in (0.7, 1.3):
+        h = 1e-3
+        energies = page.run(
+            "const [sigma, ys] = arguments, m = explorables.denoising;"
+            "return ys.map((y) => m.energy(y, sigma, m.DATA.equal))",
+            sigma,
+            [-h, 0, h],
+        )
+        curvature = (energies[0] - 2 * energies[1] + energies[2]) / h**2
+        assert curvature == pytest.approx(sigma**-2 - sigma**-4, rel=1e-3)
+    wells = page.run(
+        "const m = explorables.denoising, out = []; for (const apart of [1, 3]) for (const off of [-0.04, 0.04])"
+        "out.push(m.wells(apart / 2 + off, {points: [-apart / 2, apart / 2], weights: [0.5, 0.5]})); return out"
+    )
+    assert wells == [2, 1, 2, 1]
+
+
+def test_what_is_missing_is_lost_at_the_last_levels(page: Any) -> None:
+    # 20,000 walkers: a share's standard error is 0.0035, and 0.025 is seven of them.
+    middle, exact, end = page.run(
+        "const m = explorables.denoising; let middle = 0, end = 0, exact = 0;"
+        "for (let seed = 1; seed <= 50; seed++) {"
+        "const w = new m.Walk({data: m.DATA.unequal, sigma: 0.2, schedule: 'falling', seed});"
+        "while (w.level() > 0.8) w.step(); middle += w.left() / 50; exact = m.share(w.level(), w.data);"
+        "while (w.steps < 240) w.step(); end += w.left() / 50; } return [middle, exact, end]"
+    )
+    assert middle == pytest.approx(exact, abs=0.025)
+    assert end < 0.7 - 0.01

@@ -212,3 +212,47 @@ def test_the_tasks_answers_are_exact(page: Any) -> None:
     learner = page.run("const l = explorables.exponential_families.current; return [l.theta, l.gap()]")
     assert learner[0] == pytest.approx(exact.tolist(), abs=0.01)
     assert learner[1] < 1e-4
+
+
+def test_the_lines_are_of_equal_entropy(page: Any) -> None:
+    lines = page.run("return explorables.exponential_families.lines")
+    levels = []
+    for line in lines:
+        p = torch.tensor([point for point in line if point], dtype=torch.float64)
+        entropies = -(p * p.log()).sum(-1)
+        assert len(p) > 30
+        assert (entropies.max() - entropies.min()).item() < 1e-6
+        levels.append(entropies.mean().item() / math.log(3))
+    assert levels == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.95], abs=1e-6)
+
+
+@pytest.mark.parametrize("theta", POINTS[:2])
+def test_the_ellipse_is_two_standard_deviations_of_the_mean_of_the_rolls(
+    page: Any, theta: list[float]
+) -> None:
+    for n in (100, 400):
+        apart = torch.tensor(call(page, "spread", theta, n), dtype=torch.float64)
+        apart = apart - DIE.mean_parameters(vector(theta))
+        inverse = DIE.fisher_information(vector(theta)).inverse()
+        distance = torch.einsum("ni,ij,nj->n", apart, inverse, apart) * n
+        assert distance.sqrt().tolist() == pytest.approx([2.0] * 61, rel=1e-9)
+
+
+def test_both_estimates_close_in_as_the_fisher_information_says(page: Any) -> None:
+    # 200 runs: a root mean square has a relative standard error of 0.05, and a third is six of them.
+    theta = [1.0, -0.5]
+    seen = page.run(
+        "const F = explorables.exponential_families;"
+        "return Array.from({length: 200}, (_, seed) => { const r = new F.Rolls([1, -0.5], seed + 1), at = [];"
+        "for (let i = 0; i < 160; i++) { r.step(); if (r.n !== 400 && r.n !== 1600) continue;"
+        " at.push([r.frequencies().slice(0, 2), r.estimate()]); }"
+        "return at; })"
+    )
+    runs = torch.tensor(seen, dtype=torch.float64)  # (200, 2 sizes, mean or natural, 2)
+    fisher = DIE.fisher_information(vector(theta))
+    exact = torch.stack([DIE.mean_parameters(vector(theta)), vector(theta)])
+    variances = torch.stack([fisher.diagonal(), fisher.inverse().diagonal()])
+    for size, n in enumerate((400, 1600)):
+        found = (runs[:, size] - exact).square().mean(0).sqrt()
+        expected = (variances / n).sqrt()
+        assert found.flatten().tolist() == pytest.approx(expected.flatten().tolist(), rel=0.33)

@@ -164,6 +164,7 @@ def test_keys_choose_a_pixel_and_flip_what_is_seen_or_true_and_the_link_keeps_bo
     link = page.driver.current_url
     page.open(link)
     assert [values.tolist() for values in shown(page)[1:]] == [last.tolist(), painted.tolist()]
+    assert "&at=3&" in link
 
 
 def test_a_click_on_what_is_seen_flips_that_pixel(page: Any) -> None:
@@ -218,11 +219,18 @@ def test_without_neighbours_the_answer_is_epsilon_and_no_coupling_lifts_it_above
     assert noisy[2, 0] == 0
     assert task["answer"] == pytest.approx(ink(0), abs=1e-9)
     grown = [ink(0.05 * step) for step in range(31)]
+    assert grown[:11] == sorted(grown[:11])  # "up to one half"
     assert grown[10] > grown[0] + 0.1
-    assert max(grown) < 0.5
+    assert max(*grown, ink(3), ink(6)) < 0.5
     page.try_task("No neighbours")
-    exact = page.run("return explorables.ising_denoiser.current.posterior.exact().ink[6]")
-    assert exact == pytest.approx(task["answer"], abs=1e-9)
+    assert (
+        f"exact p(ink) = {task['answer']:.3f}" in page.readout()
+    )  # the pixel of the task is the magnified one
+    slide = (
+        f"const s = document.getElementById('{FIGURE}-J'); s.value = 0.5; s.dispatchEvent(new Event('input'))"
+    )
+    page.run(slide)
+    assert f"exact p(ink) = {grown[10]:.3f}" in page.readout()
 
 
 def test_the_most_probable_picture_is_the_truth_only_for_middling_couplings(page: Any) -> None:
@@ -250,5 +258,11 @@ def test_the_thin_line_goes_before_the_disc(page: Any) -> None:
     y, truth = y.reshape(12, 12), truth.reshape(12, 12)
     assert (truth[10] > 0).sum() == 10
     assert (y[9:] < 0).all()
+    padded = torch.nn.functional.pad(truth, (1, 1, 1, 1), value=0)
+    around = torch.stack([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])
+    line = truth[10] > 0
+    assert ((around[:, 10, line] < 0).sum(0) >= 2).all()  # neighbours of paper
+    assert ((around[:, 10, line] > 0).sum(0) <= 2).all()  # and of ink
+    assert (around[:, 4, 4] > 0).all()  # inside the disc
     disc = truth[:8, :8] > 0
     assert (y[:8, :8][disc] > 0).all()

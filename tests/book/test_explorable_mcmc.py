@@ -419,3 +419,45 @@ def test_the_canvas_follows_the_theme(page: Any) -> None:
     time.sleep(0.3)
     dark = page.run(picture)
     assert all(before != after for before, after in zip(light, dark))
+
+
+def test_every_proposal_is_shown_with_where_it_led_by_which_path_and_whether_it_was_taken(page: Any) -> None:
+    for sampler in ("metropolis", "langevin", "mala", "hmc", "gibbs"):
+        steps_ = page.run(
+            "const { Chains, defaultStep } = explorables.mcmc, kernel = arguments[0], energy = 'banana';"
+            "const c = new Chains({energy, kernel, step: defaultStep(energy, kernel), start: 'apart', seed: 2});"
+            "const seen = []; for (let i = 0; i < 40; i++) { const before = [...c.positions]; c.step();"
+            "seen.push([before, c.moves, [...c.positions]]); } return seen",
+            sampler,
+        )
+        taken = []
+        for before, moves, after in steps_:
+            assert len(moves) == 4
+            for start, move, end in zip(before, moves, after):
+                assert move["path"][0] == start
+                assert move["path"][-1] == move["end"]
+                assert end == (move["end"] if move["taken"] else start)
+                taken.append(move["taken"])
+        assert any(taken)
+        assert all(taken) == (sampler in ("langevin", "gibbs"))
+
+
+def test_the_barrier_is_as_high_as_the_task_says_and_far_apart_warns_at_once(page: Any) -> None:
+    left, top = (wells(torch.tensor(x), torch.zeros(())).item() for x in (-2.0, 0.0))
+    assert top - left == pytest.approx(20, abs=0.6)
+    page.try_task("A perfect diagnosis")
+    jump(page, 1000)
+    assert page.run("return Math.max(...explorables.mcmc.current.draws.flat().map((z) => z[0]))") < 0
+    choose(page, "start", "apart")
+    page.step(10)
+    assert float(page.readout().split("R-hat x ")[1].split(",")[0]) > 1.5
+
+
+def test_with_tempering_the_right_well_gets_its_share(page: Any) -> None:
+    # 4 x 8,000 draws that change sides every hundred steps or so: a standard error of about 0.02. One fixed seed.
+    share = page.run(
+        "const c = new explorables.mcmc.Chains({energy: 'wells', kernel: 'tempering', step: 0.6, start: 'together',"
+        " seed: 1}); for (let i = 0; i < 8000; i++) c.step();"
+        "const x = c.draws.flat().map((z) => z[0]); return x.filter((u) => u > 0).length / x.length"
+    )
+    assert share == pytest.approx(0.73, abs=0.12)

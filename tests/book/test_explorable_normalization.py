@@ -1,5 +1,6 @@
 """The interactive density: its volumes and estimates are ebmkit's, and it obeys pointer, keyboard and link."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -239,3 +240,33 @@ def test_the_points_that_count_are_as_few_as_the_task_says(page: Any) -> None:
     assert 1000 * share**10 < 1
     page.try_task("Points that count")
     assert f"a share {share**5:.3g} counts" in page.readout()
+
+
+def test_the_estimate_is_trustworthy_on_the_line_and_not_ten_dimensions_up(page: Any) -> None:
+    # "Watch the share of points that count, and how soon the running estimate stops being trustworthy."
+    address = page.driver.current_url.split("#")[0]
+    errors, shares = [], []
+    for dimension in (1, 4, 10):
+        page.open(f"{address}#explorable-normalization?D={dimension}")
+        page.step(10)
+        text = page.readout()
+        assert "1000 points thrown" in text
+        errors.append(float(text.split("standard deviation ")[1].split(")")[0]))
+        shares.append(float(text.split("a share ")[1].split(" counts")[0]))
+    assert errors[0] < 0.05 < errors[1] < 0.2 < 1 < errors[2]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_in_ten_dimensions_the_estimate_is_mostly_too_low_and_jumps(page: Any) -> None:
+    # "the estimate jumps whenever a point hits the peak, and is too low in between": the seeds are fixed.
+    runs = page.run(
+        "const [heights] = arguments, N = explorables.normalization;"
+        "return Array.from({length: 60}, (_, seed) => { const t = new N.Throws(heights, 'exp', 10, seed);"
+        "for (let i = 0; i < 10; i++) t.round(); return t.history; })",
+        HEIGHTS[0],
+    )
+    ends = [history[-1][1] for history in runs]
+    assert sum(end < 1 for end in ends) > 40
+    sums = [[0.0] + [n * value for n, value in history] for history in runs]
+    jumps = [max(b - a for a, b in itertools.pairwise(s)) / s[-1] for s in sums]
+    assert sum(jump > 0.3 for jump in jumps) > 30  # one round in ten brings a third of all

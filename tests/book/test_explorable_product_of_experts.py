@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,8 +159,15 @@ def test_the_tasks_answers_are_exact(page: Any) -> None:
     assert loud["logZ"] < quiet["logZ"] - 1
     assert loud["humps"] == 2
     assert page.task("A louder veto")["answer"].startswith("nothing")
-    mixed = page.run("const p = explorables.product_of_experts; return p.mixture(0, p.current.experts)")
-    assert mixed > 0.05  # the others fill the hole
+    for weight in (0.1, 1, 4):  # "the bell fills the hole, however small its weight"
+        mixed, multiplied = page.run(
+            "const p = explorables.product_of_experts, [bell, veto] = p.current.experts;"
+            "const experts = [{...bell, weight: arguments[0]}, veto];"
+            "return [p.mixtureOnGrid(experts).density[1200], p.product(experts).density[1200]]",
+            weight,
+        )
+        assert mixed > 0.9 * weight / (4 + weight) * 0.39
+        assert multiplied == 0
 
 
 def drawn(browser: Any) -> int:
@@ -277,3 +287,118 @@ def test_arrow_keys_move_an_expert(page: Any) -> None:
     page.run("document.getElementById('explorable-product_of_experts-mq').focus()")
     page.press(Keys.ARROW_RIGHT)
     assert page.run("return explorables.product_of_experts.current.experts[0].mean") == pytest.approx(-1.4)
+
+
+WEIGHTS = [(0.3, 3.7, 1.0), (4.0, 0.1, 2.2), (0.0, 1.0, 2.5), (1.5, 0.0, 0.0)]
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("experts", MIXED)
+def test_weights_make_the_product_that_they_make_in_ebmkit(page: Any, experts: Any, weights: Any) -> None:
+    weighted = [(*expert[:3], weight) for expert, weight in zip(experts, weights)]
+    shown = page.run("return explorables.product_of_experts.product(arguments[0])", with_kinds(weighted))
+    log_z, mean, width = exact([e for e in weighted if e[3] > 0])  # an expert without weight is not there
+    assert shown["logZ"] == pytest.approx(log_z, abs=1e-3)
+    assert shown["mean"] == pytest.approx(mean, abs=1e-3)
+    assert shown["sd"] == pytest.approx(width, abs=1e-3)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("experts", MIXED)
+def test_weights_make_the_mixture_that_they_make_in_ebmkit(page: Any, experts: Any, weights: Any) -> None:
+    weighted = [(*expert[:3], weight) for expert, weight in zip(experts, weights)]
+    shown = page.run(
+        "const p = explorables.product_of_experts, m = p.mixtureOnGrid(arguments[0]);"
+        "return [p.GRID.filter((_, i) => i % 97 === 0), m.density.filter((_, i) => i % 97 === 0), m.mean]",
+        with_kinds(weighted),
+    )
+    # Each expert cut to the box: its energy with its own mass there taken off.
+    parts = [Cut(expert, exact([(*expert[:3], 1.0)])[0]) for expert in weighted]
+    model = poe.Mixture(parts, weights[: len(experts)])
+    x = torch.tensor(shown[0], dtype=torch.float64)[:, None]
+    assert shown[1] == pytest.approx((-model.energy(x)).exp().tolist(), rel=1e-3, abs=1e-9)
+    means = [exact([(*expert[:3], 1.0)])[1] for expert in weighted]
+    total = sum(w for *_, w in weighted)
+    expected = sum(w * mean for (*_, w), mean in zip(weighted, means)) / total
+    assert shown[2] == pytest.approx(expected, abs=1e-3)
+
+
+class Cut(Expert):
+    """An expert as a density on the box."""
+
+    def __init__(self, expert: tuple[str, float, float, float], log_mass: float) -> None:
+        super().__init__(*expert)
+        self.log_mass = log_mass
+
+    def energy(self, x: Tensor) -> Tensor:
+        return super().energy(x) + self.log_mass
+
+
+def test_log_z_tells_experts_that_agree_from_experts_that_do_not(page: Any) -> None:
+    # "Watch the product when they agree, when they differ, and when one gets a larger weight."
+    seen = page.run(
+        "const { product } = explorables.product_of_experts;"
+        "const e = (mean, weight = 1) => ({kind: 'bell', mean, sd: 1, weight});"
+        "return [product([e(0), e(0.5)]), product([e(-3), e(3)]), product([e(-3), e(3, 3)])]"
+        ".map(({logZ, mean, sd}) => [logZ, mean, sd])"
+    )
+    agreeing, differing, louder = seen
+    assert agreeing[0] > differing[0] + 5
+    assert agreeing[2] == pytest.approx(differing[2], abs=1e-12)  # "however much the two disagree"
+    assert (differing[1], louder[1]) == (pytest.approx(0), pytest.approx(1.5))
+    assert louder[2] < differing[2]
+
+
+def test_where_two_bells_of_the_task_meet_both_are_nearly_zero(page: Any) -> None:
+    page.try_task("Two that may abstain")
+    low = page.run(
+        "const p = explorables.product_of_experts;"
+        "return p.current.experts.map((e) => Math.exp(p.logNormal(0, e)) / Math.exp(p.logNormal(e.mean, e)))"
+    )
+    assert max(low) < 0.001
+
+
+def test_the_walk_sees_only_the_product_of_the_scores(page: Any) -> None:
+    # A constant factor, such as a veto's weight brings, changes log Z and no step.
+    walks = page.run(
+        "const { Samples, product } = explorables.product_of_experts;"
+        "return [1, 3].map((weight) => { const experts = [{kind: 'bell', mean: 0, sd: 1, weight: 1},"
+        " {kind: 'veto', mean: 0, sd: 1, weight}], s = new Samples(experts, 8), seen = [];"
+        "s.draw = () => 0;"  # the mixture asks for as much chance with any weights
+        "for (let i = 0; i < 300; i++) { s.step(); seen.push(s.walker); } return [seen, product(experts).logZ]; })"
+    )
+    assert walks[0][0] == pytest.approx(walks[1][0], abs=1e-12)
+    assert walks[0][1] > walks[1][1] + 1
+
+
+def test_a_finger_moves_an_expert_by_its_handle_and_scrolls_elsewhere(
+    new_browser: Callable[..., Any], figures: Path
+) -> None:
+    phone = new_browser(width=390)
+    phone.command("Emulation.setTouchEmulationEnabled", enabled=True)
+    phone.open(f"{figures.as_uri()}/product_of_experts.html")
+    phone.run("document.querySelector('.explorable-views').scrollIntoView({behavior: 'instant'})")
+    phone.run("scrollBy(0, -200)")
+    means = "return explorables.product_of_experts.current.experts.map((e) => e.mean)"
+    left, top, width, height = phone.run(
+        "const box = document.querySelector('.explorable-views canvas').getBoundingClientRect();"
+        "return [box.left, box.top, box.width, box.height]"
+    )
+    before, scrolled = phone.run(means), phone.run("return scrollY")
+    swipe(phone, left + width - 20, top + height / 2, 0, -60)
+    time.sleep(0.5)
+    assert phone.run(means) == before
+    assert phone.run("return scrollY") > scrolled + 20
+    top -= phone.run("return scrollY") - scrolled
+    unit = (width - 24) / 12
+    peak = 30 + (height - 52) * (1 - 1 / 1.15)  # the higher of the two handles
+    swipe(phone, left + 12 + 7.5 * unit, top + peak, unit, 0)
+    assert phone.run(means) == [before[0], pytest.approx(before[1] + 1, abs=0.15)]
+
+
+def swipe(phone: Any, x: float, y: float, dx: float, dy: float) -> None:
+    phone.command("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+    for part in range(1, 11):
+        moved = [{"x": x + dx * part / 10, "y": y + dy * part / 10}]
+        phone.command("Input.dispatchTouchEvent", type="touchMove", touchPoints=moved)
+    phone.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])

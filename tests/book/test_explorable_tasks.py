@@ -184,3 +184,45 @@ def test_a_task_without_a_right_answer_stops_the_build(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     for complaint in wrong.values():
         assert complaint in done.stderr
+
+
+WRITTEN = """
+const canvas = CanvasRenderingContext2D.prototype, write = canvas.fillText;
+window.cut = [];
+canvas.fillText = function (words, x, y) {
+  const { actualBoundingBoxLeft: before, actualBoundingBoxRight: after } = this.measureText(words);
+  const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
+  if (x - before < -1 || x + after > width + 1 || y < 4 || y > height - 4) {
+    window.cut.push([words, x - before, x + after, width, y, height]);
+  }
+  return write.apply(this, arguments);
+};
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_word_in_a_picture_is_cut_and_no_control_is_too_small_for_a_thumb(
+    new_browser: Callable[..., Any], figures: Path, width: int
+) -> None:
+    page = new_browser(width=width)
+    for chapter in [*CHAPTERS, "index"]:
+        page.open(f"{figures.as_uri()}/{chapter}.html")
+        page.run(WRITTEN)
+        for name in page.run(
+            "return [...document.querySelectorAll('.explorable')].map((f) => f.dataset.explorable)"
+        ):
+            page.figure = f"#explorable-{name}"
+            page.step(30)
+            for task in page.run(TASKS):
+                if task["figure"] == name:
+                    page.try_task(task["title"])
+                    page.step(2)
+            assert page.run("return window.cut") == [], name
+            small = page.run(
+                "return [...document.querySelectorAll(`${arguments[0]} :is(button, select, input)`)]"
+                ".filter((c) => c.checkVisibility())"
+                ".map((c) => [c.id || c.textContent, c.offsetWidth, c.offsetHeight])"
+                ".filter(([, wide, tall]) => Math.min(wide, tall) < 24)",
+                page.figure,
+            )
+            assert small == [], name

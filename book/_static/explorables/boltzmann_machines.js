@@ -10,7 +10,7 @@
   const UNKNOWN = "_", PAPER = "0", INK = "1";
 
   const { signed } = window.explorables.draw;
-  const PERROW = 7; // hidden units
+  const PERROW = [7, 5]; // hidden units, on a wide screen and on a phone
   const sigmoid = (c) => 1 / (1 + Math.exp(-c));
   const softplus = (c) => Math.max(c, 0) + Math.log1p(Math.exp(-Math.abs(c)));
 
@@ -208,14 +208,14 @@
     });
 
     const largest = machine.W.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
-    const rows = Math.ceil(machine.hidden / PERROW);
     kit.canvas({
       label: "The hidden units as pictures of their weights, orange for ink and blue against it; framed where the unit is on, with the probability that it is on as a bar",
-      aspect: 7 / (1.35 * rows), wide: true,
+      aspect: PERROW[0] / (1.35 * Math.ceil(machine.hidden / PERROW[0])), wide: true, narrow: 78 * Math.ceil(machine.hidden / PERROW[1]),
       draw(context, width, height, colour) {
-        const p = machine.hiddenProbability(v), slot = width / PERROW, side = Math.min(slot - 14, height / rows - 28);
+        const p = machine.hiddenProbability(v), across = PERROW[width < window.explorables.NARROW ? 1 : 0], rows = Math.ceil(machine.hidden / across);
+        const slot = width / across, side = Math.min(slot - 14, height / rows - 28);
         p.forEach((chance, j) => {
-          const left = j % PERROW * slot + 4, top = Math.floor(j / PERROW) * (height / rows) + 4;
+          const left = j % across * slot + 4, top = Math.floor(j / across) * (height / rows) + 4;
           drawWeights(context, colour, j, left, top, side);
           context.lineWidth = 4;
           context.strokeStyle = colour(h && h[j] ? "ink" : "grid");

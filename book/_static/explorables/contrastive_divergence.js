@@ -56,7 +56,7 @@
     });
     kit.canvas({
       label: "The weights of each hidden unit as a picture: orange for ink, blue against it; below, the unit's bias",
-      aspect: 5.2, wide: true,
+      aspect: 5.2, wide: true, narrow: 220,
       draw: (context, width, height, colour) => drawWeights(context, width, height, colour, race.machines[shown.value], NAMES[shown.value]),
     });
 
@@ -102,7 +102,7 @@
     draw.text(context, colour, "data", 0, 8);
     DATA.forEach((v, n) => small(context, colour, v, ...place(n, 18), cell));
     const second = 18 + rows + 8;
-    draw.text(context, colour, samples ? "negative samples (crossed: no bars or stripes)" : "most probable pictures of the model", 0, second);
+    draw.text(context, colour, samples ? "negative samples (crossed: not in the data)" : "most probable pictures of the model", 0, second);
     (samples || likeliest(machine)).slice(0, SHEET).forEach((v, n) => {
       const [left, top] = place(n, second + 10);
       small(context, colour, v, left, top, cell);
@@ -112,7 +112,7 @@
       draw.cross(context, left + picture / 2, top + picture / 2, picture / 2);
     });
     const third = second + 10 + rows + 8, exact = machine.modelPhase();
-    const phases = [["positive", machine.phase(DATA)], ["negative", samples ? machine.phase(samples) : exact], ["exact negative", exact]];
+    const phases = [["positive", machine.phase(DATA)], ["negative", samples ? machine.phase(samples) : exact], ["exact", exact]];
     const size = (width - 24) / 3, tall = height - third - 14;
     phases.forEach(([name, { W }], n) => {
       const left = n * (size + 12);
@@ -134,11 +134,13 @@
   }
 
   function drawWeights(context, width, height, colour, machine, name) {
-    const largest = Math.max(...machine.W.flat().map(Math.abs)), slot = width / HIDDEN, side = Math.min(slot - 10, height - 44), cell = side / SIDE;
-    draw.text(context, colour, `weights of the hidden units of ${name}: the strongest is ${largest.toFixed(2)}`, 0, 10);
+    const largest = Math.max(...machine.W.flat().map(Math.abs)), across = width < window.explorables.NARROW ? HIDDEN / 2 : HIDDEN;
+    const slot = width / across, tall = (height - 24) * across / HIDDEN, side = Math.min(slot - 10, tall - 20), cell = side / SIDE;
+    draw.text(context, colour, `weights of the hidden units of ${name}, up to ${largest.toFixed(2)}`, 0, 10);
     for (let j = 0; j < HIDDEN; j++) {
+      const start = j % across * slot, head = 24 + Math.floor(j / across) * tall;
       machine.W.forEach((row, i) => {
-        const left = j * slot + (i % SIDE) * cell, top = 24 + Math.floor(i / SIDE) * cell;
+        const left = start + (i % SIDE) * cell, top = head + Math.floor(i / SIDE) * cell;
         context.globalAlpha = Math.abs(row[j]) / largest;
         context.fillStyle = colour(row[j] > 0 ? "curve2" : "curve");
         context.fillRect(left, top, cell, cell);
@@ -147,7 +149,7 @@
         context.lineWidth = 1;
         context.strokeRect(left + 0.5, top + 0.5, cell - 1, cell - 1);
       });
-      draw.text(context, colour, signed(machine.b[j], 1), j * slot + side / 2, 24 + side + 12, "center");
+      draw.text(context, colour, signed(machine.b[j], 1), start + side / 2, head + side + 12, "center");
     }
   }
 

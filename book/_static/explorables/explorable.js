@@ -7,8 +7,9 @@
 window.explorables = (function () {
   "use strict";
 
+  const NARROW = 450; // pixels, the width below which a canvas is a phone's
   const kits = {};
-  const explorables = { define, random, normal, show };
+  const explorables = { define, random, normal, show, NARROW };
 
   // A small fast generator with a long period (sfc32), so that a seed gives the same run everywhere.
   function random(seed) {
@@ -37,11 +38,12 @@ window.explorables = (function () {
     if (section) build(kits[name] = new Kit(name, section));
   }
 
-  // Sets a figure up as a link with this state would, and brings it into view.
+  // Sets a figure up as a link with this state would, and brings it into view: its pictures where not all of it fits.
   function show(name, state) {
+    const { section, stage } = kits[name];
     kits[name].load(state);
-    kits[name].section.scrollIntoView({ block: "nearest" });
-    kits[name].stage.focus({ preventScroll: true });
+    section.scrollIntoView({ block: section.offsetHeight < window.innerHeight ? "nearest" : "start" });
+    stage.focus({ preventScroll: true });
   }
 
   function element(tag, attributes, ...children) {
@@ -141,13 +143,13 @@ window.explorables = (function () {
     }
 
     // A canvas that keeps its aspect ratio and the screen's resolution; draw(context, width, height, colours).
-    // A wide one takes the whole row.
-    canvas({ label, aspect, wide, draw }) {
+    // A wide one takes the whole row; on a phone it may have a height of its own, `narrow`, in pixels.
+    canvas({ label, aspect, wide, narrow, draw }) {
       const canvas = element("canvas", { role: "img", "aria-label": label });
       if (wide) canvas.className = "explorable-wide";
       canvas.style.aspectRatio = String(aspect);
       this.views.append(canvas);
-      this.canvases.push({ canvas, aspect, draw });
+      this.canvases.push({ canvas, aspect, narrow, draw });
       return canvas;
     }
 
@@ -248,9 +250,11 @@ window.explorables = (function () {
       if (!this.simulation) return;
       const style = getComputedStyle(this.section);
       const colour = (name) => style.getPropertyValue("--explorable-" + name).trim();
-      for (const { canvas, aspect, draw } of this.canvases) {
-        const width = canvas.clientWidth, height = width / aspect, scale = window.devicePixelRatio || 1;
+      for (const { canvas, aspect, narrow, draw } of this.canvases) {
+        const width = canvas.clientWidth, own = narrow && width < NARROW, scale = window.devicePixelRatio || 1;
         if (!width) continue;
+        const height = own ? narrow : width / aspect;
+        canvas.style.height = own ? `${narrow}px` : "";
         const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
         if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
         const context = canvas.getContext("2d");

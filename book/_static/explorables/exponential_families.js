@@ -64,6 +64,16 @@
     return at(low);
   }));
 
+  // Two standard deviations of the mean of n rolls around the die: the ellipse of ∇²A / n.
+  function spread(theta, n) {
+    const [p, q] = probabilities(theta), [[a, b], [, c]] = covariance(theta);
+    const l = Math.sqrt(a), k = b / l, m = Math.sqrt(Math.max(0, c - k * k)), size = 2 / Math.sqrt(n);
+    return Array.from({ length: 61 }, (_, i) => {
+      const s = Math.cos(i / 30 * Math.PI), t = Math.sin(i / 30 * Math.PI);
+      return [p + size * l * s, q + size * (k * s + m * t)];
+    });
+  }
+
   class Rolls {
     constructor(theta, seed) {
       Object.assign(this, { theta, random: window.explorables.random(seed), counts: [0, 0, 0], n: 0 });
@@ -113,7 +123,7 @@
     estimate() { return this.goal; }
   }
 
-  window.explorables.exponential_families = { logPartition, probabilities, natural, covariance, entropy, divergence, Rolls, Learner };
+  window.explorables.exponential_families = { logPartition, probabilities, natural, covariance, entropy, divergence, spread, lines: LINES, Rolls, Learner };
 
   window.explorables.define("exponential_families", (kit) => {
     let rolls; // or a Learner, which has the same parts
@@ -278,14 +288,8 @@
     const f = rolls.frequencies();
     trail(context, colour, rolls, (t) => { const [p, q] = probabilities(t); return [box.x(p), box.y(q)]; });
     if (f && rolls instanceof Rolls) {
-      // Two standard deviations of the mean of n rolls: the ellipse of ∇²A / n.
-      const [[a, b], [, c]] = covariance(rolls.theta), l = Math.sqrt(a), k = b / l, m = Math.sqrt(Math.max(0, c - k * k));
-      const size = 2 / Math.sqrt(rolls.n);
       context.strokeStyle = colour("curve2");
-      path(context, Array.from({ length: 61 }, (_, i) => {
-        const s = Math.cos(i / 30 * Math.PI), t = Math.sin(i / 30 * Math.PI);
-        return [box.x(rolls.p[0] + size * l * s), box.y(rolls.p[1] + size * (k * s + m * t))];
-      }));
+      path(context, spread(rolls.theta, rolls.n).map(([u, v]) => [box.x(u), box.y(v)]));
     }
     dot(context, colour, "curve2", box.x(rolls.p[0]), box.y(rolls.p[1]), 7);
     if (f) dot(context, colour, "dot", box.x(f[0]), box.y(f[1]), 5);

@@ -58,6 +58,10 @@
       kit.state(key, () => read() ? read().join("") : "", write);
       write(kit.linked[key] || "");
     }
+    // The magnified pixel, counted row by row.
+    const magnify = (text) => { if (/^\d+$/.test(text) && Number(text) < size()) cursor = Number(text); };
+    kit.state("at", () => cursor, magnify);
+    magnify(kit.linked.at);
 
     function shape() {
       const { rows } = PICTURES[picture.value];
@@ -289,15 +293,16 @@
     }
 
     given.style.cursor = now.style.cursor = "crosshair";
-    given.addEventListener("pointerdown", (event) => {
+    given.addEventListener("click", (event) => {
       const hit = under(given, event);
       if (!hit) return;
       cursor = hit.place;
       paint(hit.place, hit.panel === 0);
     });
-    now.addEventListener("pointerdown", (event) => {
+    now.addEventListener("click", (event) => {
       const hit = under(now, event);
       if (hit) cursor = hit.place;
+      kit.remember();
       kit.draw();
     });
     given.tabIndex = 0;
@@ -308,6 +313,7 @@
       else if (event.key === "Enter" || event.key === "t") paint(cursor, event.key === "t");
       else return;
       event.preventDefault();
+      kit.remember();
       kit.draw();
     });
 

@@ -93,11 +93,11 @@
 
     kit.canvas({
       label: "Traces: x of the four chains against the step, and the exact mean as a dashed line",
-      aspect: 4, wide: true,
+      aspect: 4, wide: true, narrow: 160,
       draw(context, width, height, colour) {
         const [low, high] = chains.target.x, first = Math.max(0, taken() - TRACED);
         const box = draw.box({ left: 24, right: width - 14, top: 22, bottom: height - 18 }, [first, first + TRACED], [low, high]);
-        draw.axes(context, colour, box, { title: `x of the chains, last ${TRACED} steps; dashed: the exact mean`, rows: [-4, -2, 0, 2, 4], columns: [first, first + TRACED] });
+        draw.axes(context, colour, box, { title: `x, last ${TRACED} steps; dashed: the exact mean`, rows: [-4, -2, 0, 2, 4], columns: [first, first + TRACED] });
         draw.clipped(context, box, () => chains.draws.forEach((draws, c) => {
           context.strokeStyle = colour(INKS[c]);
           context.lineWidth = 1.2;

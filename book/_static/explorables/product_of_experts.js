@@ -9,7 +9,7 @@
   const NAMES = ["q", "r", "t"], INKS = ["curve", "curve2", "dot"];
 
   window.explorables.define("product_of_experts", (kit) => {
-    let samples, exact, mixed, dragged = null;
+    let samples, exact, mixed, handles, dragged = null;
     const begin = () => kit.simulation && kit.restart();
 
     const count = kit.choice({
@@ -60,15 +60,15 @@
         const { experts } = samples, say = (x, e) => Math.exp(poe.opinion(x, e));
         const top = 1.15 * Math.max(...experts.map((e) => Math.max(...GRID.map((x) => say(x, e)))));
         const box = frame(context, width, height, colour, "experts (drag them)", top);
+        handles = experts.map((e) => [box.x(e.mean), e.kind === "veto" ? box.bottom - 12 : box.y(say(e.mean, e))]);
         experts.forEach((expert, m) => {
           context.strokeStyle = context.fillStyle = colour(INKS[m]);
           context.lineWidth = 2;
           context.globalAlpha = expert.weight === 0 ? 0.35 : 1;
           curve(context, box, GRID.map((x) => say(x, expert)));
-          const handle = [box.x(expert.mean), expert.kind === "veto" ? box.bottom - 12 : box.y(say(expert.mean, expert))];
           context.fillStyle = colour(INKS[m]);
-          draw.disc(context, ...handle, 7);
-          draw.text(context, colour, expert.kind === "veto" ? `not ${NAMES[m]}` : NAMES[m], handle[0], handle[1] - 15, "center");
+          draw.disc(context, ...handles[m], 7);
+          draw.text(context, colour, expert.kind === "veto" ? `not ${NAMES[m]}` : NAMES[m], handles[m][0], handles[m][1] - 15, "center");
           context.globalAlpha = 1;
         });
       },
@@ -90,15 +90,19 @@
       },
     });
 
-    // Sideways drags move an expert; up and down still scrolls the page on a touch screen.
+    // Sideways drags move an expert: the mouse takes the nearest, a finger the one whose handle it touches, so that the
+    // page still scrolls elsewhere.
     canvas.style.touchAction = "pan-y";
     canvas.style.cursor = "grab";
     const place = (event) => {
       const { left, width } = canvas.getBoundingClientRect();
       return LOW + (event.clientX - left - 12) / (width - 24) * (HIGH - LOW);
     };
+    canvas.addEventListener("touchstart", (event) => { if (dragged !== null) event.preventDefault(); }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
-      const distances = samples.experts.map(({ mean }) => Math.abs(mean - place(event)));
+      const { left, top } = canvas.getBoundingClientRect(), finger = event.pointerType === "touch";
+      const distances = handles.map(([x, y]) => Math.hypot(x - event.clientX + left, finger ? y - event.clientY + top : 0));
+      if (finger && Math.min(...distances) > 40) return;
       dragged = distances.indexOf(Math.min(...distances));
       canvas.setPointerCapture(event.pointerId);
       move(event);
