@@ -10,7 +10,7 @@ import inspect
 import json
 import platform
 import sys
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from autograder.exercises.catalogue import sources_of
@@ -39,8 +39,19 @@ def installed() -> list[tuple[str, str]]:
     """Name and version of every library: any of them may decide what a student's code returns."""
     # Not all of sys.path: what setuptools brings along stands there in a process that has imported it.
     folders = [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
-    found = {(found.name or "", found.version or "") for found in distributions(path=folders)}
+    found = {name_and_version(found) for found in distributions(path=folders)}
     return sorted((name.lower().replace("_", "-"), version) for name, version in found)
+
+
+def name_and_version(found: Distribution) -> tuple[str, str]:
+    """As its metadata has them, read off the first lines: to parse all of it takes most of a command's start."""
+    head = (found.read_text("METADATA") or "").partition("\n\n")[0]
+    fields = dict(
+        line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: "))
+    )
+    if len(fields) < 2:
+        return found.name or "", found.version or ""
+    return fields["Name"].strip(), fields["Version"].strip()
 
 
 def _sources(assignment: Assignment) -> set[Path]:

@@ -8,7 +8,7 @@ import pytest
 
 from autograder.exercises.catalogue import OURS, assignment_named, sources_of
 from autograder.judging import fingerprint as module
-from autograder.judging.fingerprint import fingerprint, installed
+from autograder.judging.fingerprint import fingerprint, installed, name_and_version
 
 CHECKS = """
 from autograder.exercises.exercise import Assignment, Exercise
@@ -85,6 +85,16 @@ def test_every_library_counts():
     names = {name for name, _ in installed()}
     assert {name.lower().replace("_", "-") for name in elsewhere} <= names
     assert len(names) > 50
+
+
+def test_names_and_versions_are_those_of_the_metadata(tmp_path):
+    """Read off its first lines; where they are not to be read, parsed."""
+    for found in distributions():
+        assert name_and_version(found) == (found.name, found.version)
+    egg = tmp_path / "old-1.0.egg-info"
+    egg.mkdir()
+    (egg / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: old\nVersion: 1.0\n")
+    assert [name_and_version(found) for found in distributions(path=[str(tmp_path)])] == [("old", "1.0")]
 
 
 def test_what_a_process_has_imported_changes_no_name(tmp_path, monkeypatch):
