@@ -45,7 +45,7 @@ Scores = dict[str, float | None]
 
 CHECKS = Path(__file__).parent / "checks"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ebm-course-rivals"
-WALL_CLOCK = 900
+WALL_CLOCK = 3600
 """Seconds that one command may take before the benchmark gives up."""
 
 
