@@ -87,6 +87,23 @@ def test_every_section_asks_one_question(page: str) -> None:
     assert silent <= set(SILENT)
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "benchmarks"])
+def test_a_chapter_has_eight_to_twelve_exercises_in_three_grades_each_with_its_solution(page: str) -> None:
+    text = (BOOK / f"{page}.md").read_text("utf-8")
+    exercises = re.search(r"^## Exercises$(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert exercises
+    grades = re.split(r"^### (.*)$", exercises[1], flags=re.MULTILINE)
+    posed = [re.findall(r"\{exercise\}.*\n:label: (\S+)", part) for part in grades[2::2]]
+    assert grades[1::2] == ["By hand", "By code", "To think about"]
+    assert all(len(grade) >= 2 for grade in posed)
+    assert 8 <= sum(map(len, posed)) <= 12
+    assert {label for grade in posed for label in grade} == set(re.findall(r"\{solution\} (\S+)", text))
+    # What is computed is computed when the book is built: the last cell of that grade checks it.
+    cells = re.findall(r"```\{code-cell\}.*?^```", grades[4], re.DOTALL | re.MULTILINE)
+    assert cells
+    assert re.search(r"^(?:assert|claim\()", cells[-1], re.MULTILINE)
+
+
 def test_every_number_that_is_asked_for_is_the_computed_one() -> None:
     asked = [block for page in PAGES for block in blocks(page) if ":choices:" not in block]
     assert len(asked) == len(NUMBERS)
