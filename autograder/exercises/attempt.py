@@ -146,7 +146,9 @@ class Attempt(abc.ABC):
         """`value` as a plain array of `shape`, or a clear complaint."""
         if complaint := shape_complaint(value, np.zeros(shape)):
             raise Wrong(complaint.replace("your function returned", f"{what} is"))
-        return numpy_of(value)
+        if not np.isfinite(array := numpy_of(value)).all():
+            raise Wrong(f"{what} holds a number that is not finite")
+        return array
 
     def sequential(
         self, draw: Callable[[int], Sequence[Evidence]], n: int, message: str, alpha: float = ALPHA

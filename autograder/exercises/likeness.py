@@ -67,9 +67,9 @@ def _likeness(attempt: Attempt, replay: Attempt) -> float:
     """1 where all values agree, a two-sample p-value where counts were taken, 0 where they differ."""
     try:
         if attempt.counts or replay.counts:
-            worst = min(
-                _same_law(attempt.counts, replay.counts), _same_moments(attempt.values, replay.values)
-            )
+            worst = _same_law(attempt.counts, replay.counts)
+            if worst > DOUBT:  # or what was returned may be of any size
+                worst = min(worst, _same_moments(attempt.values, replay.values))
             return worst if worst > DOUBT else 0.0
         if len(attempt.values) != len(replay.values):
             return 0.0

@@ -11,13 +11,35 @@ def is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray | codec.Tensor) or hasattr(value, "detach")
 
 
+MOST_NUMBERS = codec.MAX_PAYLOAD // 8
+"""So many numbers may stand in a list: as float64, the bytes of the largest array that can be returned."""
+
+
 def numpy_of(value: Any) -> np.ndarray:
-    """A plain array out of an array, a tensor, a number or a nested list of numbers."""
+    """A plain array out of an array, a tensor, a number or a nested list of numbers.
+
+    Raises `ValueError` for a list of which NumPy would make far more bytes than came.
+    """
     if isinstance(value, codec.Tensor):
         return value.array
     if hasattr(value, "detach"):
         return np.asarray(value.detach().cpu())
+    if isinstance(value, list | tuple) and _numbers_in(value) > MOST_NUMBERS:
+        raise ValueError(f"a list of more than {MOST_NUMBERS:,} numbers is too long to be looked at")
     return np.asarray(value)
+
+
+def _numbers_in(value: list[Any] | tuple[Any, ...]) -> int:
+    """How many numbers a nested list holds; `ValueError` for text, which NumPy makes as long as the longest."""
+    count = 0
+    for part in value:
+        if isinstance(part, str):
+            raise ValueError("a list that holds text is no array")
+        if isinstance(part, list | tuple):
+            count += _numbers_in(part)
+        else:
+            count += part.size if isinstance(part, np.ndarray) else 1
+    return count
 
 
 def alike(left: Any, right: Any) -> bool:

@@ -12,6 +12,7 @@ from autograder.judging.report import ExerciseResult
 from autograder.judging.submission import Submission, defines
 
 KEPT = 20
+MOST_NAMES = 10_000
 DEFINITION = re.compile(r"^def\s+(\w+)", re.MULTILINE)
 SUFFERING = ("defines no function", "NameError", "ImportError", "ModuleNotFoundError", "does not have")
 """What is said of a function that lacks something its cells should have made."""
@@ -97,7 +98,7 @@ def _renamed(name: str, submission: Submission) -> str:
         if cell.kind == "code" and not cell.is_test
         for function in DEFINITION.findall(cell.source)
     }
-    close = difflib.get_close_matches(name, list(found), 1, 0.75)
+    close = difflib.get_close_matches(name, list(found)[:MOST_NAMES], 1, 0.75)
     if not close:
         return ""
     return (

@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ MAX_CELLS = 1000
 MAX_PICTURES = 50
 MAX_PICTURE_TEXT = 6 << 20
 """Pictures that are attached to a notebook's text: how many, and how many characters of base64 all together."""
+
+
+MAX_PARSED = 200_000
+"""Characters of one cell whose grammar is looked at here: each can cost a thousand times its size."""
 
 
 class Unreadable(ValueError):
@@ -201,20 +206,25 @@ def _unfenced(source: str) -> str:
 
 
 def _parses(source: str) -> bool:
+    return _tree(source) is not None
+
+
+def _tree(source: str) -> ast.Module | None:
+    """The grammar of a source that is no longer than what people write; None for any other, and for no Python."""
+    if len(source) > MAX_PARSED:
+        return None
     try:
-        ast.parse(source)
+        with warnings.catch_warnings(action="ignore"):  # what is odd about a student's text is no news here
+            return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+        return None
 
 
 def _definitions(source: str) -> str:
     """The functions, classes, imports and plain assignments of a source, on the lines where they stand."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     plain = (ast.Lambda, ast.Name, ast.Constant)
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    if (tree := _tree(source)) is None:
         return ""
     lines, kept = source.splitlines(), [""] * (source.count("\n") + 2)
     for node in tree.body:

@@ -263,6 +263,16 @@ LIE_WITH_OBJECTS = family(
                       np.array([b"x"]), np.zeros(3, "V8"), np.ma.masked_array([1.0], [True])])
         answer_with(lambda *a, **k: next(kinds, None))
     """,
+    text_that_makes_every_number_as_long="""
+        answer_with(lambda *a, **k: ["x" * 200_000] + [0] * 300_000)
+    """,
+    long_text_deep_among_numbers="""
+        answer_with(lambda *a, **k: [[0.0, [1, ["x" * 400_000]]]] + [0] * 200_000)
+    """,
+    one_complex_number_among_many_truths="""
+        import numpy as np
+        answer_with(lambda *a, **k: [np.ones(1_000_000, bool)] * 40 + [np.ones(1_000_000, complex)])
+    """,
     answer_that_raises_when_looked_at="""
         class Trap(list):
             def __iter__(self): raise SystemExit

@@ -166,6 +166,21 @@ def _another_encoding(document: dict[str, Any]) -> bytes:
     return json.dumps(document).encode("utf-16")
 
 
+def _a_line_that_begins_a_hundred_thousand_imports(document: dict[str, Any]) -> None:
+    document["cells"].append(_code("# " + "import " * 100_000 + "scipy " * 100_000))
+
+
+def _a_grammar_a_thousand_times_its_size(document: dict[str, Any]) -> None:
+    text = "double = (" + "a," * 1_000_000 + ")"
+    document["cells"].append({"cell_type": "markdown", "id": "double", "metadata": {}, "source": text})
+    document["cells"].append(_code(text, id="tests", metadata=_marked("double-tests")))
+
+
+def _names_like_the_one_that_is_asked_for(document: dict[str, Any]) -> None:
+    names = "".join(f"def doubl{number}\n" for number in range(100_000))
+    document["cells"] = [_code(f'"""\n{names}"""')]
+
+
 TWIST_THE_NOTEBOOK = [
     _twisted(change.__name__.removeprefix("_").replace("_", " "), change)
     for change in (
@@ -184,5 +199,8 @@ TWIST_THE_NOTEBOOK = [
         _surrogates_and_controls,
         _thousands_of_cells,
         _another_encoding,
+        _a_line_that_begins_a_hundred_thousand_imports,
+        _a_grammar_a_thousand_times_its_size,
+        _names_like_the_one_that_is_asked_for,
     )
 ]

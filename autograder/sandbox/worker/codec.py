@@ -109,7 +109,10 @@ def unpack(header: bytes, payload: bytes, asked: bool = False) -> Any:
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the frame's header is not JSON: {type(error).__name__}") from None
     reader = _Reader(payload, asked)
-    value = reader.build(tree, 0)
+    try:
+        value = reader.build(tree, 0)
+    except RecursionError:  # in telling what is wrong
+        raise ProtocolError("the value is nested too deeply") from None
     if reader.used != len(payload):
         raise ProtocolError(f"the frame carries {len(payload) - reader.used} bytes that nothing refers to")
     return value

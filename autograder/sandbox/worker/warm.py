@@ -24,8 +24,13 @@ def _importing(*modules: str) -> Callable[[], None]:
     return load
 
 
+def _line_with(first: str, then: str) -> str:
+    """A line that holds one and, further on, the other; each line is read once, however a student wrote it."""
+    return rf"^(?>[^\n]*?{first})(?>[^\n]*?{then})"
+
+
 def _imported(library: str) -> str:
-    return rf"(?:import|from)[^\n]*\b{library}\b"
+    return _line_with("(?:import|from)", rf"\b{library}\b")
 
 
 LIBRARIES: dict[str, tuple[str, Callable[[], None]]] = {
@@ -33,7 +38,7 @@ LIBRARIES: dict[str, tuple[str, Callable[[], None]]] = {
     "torch.func": (r"\b(?:jacrev|jacfwd|hessian|vmap|functional_call|functorch)\b", _transforms),
     "torch.compile": (r"\btorch\.compile\b", _importing("torch._dynamo", "torch._inductor")),
     "scipy": (_imported("scipy"), _importing("scipy.special", "scipy.linalg", "scipy.optimize")),
-    "scipy.stats": (r"\bscipy\b[^\n]*\bstats\b", _importing("scipy.stats")),
+    "scipy.stats": (_line_with(r"\bscipy\b", r"\bstats\b"), _importing("scipy.stats")),
     "matplotlib": (_imported("matplotlib"), _importing("matplotlib.pyplot")),
     "pandas": (_imported("pandas"), _importing("pandas")),
     "sklearn": (_imported("sklearn"), _importing("sklearn")),
@@ -44,7 +49,7 @@ LIBRARIES: dict[str, tuple[str, Callable[[], None]]] = {
 
 def named(text: str) -> list[str]:
     """The libraries of the list that a text uses."""
-    return [name for name, (pattern, _) in LIBRARIES.items() if re.search(pattern, text)]
+    return [name for name, (pattern, _) in LIBRARIES.items() if re.search(pattern, text, re.MULTILINE)]
 
 
 def load(names: list[str]) -> None:

@@ -95,6 +95,28 @@ def test_nonsense_fails_every_check_and_breaks_none(
     assert complaints(exercise, answer).keys() == {check.name for check in exercise.checks}
 
 
+def in_its_form(value, number):
+    """A value of the same types and shapes whose numbers are all one."""
+    if isinstance(value, tuple | list):
+        return type(value)(in_its_form(part, number) for part in value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, torch.Tensor):
+        return torch.full(value.shape, float(number), dtype=torch.float64)
+    return np.full(np.shape(value), number)
+
+
+@by_exercise
+@pytest.mark.parametrize("number", [0.0, -7.25, np.inf, -1.7e308])
+def test_one_number_in_the_right_form_fails_every_check(
+    assignment: Assignment, exercise: Exercise, number, complaints
+) -> None:
+    def answer(*args):
+        return in_its_form(exercise.reference(*args), number)
+
+    assert complaints(exercise, answer).keys() == {check.name for check in exercise.checks}
+
+
 @by_exercise
 def test_complaints_about_mistakes_hold_no_value_that_was_drawn_or_expected(
     assignment: Assignment, exercise: Exercise, complaints

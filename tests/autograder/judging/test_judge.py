@@ -224,3 +224,12 @@ def test_the_reference_gets_copies_however_deep_the_arrays_lie():
     ((first, [second]),) = attempt.local([(inside, [inside])])
     first[0] = second[1] = 1.0
     assert (inside == 0).all()
+
+
+def test_a_list_of_which_numpy_would_make_more_than_came_is_no_array():
+    """NumPy makes every text as long as the longest, and every number as wide as the widest."""
+    for value in (["x" * 1000] + [0.0] * 1000, [[0.0, [1, ["x"]]]], [np.ones(3_000_000, bool)] * 3):
+        with pytest.raises(ValueError, match=r"no array|too long"):
+            values.numpy_of(value)
+    assert values.numpy_of([[1, 2.5], [3, 4]]).tolist() == [[1, 2.5], [3, 4]]
+    assert values.shape_complaint(["1", 2.0], np.zeros(2)).endswith("expected an array of shape (2,)")

@@ -120,3 +120,16 @@ def test_any_json_at_all_is_either_read_or_refused(cells, metadata):
 def test_any_bytes_at_all_are_either_read_or_refused(data):
     with contextlib.suppress(Unreadable):
         assert isinstance(parse(data), submission.Submission)
+
+
+def test_a_cell_longer_than_anybody_writes_is_not_parsed_here():
+    """A grammar takes up a thousand times the text: what is parsed outside the walls is bounded."""
+    value = "double = (" + "a," * submission.MAX_PARSED + ")"
+    text = {"cell_type": "markdown", "source": value, "metadata": {}}
+    tests = cell(value, grade_id="double-tests", grade=True)
+    read = parse(notebook(cells=[text, tests]))
+    sources, notes = submission.runnable(read, ["double"])
+    assert sources == {}
+    assert any("is no code cell" in note for note in notes)
+    short = parse(notebook(cells=[text | {"source": "double = 1"}, tests | {"source": "double = 2"}]))
+    assert submission.runnable(short, ["double"])[0] == {0: "double = 1", 1: "double = 2"}

@@ -119,7 +119,7 @@ def test_a_value_beyond_the_cap_is_refused_where_it_is_made(monkeypatch):
         codec.pack(np.zeros(1000))
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=64))
 def test_the_decoder_survives_any_bytes(header, payload):
     with contextlib.suppress(codec.ProtocolError):
