@@ -21,7 +21,7 @@ from autograder.exercises.likeness import matching_mistake
 from autograder.judging import causes
 from autograder.judging import submission as reading
 from autograder.judging.report import GRADED, UNREADABLE, CheckResult, ExerciseResult, Report
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Limits, patience
 from autograder.sandbox.sandbox import Sandbox
 from autograder.sandbox.session import Dead, Line, Session
 from autograder.sandbox.worker import codec, warm
@@ -173,6 +173,7 @@ class _Run:
         assert self.session is not None
         allowed, end = self.limits.notebook_seconds, time.monotonic() + self.limits.notebook_seconds
         marked = {index: name for name, index in self.tests.items()}
+        before = self.sandbox.spent
         self.failures = []
         for index in range(until):
             if index in marked:
@@ -182,10 +183,8 @@ class _Run:
                     return False
             if index not in self.sources or index in self.skipped:
                 continue
-            if time.monotonic() > end and self.sandbox.used(self.begun)[0] > allowed:
-                self.note(
-                    f"the notebook ran for more than {allowed:.0f} seconds of processor time; the rest was not run"
-                )
+            if time.monotonic() > end and (why := self._too_long(allowed, self.sandbox.spent - before)):
+                self.note(f"the notebook {why}; the rest was not run")
                 return True
             try:
                 answer = self.session.run_cell(self.sources[index], self.limits.cell_seconds)
@@ -198,6 +197,14 @@ class _Run:
                 self.note(failure.in_words())
             self.outputs[index] = _cell_output(index, answer, failures, self.limits.cell_seconds)
         return True
+
+    def _too_long(self, allowed: float, slept: float) -> str:
+        """What of a notebook's cells together took too long, work or sleep; empty if nothing did."""
+        if self.sandbox.used(self.begun)[0] > allowed:
+            return f"ran for more than {allowed:.0f} seconds of processor time"
+        if slept > patience(allowed):
+            return f"slept or waited for more than {patience(allowed):.0f} seconds"
+        return ""
 
     def _leave_out(self, index: int, reason: str) -> None:
         self.skipped.add(index)

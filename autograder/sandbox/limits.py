@@ -3,14 +3,32 @@
 How busy the machine is decides nothing: processor time counts, and sleep of the submission's own accord.
 """
 
+import contextlib
 import dataclasses
+import os
 import time
 from typing import Protocol
 
+from autograder.sandbox.worker.account import starved_seconds
+
 PATIENCE = (2.0, 5.0)
 """Who may work for s seconds may also sleep or wait for 2 s + 5."""
+SHORT = 0.1
+"""A shorter wait is not asked about."""
 STARVED = (30.0, 120.0)
 """Who may work for s seconds and did not get to it within 30 s + 120 on the wall's clock, was not let."""
+
+
+def patience(seconds: float) -> float:
+    """How long who may work for so many seconds may sleep or wait."""
+    return PATIENCE[0] * seconds + PATIENCE[1]
+
+
+def starved_here() -> float:
+    """How long this process itself was ready and had no processor: no submission's waiting."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return starved_seconds(os.getpid())
+    return 0.0
 
 
 class Starved(RuntimeError):
@@ -73,6 +91,8 @@ class Stopwatch:
         self.begun = time.monotonic()
         self.paused = 0.0  # while nobody waited: the judge's own work costs the student no time
         self._stopped: float | None = None
+        self._starved_before = starved_here()
+        self._told = 0.0  # of what it slept, what the keeper knows
         self.worked = self.waited = 0.0
 
     @property
@@ -91,22 +111,32 @@ class Stopwatch:
         if elapsed < self.seconds:
             return self.seconds - elapsed
         self.measure()
-        patience = PATIENCE[0] * self.seconds + PATIENCE[1]
-        left = min(self.seconds - self.worked, patience - self.waited)
+        left = min(self.seconds - self.worked, patience(self.seconds) - self.waited)
         if left > 0 and elapsed > STARVED[0] * self.seconds + STARVED[1]:
             raise Starved(
                 f"the machine was too busy: in {elapsed:.0f} seconds the submission was given {self.worked:.1f} "
                 "seconds of a processor; grade it again when less is running"
             )
         if left <= 0:
-            self.keeper.spent += self.waited
+            self._tell()
             return 0.0
         return max(left, 0.02)
+
+    def settle(self) -> None:
+        """Nobody waits any more: what the submission slept counts towards what it may use in all."""
+        if self.elapsed >= SHORT:
+            self.measure()
+            self._tell()
+
+    def _tell(self) -> None:
+        self.keeper.spent += max(0.0, self.waited - self._told)
+        self._told = max(self._told, self.waited)
 
     def measure(self, interrupt: bool = False) -> None:
         """Ask what was used, and have the cell that runs stopped if that is wanted."""
         elapsed = self.elapsed
         self.worked, starved = self.keeper.used(self.begun, interrupt)
+        starved += starved_here() - self._starved_before
         self.waited = max(0.0, elapsed - self.worked - starved)
 
     def stop(self) -> None:

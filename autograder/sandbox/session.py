@@ -54,6 +54,7 @@ class Session:
             raise Dead("protocol") from None
         if grace is not None:
             answer["stopped"] = "slept" if watch.slept else "worked"
+        watch.settle()
         return answer
 
     @contextlib.contextmanager
@@ -123,16 +124,19 @@ class Line:
         self.channel = channel
         self.session = session
         self.watch = Stopwatch(session.keeper, math.inf)
+        self.watch.stop()
         self.seed: int | None = None
 
     def begin(self, seconds: float, seed: int) -> None:
         """Give the calls from now on `seconds` in all, and global random generators this seed."""
+        self.watch.settle()
         self.watch = Stopwatch(self.session.keeper, seconds)
         self.watch.stop()
         self.seed = seed
 
     def close(self) -> str:
         """End the fork and say how it ended; raises `Dead` if the whole submission went with it."""
+        self.watch.settle()
         self.channel.close()
         answer = self.session._hear(Stopwatch(self.session.keeper, GRACE_SECONDS).left)
         return str(answer.get("status", "")) if isinstance(answer, dict) else ""

@@ -132,6 +132,18 @@ def test_a_cell_that_kills_or_starves_the_process_costs_only_itself(sandbox, toy
     assert "cell 2 was left out: it ended the notebook's process" in report.notes
 
 
+def test_a_notebook_that_sleeps_in_every_cell_is_cut_short(sandbox, toy, notebook, monkeypatch):
+    """Each cell keeps to its own limit; together they would hold a lane for as many times as there are cells."""
+    monkeypatch.setattr("autograder.sandbox.limits.PATIENCE", (1.0, 0.5))
+    naps = ["import time; time.sleep(0.6); print('awake')"] * 8
+    before = sandbox.spent
+    judged = judge(notebook(RIGHT, *naps), toy, sandbox, b"key", Limits(notebook_seconds=0.5))
+    assert "the notebook slept or waited for more than 1 seconds; the rest was not run" in judged.report.notes
+    assert len([o for o in judged.outputs if "awake" in o.stdout]) < 8
+    assert sandbox.spent - before > 1
+    assert judged.report.score == 15
+
+
 def test_code_that_disturbs_the_connection_costs_only_itself(sandbox, toy, notebook):
     spam = (
         "import os\nfor fd in range(3, 40):\n    try: os.write(fd, b'spam' * 100)\n    except OSError: pass"

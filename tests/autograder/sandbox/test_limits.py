@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograder.sandbox.limits import PATIENCE, STARVED, Limits, Starved, Stopwatch
+from autograder.sandbox.limits import PATIENCE, SHORT, STARVED, Limits, Starved, Stopwatch
 
 
 class Kept:
@@ -14,6 +14,7 @@ class Kept:
         self.now = 100.0
         self.said = (0.0, 0.0)
         self.asked = 0
+        self.starved_here = 0.0
         self.spent = 0.0
 
     def used(self, since, interrupt=False):
@@ -28,6 +29,7 @@ class Kept:
 def kept(monkeypatch):
     kept = Kept()
     monkeypatch.setattr("autograder.sandbox.limits.time", SimpleNamespace(monotonic=lambda: kept.now))
+    monkeypatch.setattr("autograder.sandbox.limits.starved_here", lambda: kept.starved_here)
     return kept
 
 
@@ -61,6 +63,29 @@ def test_work_ends_at_the_limit_and_sleep_at_the_patience(kept):
     assert asleep.left() == 0.0
     assert asleep.slept
     assert kept.spent == patience
+
+
+def test_sleep_below_every_limit_counts_once_towards_what_is_spent_in_all(kept):
+    watch = Stopwatch(kept, 20.0)
+    kept.now += 19.0
+    kept.said = (0.5, 0.5)
+    watch.settle()
+    watch.settle()
+    assert kept.spent == 18.0
+    short = Stopwatch(kept, 20.0)
+    kept.now += SHORT / 2
+    asked = kept.asked
+    short.settle()
+    assert (kept.spent, kept.asked) == (18.0, asked)
+
+
+def test_while_the_judge_itself_has_no_processor_nobody_sleeps(kept):
+    watch = Stopwatch(kept, 20.0)
+    kept.now += 19.0
+    kept.starved_here = 17.0
+    kept.said = (1.0, 1.0)
+    watch.settle()
+    assert kept.spent == 0.0
 
 
 def test_who_was_not_let_is_starved_rather_than_late(kept):
