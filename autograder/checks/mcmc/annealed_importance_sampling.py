@@ -155,7 +155,7 @@ def _(attempt: Attempt) -> None:
     4, "the estimate is the log of the mean of the weights, also for huge ones"
 )
 def _(attempt: Attempt) -> None:
-    """Correct code fails with probability below 1e-100: of 200 runs, each begins in one of five states at random."""
+    """Correct code fails with probability below 1e-100: 200 runs each begin in one of five states at random."""
     rng = attempt.rng
     calls = []
     for scale, n in [(2.0, 30), (2.0, 7), (2000.0, 25), (2000.0, 1), (1.0, 200)]:
