@@ -36,6 +36,10 @@ class Mistake:
     function: Function
 
 
+Shown = Callable[[Attempt], Picture | str]
+"""A function on an example that students have, drawn or in words."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Tried:
     """A check that was tried: on which seed, what it saw, and what it complained of."""
@@ -59,7 +63,7 @@ class Exercise:
         self.checks: list[Check] = []
         self.mistakes: list[Mistake] = []
         self.alternatives: list[Function] = []
-        self.example: Callable[[Attempt], Picture] | None = None
+        self.example: Shown | None = None
 
     @property
     def points(self) -> float:
@@ -111,10 +115,10 @@ class Exercise:
         self.alternatives.append(function)
         return function
 
-    def draw(self, picture: Callable[[Attempt], Picture]) -> Callable[[Attempt], Picture]:
-        """Register what is drawn for who fails a check: their function on an example that students have."""
-        self.example = picture
-        return picture
+    def draw(self, shown: Shown) -> Shown:
+        """Register what is shown to who fails a check: their function on an example that students have."""
+        self.example = shown
+        return shown
 
     def source(self, function: Function) -> str:
         """The source of a mistake or alternative, renamed so that it can stand in a notebook as the answer."""

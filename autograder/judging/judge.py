@@ -370,8 +370,11 @@ class _Pristine:
             checks[name] = dataclasses.replace(checks[name], example=text)
         bare = next((check for check in failed if check.picture is None), None)
         if bare is not None and result.name in self.run.answered:
-            picture = self._drawn(self.run.assignment.exercise(result.name), bare)
-            checks[bare.name] = dataclasses.replace(checks[bare.name], picture=picture)
+            shown = self._drawn(self.run.assignment.exercise(result.name), bare)
+            if isinstance(shown, str):
+                checks[bare.name] = dataclasses.replace(checks[bare.name], example=shown)
+            else:
+                checks[bare.name] = dataclasses.replace(checks[bare.name], picture=shown)
         return dataclasses.replace(result, checks=tuple(checks.values()))
 
     def _answered(self, name: str, check: CheckResult) -> str:
@@ -379,7 +382,7 @@ class _Pristine:
         outcomes = self._asked(name, check, lambda line: line.call(name, [(arguments, {})]))
         return with_answer(check.example, outcomes[0] if outcomes else {})
 
-    def _drawn(self, exercise: Exercise, check: CheckResult) -> pictures.Picture | None:
+    def _drawn(self, exercise: Exercise, check: CheckResult) -> pictures.Picture | str | None:
         draw, seed = exercise.example, public_seed(check.name)
         if draw is None:
             return None

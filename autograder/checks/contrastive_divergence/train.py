@@ -62,6 +62,16 @@ def _(attempt: Attempt) -> None:
     reach(attempt, np.abs(pictures - bits(rng, 9)), GOAL)
 
 
+@train.draw
+def _(attempt: Attempt) -> str:
+    value = reached(attempt, bars_and_stripes(), N_HIDDEN)
+    return (
+        f"train(pictures, {N_HIDDEN}, rng)  # the pictures of your notebook\n"
+        f"# must reach a mean log-likelihood of {GOAL:g}\n"
+        f"# your function reached {value:.3f}"
+    )
+
+
 @train.mistake(
     "The parameters came back as they started: update a, b and W, and return what you have updated."
 )

@@ -15,6 +15,8 @@ from autograder.checks.contrastive_divergence.definitions import (
 )
 from autograder.checks.contrastive_divergence.inputs import machine, sure_machine, telling_start
 from autograder.checks.contrastive_divergence.train import LEARNED, bars_and_stripes, train
+from autograder.exercises.attempt import LocalAttempt
+from autograder.exercises.catalogue import assignment_named
 from autograder.exercises.draws import bits
 from ebmkit import boltzmann_machines, contrastive_divergence, data
 
@@ -113,3 +115,18 @@ def test_training_half_way_gets_the_points_for_half_way(complaints):
         return low * a, low * b, low * W
 
     assert list(complaints(train, half_way)) == ["train.2", "train.3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("returns the start", -6.24), ("learns without a negative phase", None)]
+)
+def test_who_misses_the_goal_is_told_what_was_reached_on_the_pictures_of_the_notebook(name, value):
+    """In words of three lines; what hidden pictures reach is told nobody."""
+    exercise = assignment_named("contrastive_divergence").exercise("train")
+    (mistake,) = [m for m in exercise.mistakes if m.name == name]
+    first, goal, last = exercise.example(LocalAttempt(exercise, mistake.function, 0)).splitlines()
+    assert first.startswith("train(pictures, 16, rng)")
+    assert goal.endswith("-3.5")
+    reached = float(last.removeprefix("# your function reached "))
+    assert reached < -3.5
+    assert value is None or abs(reached - value) < 0.1
