@@ -334,7 +334,11 @@ def test_work_is_kept_opened_and_erased(opened: Callable[..., Live], tmp_path: P
 
     other = tmp_path / "other.ipynb"
     other.write_text('{"cells": []}', encoding="utf-8")
+    live.browser.run(
+        "window.confirm = () => { throw new Error('asked before it is known to be a notebook'); }"
+    )
     assert "holds no exercise of the assignment ising. Your work is as it was." in live.open_notebook(other)
+    live.browser.run("window.confirm = () => true")
     live.click("Erase my work")
     assert live.browser.run("return Object.keys(localStorage).filter((key) => key.startsWith('ebm'))") == []
     assert "NotImplementedError" in live.source("energy")
@@ -369,6 +373,29 @@ def test_an_exercise_at_work_violates_no_rule_of_accessibility_and_needs_no_mous
     )
     assert overflow == 0
     live.browser.run(AXE)
+    assert live.browser.driver.execute_async_script(AUDIT) == []
+
+    at = "return document.activeElement.textContent"
+    live.write("energy", "def energy(*arguments):\n    while True:\n        pass\n")
+    live.browser.run(
+        "[...document.querySelectorAll('[data-cell=energy] .live-buttons button')]"
+        ".find((b) => b.textContent === 'Check').focus()"
+    )
+    live.browser.press(" ")
+    live.wait(f"return {STATUS} === 'Running …'", "energy")
+    assert live.browser.run(at) == "Stop"
+    assert live.browser.driver.execute_async_script(AUDIT) == []
+    live.browser.press(" ")
+    assert live.ended("energy").startswith("Stopped")
+    assert live.browser.run(at) == "Check"  # where the reader was
+    live.write("energy", "def energy(:\n")
+    live.browser.press(Keys.ESCAPE)
+    shift_enter(live)
+    live.wait(f"return {STATUS}.startsWith('SyntaxError, line 1')", "energy")
+    assert live.browser.run(
+        "const box = document.querySelector('[data-cell=energy] .live-status').getBoundingClientRect();"
+        "return box.top >= 0 && box.bottom <= innerHeight"
+    )
     assert live.browser.driver.execute_async_script(AUDIT) == []
     live.browser.run("document.querySelector('[data-cell=energy] .cm-content').focus()")
     live.browser.press(Keys.ESCAPE)

@@ -183,8 +183,9 @@
       return `${JSON.stringify(copy, null, 1)}\n`;
     }
 
-    // Takes a notebook in; returns what there is to say about it. Throws an Error where it is none of ours.
-    open(content) {
+    // A notebook that can take the place of the work, and what there is to say about it. Throws an Error where it is
+    // none of ours.
+    looked(content) {
       let notebook = null;
       try { notebook = JSON.parse(content); } catch { throw new Error("it is not a notebook: its text is no JSON"); }
       if (!Array.isArray(notebook && notebook.cells)) throw new Error("it is not a notebook: it has no cells");
@@ -199,14 +200,17 @@
         if (cell.cell_type === "code") Object.assign(cell, {outputs: [], execution_count: null});
       }
       notebook.cells.push(...structuredClone(missing));
-      this.work = {answers: {}, tries: this.work.tries, passed: {}, notebook};
-      this.save();
       const known = new Set(this.released.cells.map(idOf));
       const own = notebook.cells.filter((cell) => cell.cell_type === "code" && !known.has(idOf(cell))).length;
       const notes = ["Opened."];
       if (own) notes.push(`${several(own, "cell")} of your own: kept, run where needed, and handed in.`);
       if (missing.length) notes.push(`Put back at its end, for they were missing: ${missing.map(idOf).join(", ")}.`);
-      return notes.join(" ");
+      return {notebook, told: notes.join(" ")};
+    }
+
+    take(notebook) {
+      this.work = {answers: {}, tries: this.work.tries, passed: {}, notebook};
+      this.save();
     }
 
     erase() {
@@ -333,16 +337,27 @@
         return;
       }
       this.output.clear();
+      const pressed = this.buttons.contains(document.activeElement) ? document.activeElement : null;
       for (const box of boxes) box.busy(true, box === this);
+      if (pressed) this.stopButton.focus();  // a button that is switched off loses the focus
       const loading = (state) => this.say(state || "Running …");
       python.listeners.add(loading);
       this.say(python.ready ? "Running …" : python.state);
       const outcome = await python.run(cells, targets, (item) => this.output.show(item));
       python.listeners.delete(loading);
+      const atStop = document.activeElement === this.stopButton;
       for (const box of boxes) box.busy(false);
+      if (atStop) (pressed || this.runButton).focus({preventScroll: true});
       this.say(told(outcome));
+      this.reveal();
       const error = this.output.problem;
       for (const box of boxes) box.mark(error);
+    }
+
+    // Brings the verdict into view where the reader is still at this exercise.
+    reveal() {
+      const {top, bottom} = this.section.getBoundingClientRect();
+      if (top < innerHeight && bottom > 0) this.status.scrollIntoView({block: "nearest"});
     }
 
     busy(is, mine = false) {
@@ -579,14 +594,17 @@
       if (!chosen) return;
       const content = await chosen.text();
       file.value = "";
-      const replaces = this.assignment.isBegun && content !== this.assignment.handedIn();
-      if (replaces && !confirm("This takes the place of the work kept in this browser. Hand it in first to keep a copy. Open?")) return;
+      let found = null;
       try {
-        this.say(this.assignment.open(content));
+        found = this.assignment.looked(content);
       } catch (error) {
         this.say(`${chosen.name} was not opened: ${error.message}. Your work is as it was.`);
         return;
       }
+      const replaces = this.assignment.isBegun && content !== this.assignment.handedIn();
+      if (replaces && !confirm("This takes the place of the work kept in this browser. Hand it in first to keep a copy. Open?")) return;
+      this.assignment.take(found.notebook);
+      this.say(found.told);
       for (const box of boxes) box.refresh();
       this.showProgress();
     }
