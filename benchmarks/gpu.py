@@ -8,6 +8,7 @@ to `benchmarks/results/gpu.json`.
 """
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -66,11 +67,11 @@ def trajectories(device: str, small: bool) -> Callable[[], object]:
     return lambda: mcmc.sample(kernel, start, steps, generator=generator)
 
 
-def small_sweeps(device: str, small: bool) -> Callable[[], object]:
+def small_sweeps(device: str, small: bool, chains: int) -> Callable[[], object]:
     """Hundred sweeps where there is little to do at once."""
     model = ising.Ising((16, 16), 0.44, periodic=True).float().to(device)
     kernel, generator = mcmc.Gibbs(model), seeded(device)
-    start = torch.ones(10, 16, 16, device=device)
+    start = torch.ones(3 if small else chains, 16, 16, device=device)
     return lambda: mcmc.sample(kernel, start, 3 if small else 100, generator=generator)
 
 
@@ -79,7 +80,8 @@ TASKS = {
     "PCD, RBM 784–500, an epoch of 10,000": training,
     "AIS, RBM 784–500, 1,000 chains, 1,000 temperatures": annealed,
     "HMC, 10 dimensions, 100,000 chains, 100 steps": trajectories,
-    "Gibbs, Ising 16×16, 10 chains, 100 sweeps": small_sweeps,
+    "Gibbs, Ising 16×16, 10 chains, 100 sweeps": functools.partial(small_sweeps, chains=10),
+    "Gibbs, Ising 16×16, 1,000 chains, 100 sweeps": functools.partial(small_sweeps, chains=1_000),
 }
 
 

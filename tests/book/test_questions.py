@@ -131,7 +131,7 @@ def test_a_downloaded_chapter_has_the_question_its_choices_and_a_folded_answer(
 
     page = "".join(f":::{{predict}}\n{block}:::\n" for block in blocks("benchmarks"))
     plain = plain_markdown(page, {}, {}, lambda role, text: text)
-    assert plain.count("**Predict.**") == plain.count("</details>") == 4
+    assert plain.count("**Predict.**") == plain.count("</details>") == 5
     assert "- the first\n- the second\n- it depends on what you do\n" in plain
     assert "**0.5**\n\nAll images share" in plain
     assert ":::" not in plain
