@@ -108,19 +108,20 @@ def with_answer(text: str, outcome: dict[str, Any]) -> str:
 
 
 def without_repetition(examples: dict[str, str]) -> dict[str, str]:
-    """Of examples that show no numbers, those whose exception no other one shows: by their checks."""
-    shown = {answer_of(text) for text in examples.values() if not text.startswith("#")}
+    """By their checks: of those that show no numbers, the ones whose kind of exception and line no other shows."""
+    shown = {_raised_in(text) for text in examples.values() if not text.startswith("#")}
     kept = {}
     for check, text in examples.items():
-        again = text.startswith("#") and answer_of(text) in shown
+        again = text.startswith("#") and _raised_in(text) in shown
         kept[check] = "" if again else text
-        shown.add(answer_of(text))
+        shown.add(_raised_in(text))
     return kept
 
 
-def answer_of(text: str) -> str:
-    """What an example says that the student's function made of it."""
-    return text.partition("\n# your function ")[2]
+def _raised_in(text: str) -> tuple[str, str]:
+    """The type of the exception that an example ends in, and the line that raised it."""
+    answer, _, line = text.partition("\n# your function ")[2].partition("\n")
+    return answer.partition(":")[0], line
 
 
 def _answer_in_words(outcome: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from autograder.judging.submission import Submission, defines
 KEPT = 20
 MOST_NAMES = 10_000
 DEFINITION = re.compile(r"^def\s+(\w+)", re.MULTILINE)
+SAID = 300
 SUFFERING = ("defines no function", "NameError", "ImportError", "ModuleNotFoundError", "does not have")
 """What is said of a function that lacks something its cells should have made."""
 
@@ -75,16 +76,20 @@ def _cause(
     suffers = any(word in message for message in said for word in SUFFERING)
     own = [i for i, cell in enumerate(submission.cells) if defines(cell.source, result.name)]
     ended = {
-        i: o.error.rstrip(".") for i, o in outputs.items() if o.error and not o.error.startswith("Not here")
+        i: o.error.rstrip(".")[:SAID]
+        for i, o in outputs.items()
+        if o.error and not o.error.startswith("Not here")
     }
     for index in reversed(own):
         if suffers and index in ended:
             return f"cell {index + 1}, which defines {result.name}, did not run to its end: {ended[index]}"
     if suffers and failures:
         return failures[0].in_words()
-    if suffers and ended:
-        index = min(ended)
-        return f"cell {index + 1} did not run to its end: {ended[index]}"
+    above = [
+        index for index in ended if not own or index < max(own)
+    ]  # what stands below defines nothing for it
+    if suffers and above:
+        return f"cell {min(above) + 1} did not run to its end: {ended[min(above)]}"
     if not own and any("defines no function" in message for message in said):
         return _renamed(result.name, submission)
     return ""

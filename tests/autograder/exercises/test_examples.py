@@ -86,6 +86,9 @@ def test_an_exception_on_a_large_example_is_told_once_and_not_beside_a_small_one
     raised = "\n# your function raised NameError: name 'n' is not defined"
     large, small = f"# f(<int64 array of shape (9, 9)>){raised}", f"f(1.)\n# must give 2.{raised}"
     assert without_repetition({"1": large, "2": large}) == {"1": large, "2": ""}
+    assert without_repetition({"1": large, "2": large.replace("'n'", "'m'")}) == {"1": large, "2": ""}
+    other = large.replace("NameError", "TypeError")
+    assert without_repetition({"1": large, "2": other}) == {"1": large, "2": other}
     assert without_repetition({"1": large, "2": small}) == {"1": "", "2": small}
     assert without_repetition({"1": small, "2": small}) == {"1": small, "2": small}
 

@@ -81,6 +81,16 @@ def test_a_students_own_error_ends_its_cell_as_in_jupyter(sandbox, toy, notebook
     assert "did not run to its end: ZeroDivisionError" in report.exercises[0].cause
 
 
+@pytest.mark.sandbox
+def test_a_cell_below_a_function_is_not_blamed_for_its_nameerror(toy, sandbox, notebook):
+    function, long = "def double(x): return missing(x)", f"raise ValueError({'x' * 5000!r})"
+    below = judge(notebook(function, long), toy, sandbox, b"key").report.exercises[0]
+    above = judge(notebook(long, function), toy, sandbox, b"key").report.exercises[0]
+    assert below.cause == ""
+    assert above.cause.startswith("cell 1 did not run to its end: ValueError: xxx")
+    assert len(above.cause) < 400
+
+
 def test_a_misspelt_function_is_named(sandbox, toy, notebook):
     report = grade(sandbox, toy, notebook("def doubles(x): return 2 * x"))
     assert "cell 1 defines `doubles`" in report.exercises[0].cause
