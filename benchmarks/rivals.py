@@ -349,10 +349,13 @@ class NbGrader:
             "autograde", self.corpus.name, "--create", *(["--student", student] if student else [])
         )
 
-    def try_each(self) -> None:
-        """Grade on after a submission that nbgrader ends with."""
+    def try_each(self, students: Students) -> None:
+        """Grade all; where a submission ends the command, those that are left one by one."""
         command = [self.environment.tool("nbgrader"), "autograde", self.corpus.name, "--create"]
         self.environment.call(command, self.folder)
+        done = self.scores()
+        for student in [student for student in students if student not in done]:
+            self.environment.call([*command, "--student", student], self.folder)
 
     def scores(self) -> Scores:
         from nbgrader.api import Gradebook
@@ -460,7 +463,7 @@ def scores_of(
         grader = maker(corpus, Path(folder))
         grader.submit(students)
         if isinstance(grader, NbGrader):
-            grader.try_each()
+            grader.try_each(students)
         else:
             grader.grade()
         given = grader.scores()
