@@ -235,3 +235,42 @@ def test_no_word_in_a_picture_is_cut_and_no_control_is_too_small_for_a_thumb(
                 page.figure,
             )
             assert small == [], name
+
+
+def test_on_a_phone_try_it_shows_the_pictures_and_scrolling_past_them_paints_nothing(
+    new_browser: Callable[..., Any], figures: Path
+) -> None:
+    phone = new_browser(width=390)
+    phone.command("Emulation.setTouchEmulationEnabled", enabled=True)
+    phone.command(
+        "Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True
+    )
+    for chapter in CHAPTERS:
+        phone.open(f"{figures.as_uri()}/{chapter}.html")
+        phone.run("document.documentElement.style.scrollBehavior = 'auto'")
+        for task in phone.run(TASKS):
+            phone.run(phone.TASK + "task.scrollIntoView()", task["title"])
+            phone.try_task(task["title"])
+            top, bottom, height = phone.run(
+                "const figure = document.getElementById(`explorable-${arguments[0]}`);"
+                "const box = (part) => figure.querySelector(part).getBoundingClientRect();"
+                "return [box('canvas').top, box('.explorable-buttons').bottom, innerHeight]",
+                task["figure"],
+            )
+            assert 0 <= top < 200, task["title"]
+            assert bottom <= height + 1, task["title"]  # play is under the thumb
+    phone.open(f"{figures.as_uri()}/ising.html")
+    phone.run("document.querySelector('#explorable-ising_denoiser canvas').scrollIntoView({block: 'center'})")
+    state = "const d = explorables.ising_denoiser.current; return [d.truth, d.seen, scrollY]"
+    before = phone.run(state)
+    left, top = phone.run(
+        "const box = document.querySelector('#explorable-ising_denoiser canvas').getBoundingClientRect();"
+        "return [box.left, box.top]"
+    )
+    for part in range(11):
+        kind, finger = "touchMove" if part else "touchStart", {"x": left + 40, "y": top + 100 - 8 * part}
+        phone.command("Input.dispatchTouchEvent", type=kind, touchPoints=[finger])
+    phone.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    after = phone.run(state)
+    assert after[:2] == before[:2]
+    assert after[2] > before[2] + 20
