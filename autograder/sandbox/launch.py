@@ -21,8 +21,8 @@ from autograder.sandbox import cgroup, view
 from autograder.sandbox.levels import LANDLOCK_WITH_SCOPES, OUTSIDE, WALLS, WITHOUT_BUBBLEWRAP, NoIsolation
 
 START_SECONDS = 90.0
-USER = 61000
-OTHER_USER: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []}
+USERS = range(62_000, 65_000)
+"""Whom student code can be at the level `user`; those of `namespaces` are others (`sandbox.py`)."""
 CAP_SYS_NICE = 23
 CAP_SYS_PTRACE = 19
 
@@ -200,7 +200,7 @@ def _spawn(
             stderr=zygote.log,
             pass_fds=passed,
             start_new_session=program is None,  # away from the terminal
-            **(OTHER_USER if level == "user" else {}),
+            **(_other_user() if level == "user" else {}),
             env=ENVIRONMENT | _places(level, course.parent),
         )
 
@@ -230,11 +230,20 @@ def _places(level: str, home: Path) -> dict[str, str]:
     return places
 
 
+def user() -> int:
+    """The user that student code is: no other judge's, whose submissions it could signal where Landlock is old."""
+    return USERS[os.getpid() % len(USERS)]
+
+
+def _other_user() -> dict[str, Any]:
+    return {"user": user(), "group": user(), "extra_groups": []}
+
+
 def scratch(level: str, home: Path) -> str:
     """A fresh folder in `home` that only the submission's user can open."""
     folder = tempfile.mkdtemp(prefix="scratch-", dir=home)
     if level == "user":
-        os.chown(folder, USER, USER)
+        os.chown(folder, user(), user())
     return folder
 
 

@@ -184,6 +184,35 @@ STARVE = family(
                 file.flush()
         except (OSError, MemoryError): pass
     """,
+    folders_that_nobody_can_look_into="""
+        import os, time
+        start = os.getcwd()
+        try:
+            os.mkdir("closed", 0o300); os.chdir("closed")
+            for _ in range(40): os.mkdir("d" * 200); os.chdir("d" * 200)
+            for n in range(30): open(str(n), "wb").write(bytes(8 << 20))
+        except OSError: pass
+        time.sleep(1); os.chdir(start)
+    """,
+    timers_until_there_are_none="""
+        import ctypes
+        made = 0
+        while made < 20_000 and system_call(222, 107, 0, 0, ctypes.byref(ctypes.c_int())) == 0: made += 1
+        if made == 20_000: leak(made)
+    """,
+    memory_that_a_pipe_keeps="""
+        import ctypes, mmap, os
+        page = mmap.mmap(-1, 4096); page[0] = 1
+        place = (ctypes.c_uint64 * 2)(ctypes.addressof(ctypes.c_char.from_buffer(page)), 1)
+        if system_call(278, 75, os.pipe()[1], place, 1, 2) >= 0: leak("vmsplice")
+    """,
+    what_the_whole_machine_has_a_number_of="""
+        import ctypes
+        if system_call(206, 0, 65_536, ctypes.byref(ctypes.c_ulong(0))) == 0: leak("io_setup")
+        for _ in range(1000):
+            if system_call(162, 81) != 0: leak("sync")
+        if system_call(306, 267, -1) != 0: leak("syncfs, of all disks")
+    """,
     more_than_its_limits_allow="""
         import os, resource
         for kind in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE,

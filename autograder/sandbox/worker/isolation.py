@@ -16,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -127,6 +127,7 @@ def limit(limits: dict[str, int]) -> None:
         (resource.RLIMIT_NPROC, limits["processes"]),
         (resource.RLIMIT_FSIZE, limits["file_bytes"]),
         (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_SIGPENDING, 1024),  # a timer counts as one, against all of the user's
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (value, value))
@@ -157,9 +158,14 @@ memfd_create memfd_secret shmget shmat shmctl shmdt
 semget semop semtimedop semctl msgget msgsnd msgrcv msgctl
 mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
 inotify_init inotify_init1 fanotify_init fanotify_mark
+vmsplice io_setup
 setpriority ioprio_set sched_setscheduler sched_setparam sched_setattr
 """.split()
-"""Ways to more rights, to other processes, to what others do, and to memory that belongs to no process."""
+"""Ways to more rights, to other processes, to what others do, and to memory that belongs to no process.
+
+A pipe keeps every page that `vmsplice` put into it, all of a huge page for one byte; of what `io_setup` takes the
+whole machine has a fixed number.
+"""
 
 
 NEW = range(424, 512)
@@ -221,6 +227,8 @@ def compile_filter(seccomp: Any, outside: bool = False, modes: bool = True) -> b
         rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
     # The kernel may share processors among sessions: a submission stays one, whatever it believes.
     rules.add_rule(seccomp.ERRNO(0), "setsid")
+    for name in ("sync", "syncfs"):  # all disks of the machine, for everybody
+        rules.add_rule(seccomp.ERRNO(0), name)
     for name in ("prlimit64", "sched_setaffinity"):  # of another process, be it this submission's own zygote
         rules.add_rule(refuse, name, seccomp.Arg(0, seccomp.NE, 0))
     if outside:
@@ -484,24 +492,38 @@ def _held_by(pids: list[int]) -> list[int]:
 def stored_bytes(folder: str, pids: list[int]) -> int:
     """What lies in a folder and below it, and what these processes hold open of files without a name.
 
-    More files than a submission may have count as more bytes than it may have.
+    More files than a submission may have count as more bytes than it may have, and so does a folder that cannot be
+    looked into: one that its owner closed, or that lies deeper than any path reaches.
     """
     found: dict[tuple[int, int], int] = {}
-    waiting = [folder, *(f"/proc/{pid}/fd" for pid in pids)]
+    for status in _held_open(pids):
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+            found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    waiting = [folder]
     while waiting:
-        place = waiting.pop()
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(place):
-                with contextlib.suppress(OSError):
-                    held = place.startswith("/proc/")
-                    status = os.stat(entry.path) if held else entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(status.st_mode) and not held:
+        try:
+            for entry in os.scandir(waiting.pop()):
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
                         waiting.append(entry.path)
-                    if not held or (stat.S_ISREG(status.st_mode) and status.st_nlink == 0):
-                        found[status.st_dev, status.st_ino] = status.st_blocks * 512
+                    found[status.st_dev, status.st_ino] = status.st_blocks * 512
                 if len(found) > MOST_FILES:
                     return sys.maxsize
+        except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
+            continue
+        except OSError:
+            return sys.maxsize
     return sum(found.values())
+
+
+def _held_open(pids: list[int]) -> Iterator[os.stat_result]:
+    """What processes hold open, as far as we may see that."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    yield os.stat(entry.path)
 
 
 def mounted_bytes() -> int:
@@ -515,9 +537,16 @@ def mounted_bytes() -> int:
     return sum((mount.f_blocks - mount.f_bfree) * mount.f_frsize for mount in mounts.values())
 
 
+KILL_SECONDS = 40.0
+"""To give up its memory a process needs a processor, and those put lowest get little of a busy machine.
+
+Less than a judge waits for the zygote's word (`RELAY_SECONDS`): a zygote that gives up takes all its judges along.
+"""
+
+
 def kill_all(find: Callable[[], list[int]], pid: int) -> None:
     """Kill and reap `pid`, our child, and every process that `find` finds; bounded in time."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + KILL_SECONDS
     while time.monotonic() < end:
         alive = find()
         for other in alive:
