@@ -102,7 +102,8 @@ if kind == "deep":
     for number in range(22): os.mkdir("d" * 200); os.chdir("d" * 200)
 for number in range(8):
     with open(f"part{number}", "wb") as file: file.write(bytes(10 << 20))
-    if kind == "nameless": held = [*globals().get("held", []), open(f"part{number}", "rb")]; os.remove(f"part{number}")
+    if kind != "nameless": continue
+    held = [*globals().get("held", []), open(f"part{number}", "rb")]; os.remove(f"part{number}")
 time.sleep(100)
 """
 
