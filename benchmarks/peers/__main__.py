@@ -23,7 +23,7 @@ RESULTS = HERE.parent / "results"
 REQUIREMENTS = HERE.parent / "peers-requirements.txt"
 PEERS = ROOT / ".venv-peers"
 PYTHON = {"course": sys.executable, "peers": str(PEERS / "bin" / "python")}
-TOPICS = ("ising", "rbm", "log_z", "starts", "memory")
+TOPICS = ("ising", "samplers", "rbm", "log_z", "starts", "memory")
 
 
 def install_peers() -> None:

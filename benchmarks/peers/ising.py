@@ -48,7 +48,7 @@ def claims(rows: list[Row]) -> list[Claim]:
         at_least(
             "64 chains without a compiler against thrml's best",
             best("this ebmkit, NumPy alone", 64) / best("thrml", 64),
-            6,
+            3,
         ),
     ]
 

@@ -36,7 +36,7 @@ def claims(rows: list[Row]) -> list[Claim]:
     lattice, lattice_difference = compared("dwave-samplers", side=side)
     machine, machine_difference = compared("ebmkit of PyPI", model="machine")
     return [
-        at_least(f"{side} × {side} lattice against dwave-samplers", lattice, 50),
+        at_least(f"{side} × {side} lattice against dwave-samplers", lattice, 20),
         at_most("relative difference of the two log Z of the lattice", lattice_difference, 1e-10),
         at_least("machine with 20 hidden units against ebmkit of PyPI", machine, 10),
         at_most(

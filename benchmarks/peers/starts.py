@@ -22,7 +22,7 @@ FIRST_SAMPLE = """
 import torch
 from ebmkit import ising
 model = ising.Ising((64, 64), ising.CRITICAL_COUPLING, periodic=True)
-ising.simulate(model, 1, torch.Generator(), 64)
+ising.simulate(model, 1, 64, generator=torch.Generator())
 """
 RUNS = [
     Run("this ebmkit", "course", {"what": "import"}),

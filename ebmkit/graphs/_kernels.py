@@ -34,3 +34,33 @@ def sweep(
         for c in range(len(p)):
             p[c] = sigmoid(p[c])
         count = draw_some(p, bits[i], work, count)
+
+
+_TOGETHER = 16
+"""Chains that go in and out side by side: so many numbers are a line of the cache."""
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def enter(x: Array, low: float, high: float, bits: Array) -> bool:
+    """Writes `x (chains, n)` of two values as `bits (n, chains)`; False where one is neither of them."""
+    chains, n = x.shape
+    strange = 0
+    for first in range(0, chains, _TOGETHER):
+        last = min(first + _TOGETHER, chains)
+        for i in range(n):
+            for c in range(first, last):
+                on = x[c, i] == high
+                strange += not (on or x[c, i] == low)
+                bits[i, c] = on
+    return strange == 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def leave(bits: Array, low: float, high: float, x: Array) -> None:
+    """Writes `bits (n, chains)` as `x (chains, n)` of two values."""
+    n, chains = bits.shape
+    for first in range(0, chains, _TOGETHER):
+        last = min(first + _TOGETHER, chains)
+        for i in range(n):
+            for c in range(first, last):
+                x[c, i] = high if bits[i, c] else low

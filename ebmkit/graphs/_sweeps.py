@@ -65,14 +65,16 @@ def _compiled_sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
     from ebmkit.graphs import _kernels
 
     check_event(x, model.event_shape)
-    check_values(x, model.values or ())
+    low, high = model.values or ()
+    flat = x.reshape(-1, x.shape[-1]).contiguous()
+    bits = flat.new_empty(flat.shape[::-1])
+    if not _kernels.enter(flat.numpy(), low, high, bits.numpy()):
+        check_values(x, (low, high))
     near = model.plan.near
     table, alike = model.site_table().double().numpy(), model.alike.double().numpy()
     off, on = alike[1] - alike[0]
     coupling = model.coupling.double().numpy()[near.edge]
     base = table[:, 1] - table[:, 0] + np.bincount(near.site, coupling * off, len(table))
-    low, high = model.values or ()
-    bits = ((x.reshape(-1, x.shape[-1]).T - low) / (high - low)).contiguous()
     _kernels.sweep(
         bits.numpy(),
         base.astype(np.float32),
@@ -82,4 +84,6 @@ def _compiled_sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
         model.plan.sweep_order,
         chance.stream(_chance_kernels, generator=generator),
     )
-    return (low + (high - low) * bits.T).contiguous().reshape(x.shape)
+    drawn = torch.empty_like(flat)
+    _kernels.leave(bits.numpy(), low, high, drawn.numpy())
+    return drawn.reshape(x.shape)

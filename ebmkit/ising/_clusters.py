@@ -1,11 +1,15 @@
 """Cluster updates: Swendsen and Wang's, and Wolff's."""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from ebmkit import chance
+from ebmkit._threads import as_many_threads_as_torch
+from ebmkit.ising._engines import compiled
 from ebmkit.ising._model import Ising, check_spins, require_ising
 from ebmkit.kernel import Info, State, initial_state
 
@@ -26,25 +30,41 @@ def swendsen_wang(model: Ising, spins: Tensor, *, generator: Generator) -> Tenso
     spins = check_spins(model, spins)
     frozen = chance.bernoulli(_freezing_probability(model, spins), generator=generator)
     root = _cluster_roots(frozen[..., 0, :, :], frozen[..., 1, :, :])
-    pull = (model.field * spins).flatten(-2)
-    cluster_pull = torch.zeros_like(pull).scatter_add(-1, root, pull)
+    heads = torch.full_like(root, 0.5, dtype=model.field.dtype)
+    if bool(model.field.any()):
+        pull = (model.field * spins).flatten(-2)
+        heads = torch.sigmoid(-2 * torch.zeros_like(pull).scatter_add(-1, root, pull))
     is_root = root == torch.arange(root.shape[-1], device=root.device)
     # One coin a cluster, tossed at its root; the other sites have probability 0 and copy it.
-    coin = chance.bernoulli(torch.sigmoid(-2 * cluster_pull) * is_root, generator=generator)
+    coin = chance.bernoulli(heads * is_root, generator=generator)
     flipped = coin.gather(-1, root).reshape(spins.shape)
     return torch.where(flipped, -spins, spins)
 
 
 def _freezing_probability(model: Ising, spins: Tensor) -> Tensor:
     """1 - exp(-2 max(0, J s_i s_j)) of the bonds to the right and down of each site; `(..., 2, n, m)`."""
-    satisfaction = torch.stack(
-        [model.horizontal * spins * spins.roll(-1, -1), model.vertical * spins * spins.roll(-1, -2)], -3
-    )
-    return -torch.expm1(-2 * satisfaction.clamp(min=0))
+    coupling = torch.stack([model.horizontal, model.vertical])
+    alike = torch.stack([spins * spins.roll(-1, -1), spins * spins.roll(-1, -2)], -3)
+    satisfied = (alike > 0) == (coupling > 0)
+    return torch.where(satisfied, -torch.expm1(-2 * coupling.abs()), 0.0)
 
 
 def _cluster_roots(right: Tensor, down: Tensor) -> Tensor:
-    """For every site the smallest flat index in its cluster; `right`, `down` `(..., n, m)` are open bonds.
+    """For every site the smallest flat index in its cluster; `right`, `down` `(..., n, m)` are open bonds."""
+    kernels = compiled()
+    if kernels is None or right.device.type != "cpu":
+        return _roots_by_spreading(right, down)
+    n, m = right.shape[-2:]
+    root = np.empty((math.prod(right.shape[:-2]), n * m), np.int64)
+    with as_many_threads_as_torch():
+        kernels.cluster_roots(
+            *(bonds.reshape(-1, n, m).contiguous().numpy() for bonds in (right, down)), root
+        )
+    return torch.from_numpy(root).reshape(*right.shape[:-2], n * m)
+
+
+def _roots_by_spreading(right: Tensor, down: Tensor) -> Tensor:
+    """The same on any device, without a compiler.
 
     Sites take the smallest label among open neighbours, then that label's label, until nothing changes.
     """

@@ -71,11 +71,12 @@ def _trajectory(
     inverse_mass: float | Tensor,
 ) -> tuple[Tensor, Tensor, At]:
     """The leapfrog from a position whose score is known: as many gradients as steps, the last with the energy."""
+    drift = step_size * inverse_mass
     momentum = momentum + 0.5 * step_size * score
     for _ in range(n_steps - 1):
-        position = position + step_size * inverse_mass * momentum
+        position = position + drift * momentum
         momentum = momentum + step_size * model.score(position)
-    position = position + step_size * inverse_mass * momentum
+    position = position + drift * momentum
     there = look(model, position)
     return position, momentum + 0.5 * step_size * there.score, there
 

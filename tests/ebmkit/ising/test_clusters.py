@@ -10,6 +10,7 @@ def test_cluster_roots_are_the_connected_components():
     g = generator()
     right, down = torch.rand(20, 6, 7, generator=g) < 0.5, torch.rand(20, 6, 7, generator=g) < 0.5
     roots = ising._clusters._cluster_roots(right, down)
+    assert torch.equal(ising._clusters._roots_by_spreading(right, down), roots)
     for k in range(20):
         graph = torch.zeros(42, 42)
         site = torch.arange(42).reshape(6, 7)

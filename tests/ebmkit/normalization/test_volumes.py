@@ -68,3 +68,10 @@ def test_gradient_of_log_sum_exp_is_the_softmax():
 def test_log_sum_exp_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one term"):
         norm.log_sum_exp(torch.zeros(3, 0))
+
+
+def test_log_probabilities_of_bits_are_torchs():
+    logits = torch.linspace(-30, 30, 7, dtype=torch.float64).expand(2, 7)
+    x = torch.stack([torch.zeros(7), torch.ones(7)]).double()
+    each = torch.distributions.Bernoulli(logits=logits).log_prob(x)
+    torch.testing.assert_close(norm.bernoulli_log_prob(x, logits), each)
