@@ -173,6 +173,8 @@ def _dithered(like: Tensor, generator: Generator) -> Tensor:
 def categorical(probabilities: Tensor, *, generator: Generator) -> Tensor:
     """Indices drawn from `probabilities` along the last axis (they sum to one); shape `(...)`, int64.
 
+    Raises `ValueError` for no category, and for what is no probability.
+
     >>> import torch
     >>> from ebmkit import chance
     >>> generator = torch.Generator().manual_seed(0)

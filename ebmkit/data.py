@@ -105,6 +105,8 @@ def noisy_picture(flip_probability: float, scale: int = 1, *, generator: Generat
 
     `scale` enlarges every pixel of the truth to a square of that side before the noise: `(64·scale, 64·scale)`.
 
+    Raises `ValueError` for a scale below 1.
+
     >>> import torch
     >>> from ebmkit import data
     >>> generator = torch.Generator().manual_seed(0)
@@ -128,6 +130,8 @@ def noisy_picture(flip_probability: float, scale: int = 1, *, generator: Generat
 
 def flip(image: Tensor, probability: float, *, generator: Generator) -> Tensor:
     """Each label of `image` (0 or 1, any shape) flipped with the given probability; the shape of `image`.
+
+    Raises `ValueError` for a probability outside [0, 1] and labels other than 0 and 1.
 
     >>> import torch
     >>> from ebmkit import data

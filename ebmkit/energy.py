@@ -172,6 +172,8 @@ def _wrong_energy(model: EnergyModel, values: Any, expected: tuple[int, ...]) ->
 class ModuleEnergy(EnergyModel):
     """Any module as an energy, E(x) = module(x); made by `from_module`.
 
+    Raises `TypeError` for what is no module.
+
     >>> import torch
     >>> import ebmkit
     >>> model = ebmkit.from_module(torch.nn.Linear(2, 1), (2,))

@@ -25,6 +25,8 @@ from ebmkit.energy import EnergyModel
 class Interpolated(EnergyModel):
     """The geometric bridge between two energies, E_β(x) = (1 - β) E_0(x) + β E_1(x), 0 ≤ β ≤ 1.
 
+    Raises `ValueError` for β outside [0, 1], and where the two differ in event shape or values.
+
     >>> import torch
     >>> from ebmkit import annealing
     >>> half = annealing.Interpolated(annealing.GaussianBase((1,)), annealing.GaussianBase((1,), mean=2.0), 0.5)
@@ -112,6 +114,8 @@ class GaussianBase(EnergyModel):
 
     `mean` and `scale` broadcast against `event_shape`.
 
+    Raises `ValueError` where a mean is not finite or a scale not positive.
+
     >>> import torch
     >>> from ebmkit import annealing
     >>> generator = torch.Generator().manual_seed(0)
@@ -186,6 +190,8 @@ class TractableBase(Protocol):
 
 class GeometricPath:
     """The path E_β = (1 - β) E_0 + β E_1 from a base that can be sampled and summed to any model.
+
+    Raises `TypeError` where the base lacks `sample` or `exact_log_partition`, else as `Interpolated`.
 
     >>> import torch
     >>> from ebmkit import annealing

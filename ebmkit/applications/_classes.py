@@ -51,7 +51,10 @@ class JointEnergy(EnergyModel):
         self.values = values
 
     def joint_energies(self, x: Tensor) -> Tensor:
-        """E(y, x) for every class y, `(..., *event_shape)` to `(..., C)`."""
+        """E(y, x) for every class y, `(..., *event_shape)` to `(..., C)`.
+
+        Raises `ValueError` where the class energies have another shape.
+        """
         check_event(x, self.event_shape)
         energies = self.class_energies(x)
         expected = (*x.shape[: x.dim() - len(self.event_shape)], self.n_classes)
@@ -84,6 +87,8 @@ class JointEnergy(EnergyModel):
 
 class ClassConditional(EnergyModel):
     """One class of a joint energy, E(x) = E(y, x) with y fixed.
+
+    Raises `ValueError` where y is no class.
 
     >>> import torch
     >>> from ebmkit import applications, enumeration
@@ -139,6 +144,8 @@ class QuadraticClassEnergies(nn.Module):
         μ `(C, D)`, the lower triangular L `(C, D, D)` and b `(C,)`.
     event_shape:
         The shape of one x, with D entries.
+
+    Raises `ValueError` where the shapes of `mean`, `covariance_factor` and `offset` do not fit.
 
     >>> import torch
     >>> from ebmkit import applications

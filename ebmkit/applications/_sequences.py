@@ -174,7 +174,10 @@ class LinearChainCRF(nn.Module):
         self.last = nn.Parameter(torch.zeros(n_labels, dtype=dtype))
 
     def given(self, observations: Tensor) -> LinearChain:
-        """p(y | x) for observations x, `(..., T, F)`, as an energy over labels `(..., T)`."""
+        """p(y | x) for observations x, `(..., T, F)`, as an energy over labels `(..., T)`.
+
+        Raises `ValueError` for observations of another shape.
+        """
         n_features = self.weight.shape[1]
         if observations.dim() < 2 or observations.shape[-1] != n_features or observations.shape[-2] == 0:
             raise ValueError(

@@ -72,7 +72,10 @@ class DBM(EnergyModel):
 
     @takes_arrays
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The layers of x, `(..., sum(sizes))` to one `(..., sizes[l])` for each layer."""
+        """The layers of x, `(..., sum(sizes))` to one `(..., sizes[l])` for each layer.
+
+        Raises `ValueError` unless the last axis has all units.
+        """
         if x.shape[-1:] != self.event_shape:
             raise ValueError(
                 f"x must end in an axis of {self.event_shape[0]} units, all layers end to end, got shape"

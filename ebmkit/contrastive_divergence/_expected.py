@@ -28,6 +28,8 @@ def expected_cd_gradient(
     tends to the gradient of the likelihood as |λ_2|^k. Raises `ValueError` where the weights, or a row of the
     transition, are no probabilities that sum to 1. Source: Carreira-Perpiñán & Hinton (2005).
 
+    Raises `TypeError` where neither the model nor `transition` gives a matrix.
+
     >>> import torch
     >>> from ebmkit import boltzmann_machines, contrastive_divergence
     >>> generator = torch.Generator().manual_seed(0)

@@ -116,6 +116,8 @@ def maximum_likelihood(
     `data (n, *event_shape)` (visible units alone for a DBM); nothing random is drawn. Raises `ValueError` where
     the model is too large to sum. Source: lecture 11, "Likelihood-based learning".
 
+    Raises `DivergenceError` where log Z is not finite.
+
     >>> import torch
     >>> from ebmkit import boltzmann_machines, contrastive_divergence
     >>> generator = torch.Generator().manual_seed(0)
@@ -280,6 +282,8 @@ def replay(
     place. Raises `DivergenceError` where an energy is not finite or the means of E over data and chains are
     more than `largest_gap` apart.
     Source: Du & Mordatch (2019); Nijkamp et al. (2020).
+
+    Raises `ValueError` for a buffer smaller than the batch.
 
     >>> import torch
     >>> import ebmkit

@@ -61,6 +61,8 @@ def fit(
     the model is one of bits, outside [0, 1] (after the transform), and for a checkpoint that is damaged or that
     another run wrote: with another learner, optimizer, model shape, batch size or data.
 
+    Raises `TypeError` for a learner that is no function.
+
     >>> import torch
     >>> from ebmkit import boltzmann_machines, contrastive_divergence
     >>> generator = torch.Generator().manual_seed(0)

@@ -321,6 +321,8 @@ for _name in _DOORS & ExponentialFamily.__dict__.keys():
 class FamilyEnergy(EnergyModel):
     """One member of a family as an energy, E(x) = -θ·t(x) - log h(x), so that log Z = A(θ) exactly.
 
+    Raises `ValueError` for a θ of another length.
+
     >>> import torch
     >>> from ebmkit import exponential_families
     >>> family = exponential_families.Gaussian()

@@ -16,6 +16,8 @@ class Categorical(ExponentialFamily):
     θ_k = log p_k / p_{C-1}: the last category is the reference, so that θ is unique and the Fisher
     information can be inverted.
 
+    Raises `ValueError` for fewer than 2 categories.
+
     >>> import torch
     >>> from ebmkit import exponential_families
     >>> family = exponential_families.Categorical(3)
@@ -35,7 +37,10 @@ class Categorical(ExponentialFamily):
         self.support = f"x must be one of 0 … {n_categories - 1}"
 
     def natural(self, probabilities: Tensor) -> Tensor:
-        """θ from all C probabilities, `(..., C)` to `(..., C-1)`; they are divided by their sum."""
+        """θ from all C probabilities, `(..., C)` to `(..., C-1)`; they are divided by their sum.
+
+        Raises `ValueError` unless there is one for each category.
+        """
         if probabilities.shape[-1] != len(self.values or ()):
             raise ValueError(
                 f"{len(self.values or ())} probabilities are needed, got {probabilities.shape[-1]}"

@@ -237,6 +237,8 @@ def _scaled(model: Ising, factor: float) -> Ising:
 def to_spins(labels: Tensor) -> Tensor:
     """Spins 2y - 1 of labels y in {0, 1}, any shape; float64 unless `labels` is floating point.
 
+    Raises `ValueError` for labels other than 0 and 1.
+
     >>> import torch
     >>> from ebmkit import ising
     >>> ising.to_spins(torch.tensor([0.0, 1.0]))

@@ -66,6 +66,8 @@ def from_potentials(
     one table an edge: `(n, m-1, 2, 2)` and `(n-1, m, 2, 2)`, on a torus both `(n, m, 2, 2)`.
     Source: lecture 11, "Ising models".
 
+    Raises `ValueError` for tables of another shape.
+
     >>> import torch
     >>> from ebmkit import ising
     >>> found = ising.from_potentials(torch.zeros(2, 2, 2), torch.zeros(2, 1, 2, 2), torch.zeros(1, 2, 2, 2))

@@ -36,6 +36,8 @@ def leapfrog(
     Volume preserving and reversible: from the end with the momentum negated it returns to the start.
     Its energy error over a fixed time is O(step_size²).
 
+    Raises `TypeError` for a discrete model, `ValueError` where the two shapes differ.
+
     >>> import torch
     >>> from ebmkit import annealing, mcmc
     >>> x, p = torch.tensor([1.0, 0.0]).double(), torch.zeros(2).double()

@@ -39,6 +39,8 @@ class TemperingInfo(NamedTuple):
 class Tempered(EnergyModel):
     """The energy β E(x): p at inverse temperature β, flatter where β < 1.
 
+    Raises `ValueError` for a β that is negative or not finite.
+
     >>> import torch
     >>> from ebmkit import annealing, mcmc
     >>> mcmc.Tempered(annealing.GaussianBase((2,)), 0.5).energy(torch.ones(2).double())  # half of 1
@@ -92,6 +94,8 @@ class ParallelTempering:
     min(1, exp(E_r(x_r) + E_{r+1}(x_{r+1}) - E_r(x_{r+1}) - E_{r+1}(x_r))), even pairs first, then odd pairs.
     Leaves Π_r p_r invariant. Positions have shape `(n_replicas, ..., *event_shape)`.
     Source: Geyer (1991); Hukushima & Nemoto (1996).
+
+    Raises `TypeError` for what are no kernels, `ValueError` for fewer than two.
 
     >>> import torch
     >>> from ebmkit import annealing, mcmc

@@ -34,6 +34,8 @@ def adapt_step_size(
     Returns the kernel with its step size replaced, and the state reached. The adapting chain is not
     stationary: discard it. Source: Hoffman & Gelman (2014), section 3.2.
 
+    Raises `ValueError` for a target outside (0, 1), and where no step is too large: energies that are flat.
+
     >>> import torch
     >>> from ebmkit import annealing, mcmc
     >>> generator = torch.Generator().manual_seed(0)

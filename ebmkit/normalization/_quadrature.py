@@ -121,6 +121,8 @@ def log_quadrature(
     are those of `quadrature`. Event shapes: `()`, `(1,)`, `(2,)`.
     Raises `ValueError` where x is discrete or has more than two dimensions, else as `quadrature`.
 
+    Raises `TypeError` for an option that it does not take.
+
     >>> from ebmkit import annealing, normalization
     >>> normalization.log_quadrature(annealing.GaussianBase((1,))).value  # ½ log 2π
     tensor(0.9189, dtype=torch.float64)

@@ -141,6 +141,8 @@ def product_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) ->
 def mixture_of_categoricals(log_probs: Tensor, weights: Tensor | None = None) -> Tensor:
     """log Σ_m w_m p_m(k), `(..., K)`, with `log_probs` `(..., M, K)`; weights are divided by their sum.
 
+    Raises `ValueError` for weights below 0, or all 0.
+
     >>> import torch
     >>> from ebmkit import product_of_experts
     >>> both = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64).log()

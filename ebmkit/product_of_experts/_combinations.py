@@ -30,6 +30,8 @@ class ProductOfExperts(EnergyModel):
     event_shape:
         The shape of one x where no expert tells it.
 
+    Raises `ValueError` for other weights, and where the experts share no space.
+
     >>> import torch
     >>> from ebmkit import annealing, product_of_experts
     >>> parts = [annealing.GaussianBase((1,)), annealing.GaussianBase((1,), mean=4.0)]
@@ -80,6 +82,8 @@ class Mixture(EnergyModel):
         Anything with `log_prob(x)` or `energy(x)` of shape `(...)`, torch distributions included.
     weights:
         Non-negative, `(K,)`; divided by their sum. Equal if not given. Learnable through their logarithms.
+
+    Raises `ValueError` for other weights, and where the components share no space.
 
     >>> import torch
     >>> from ebmkit import normalization, product_of_experts

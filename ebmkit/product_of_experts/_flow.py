@@ -25,6 +25,8 @@ class AffineCouplingFlow(EnergyModel):
     coordinates (for an image of two dimensions, the two colours of a checkerboard).
     Source: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP".
 
+    Raises `ValueError` for the event shape `()`.
+
     >>> import torch
     >>> from ebmkit import product_of_experts
     >>> generator = torch.Generator().manual_seed(0)

@@ -23,6 +23,8 @@ class StudentTExperts(EnergyModel):
     Source: Welling, Hinton & Osindero (2003), "Learning sparse topographic representations with products of
     Student-t distributions".
 
+    Raises `ValueError` where shapes do not fit or an α is not positive.
+
     >>> import torch
     >>> from ebmkit import product_of_experts
     >>> model = product_of_experts.StudentTExperts(torch.eye(2).double(), torch.ones(2).double())
@@ -84,6 +86,8 @@ class UnigaussExperts(EnergyModel):
         The box, the same in every coordinate.
 
     Source: Hinton (2002).
+
+    Raises `ValueError` where shapes do not fit, for a scale not positive, a share outside (0, 1), and low ≥ high.
 
     >>> import torch
     >>> from ebmkit import product_of_experts

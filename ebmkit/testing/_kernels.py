@@ -34,6 +34,8 @@ def check_kernel(kernel: ModelKernel, position: Tensor | None = None, seed: int 
 
     Raises `AssertionError`, saying what is wrong, at the first check that fails.
 
+    Raises `TypeError` for a kernel without a model.
+
     >>> from ebmkit.ising import Ising
     >>> from ebmkit.mcmc import Gibbs
     >>> check_kernel(Gibbs(Ising((2, 2), 0.3)))[-1]

@@ -1,9 +1,11 @@
 """One way of saying things: every public name is found by itself and held to the same manners."""
 
+import ast
 import doctest
 import importlib
 import inspect
 import re
+import textwrap
 import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
@@ -163,3 +165,27 @@ def assert_docstring_is_true(name: str) -> None:
         takes = set(inspect.signature(thing).parameters)
         assert said
         assert said <= takes, f"{name} describes {said - takes}, which it does not take"
+
+
+def raised(function: Any) -> set[str]:
+    """The errors that the code of a function itself raises; what says that others must implement it is none."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except OSError:  # made by dataclass or by a protocol
+        return set()
+    found = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+    names = {call.func.id for call in found if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
+    return names - {"NotImplementedError", "AssertionError", "renamed"}
+
+
+@EVERY_ROOM
+def test_what_raises_an_error_says_so(room: str) -> None:
+    for name in of(room, CALLABLES):
+        owner = NAMES.get(name.rpartition(".")[0])
+        if is_protocol(owner):
+            continue
+        text = inspect.getdoc(CALLABLES[name]) or ""
+        if name.endswith("__"):  # what is said of a class is said of how it is made
+            text += inspect.getdoc(owner) or ""
+        silent = {error for error in raised(CALLABLES[name]) if error not in text}
+        assert not silent, f"the docstring of {name} does not say when it raises {silent}"
