@@ -10,6 +10,7 @@ import struct
 import time
 import zlib
 
+import numpy as np
 import pytest
 
 from autograder.classroom.feedback_files import regenerate
@@ -133,11 +134,19 @@ def test_hidden_inputs_and_what_they_make_a_function_print_stay_hidden(classroom
     classroom.submit("ada", right | {"double": spy})
     classroom.grade()
     text = classroom.page("ada")
-    source_mentions = text.count("spied")
-    assert source_mentions == 2  # in the student's own source, and nowhere else
-    graded = json.dumps(classroom.autograded("ada"))
-    assert graded.count("spied") == 2
-    assert "spied" not in " ".join(filter(None, classroom.entries("ada").comment.values()))
+    examples = re.findall(r'<div class="example">.*?<pre tabindex="0">(.*?)</pre>', text, re.DOTALL)
+    assert examples
+    for example in map(
+        html.unescape, examples
+    ):  # what it raises there is of the public input, which stands above
+        with pytest.raises(ValueError, match="spied") as raised:
+            exec(spy + "\n" + example, {"np": np})
+        assert f"raised ValueError: {' '.join(str(raised.value).split())}" in example
+    # In the student's own source and on public examples, and nowhere else.
+    told = 2 * len(examples)  # the message, and the line that raised it
+    assert text.count("spied") == 2 + told
+    assert json.dumps(classroom.autograded("ada")).count("spied") == 2 + told
+    assert " ".join(filter(None, classroom.entries("ada").comment.values())).count("spied") == told
 
 
 @pytest.mark.slow
