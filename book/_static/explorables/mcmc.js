@@ -182,7 +182,7 @@
       if (bin >= 0 && bin < bins) counts[bin]++;
     }
     const top = 1.35 * curve.reduce((a, b) => Math.max(a, b)), box = draw.box(frame, range, [0, top]);
-    const y = (v) => box.y(Math.min(v, 1.08 * top));
+    const y = (v) => box.y(Math.min(v, top));
     context.fillStyle = colour("edge");
     context.globalAlpha = 0.45;
     counts.forEach((k, i) => {
