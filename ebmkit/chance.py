@@ -56,6 +56,8 @@ def bits(probability: Tensor, *, generator: Generator) -> Tensor:
     bits r of its own and all share one number U on a grid of 2^-8 (float32) or 2^-37 (float64): (r + U) / 2^16 < p;
     two are independent given U, and so correlated by less than 2^-32.
 
+    The result has the shape of `probability`.
+
     >>> import torch
     >>> from ebmkit import chance
     >>> generator = torch.Generator().manual_seed(0)

@@ -90,7 +90,7 @@ class EnergyModel(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define energy(x)")
 
     def forward(self, x: Tensor) -> Tensor:
-        """The energy, so that a model can be called like any module."""
+        """The energy, so that a model can be called like any module. `(..., *event_shape)` to `(...)`."""
         return self.energy(x)
 
     def score(self, x: Tensor) -> Tensor:
@@ -114,7 +114,10 @@ class EnergyModel(nn.Module):
         return gradient
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(x)/p(y) = E(y) - E(x). Z cancels, so this costs two energies and no sum over states."""
+        """log p(x)/p(y) = E(y) - E(x). Z cancels, so this costs two energies and no sum over states.
+
+        Both `(..., *event_shape)`, the result `(...)`.
+        """
         return self.energy(y) - self.energy(x)
 
 

@@ -128,6 +128,8 @@ def exact_log_partition(model: EnergyModel) -> Tensor:
 
     Raises `ValueError` as the model's own method does where its states are too many to sum.
 
+    The shape is `()`.
+
     >>> from ebmkit import enumeration, ising
     >>> round(float(enumeration.exact_log_partition(ising.Ising((40, 8), 0.0)) / 320), 6)  # log 2
     0.693147

@@ -188,6 +188,8 @@ def ratio_matching(model: EnergyModel, x: Tensor, *, generator: Generator | None
     with x^(i) the state in which coordinate i has its other value. Arguments, result and errors as
     `pseudo_likelihood`; `TypeError` also for more than two values. Source: Hyvärinen (2007).
 
+    The result is a scalar.
+
     >>> from ebmkit.graphs import GraphIsing
     >>> ratio_matching(GraphIsing([(0, 1)]), [[1.0, 1.0]]).item()  # ¼ for each of two fair coins
     0.5

@@ -95,7 +95,7 @@ class UniformBase(EnergyModel):
         return torch.zeros(batch, dtype=self.like.dtype, device=x.device)
 
     def exact_log_partition(self) -> Tensor:
-        """N log |values|, float64."""
+        """N log |values|, float64; shape `()`."""
         n, assigned = math.prod(self.event_shape), self.values or ()
         return torch.tensor(n * math.log(len(assigned)), dtype=torch.float64, device=self.like.device)
 
@@ -155,7 +155,7 @@ class GaussianBase(EnergyModel):
         return (self.mean - x) / self.scale**2
 
     def exact_log_partition(self) -> Tensor:
-        """Σ log(√(2π) scale), float64."""
+        """Σ log(√(2π) scale), float64; shape `()`."""
         return (self.scale.double().log() + 0.5 * math.log(2 * math.pi)).sum()
 
     def sample(self, sample_shape: SampleShape, *, generator: Generator) -> Tensor:
@@ -215,7 +215,7 @@ class GeometricPath:
         return Interpolated(self.base, self.model, beta)
 
     def base_log_partition(self) -> Tensor:
-        """log Z_0, exact."""
+        """log Z_0, exact; shape `()`."""
         return self._tractable.exact_log_partition()
 
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:

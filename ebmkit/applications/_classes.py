@@ -69,7 +69,7 @@ class JointEnergy(EnergyModel):
         return energies.gather(-1, y.long().expand(energies.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
     def energy(self, x: Tensor) -> Tensor:
-        """-log Σ_y exp(-E(y, x)): low where x looks like any class."""
+        """-log Σ_y exp(-E(y, x)): low where x looks like any class; `(..., *event_shape)` to `(...)`."""
         return -(-self.joint_energies(x)).logsumexp(-1)
 
     def class_log_prob(self, x: Tensor) -> Tensor:

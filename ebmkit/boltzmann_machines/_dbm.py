@@ -84,7 +84,10 @@ class DBM(EnergyModel):
         return torch.split(x, list(self.sizes), -1)
 
     def join(self, layers: Sequence[Tensor]) -> Tensor:
-        """The x whose layers these are, the inverse of `split`; `ValueError` for other layers than the model's."""
+        """The x whose layers these are, the inverse of `split`; `ValueError` for other layers than the model's.
+
+        The result is `(..., sum(sizes))`.
+        """
         parts = tuple(as_tensor(layer, self.base_a, "a layer") for layer in layers)
         found = tuple(layer.shape[-1] if layer.dim() else 0 for layer in parts)
         if found != self.sizes:
@@ -116,7 +119,10 @@ class DBM(EnergyModel):
     @takes_arrays
     @torch.no_grad()
     def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
-        """Draws all odd layers given the even ones, then all even given the odd; leaves p(x) invariant."""
+        """Draws all odd layers given the even ones, then all even given the odd; leaves p(x) invariant.
+
+        The result has the shape of x.
+        """
         layers = list(self.split(x))
         for l in _odd_then_even(len(layers)):
             layers[l] = bits(self.conditional(layers, l), generator=generator)
@@ -124,7 +130,10 @@ class DBM(EnergyModel):
 
     @torch.no_grad()
     def gibbs_step_given(self, x: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
-        """A `gibbs_step` of the units that are not `known` (bool, broadcast to x), given those that are."""
+        """A `gibbs_step` of the units that are not `known` (bool, broadcast to x), given those that are.
+
+        The result has the shape of x.
+        """
         layers, held = list(self.split(x)), self.split(known.expand(x.shape))
         for l in _odd_then_even(len(layers)):
             layers[l] = torch.where(
@@ -157,7 +166,10 @@ class DBM(EnergyModel):
 
     @takes_arrays
     def complete(self, v: Tensor) -> Tensor:
-        """The x that stands for data v while learning: its hidden units at their mean-field means."""
+        """The x that stands for data v while learning: its hidden units at their mean-field means.
+
+        `(..., sizes[0])` to `(..., sum(sizes))`.
+        """
         return self.mean_field(v, n_steps=25, tolerance=1e-4)
 
     @takes_arrays
@@ -250,7 +262,7 @@ class DBM(EnergyModel):
         return self.bipartite().annealed(beta)
 
     def base_log_partition(self) -> Tensor:
-        """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + n_hidden log 2."""
+        """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + n_hidden log 2; shape `()`."""
         return self.bipartite().base_log_partition()
 
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:

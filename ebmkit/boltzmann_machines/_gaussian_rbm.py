@@ -98,7 +98,10 @@ class GaussianRBM(EnergyModel):
         return self.sample_visible(self._draw_hidden(v, generator), generator=generator)
 
     def gibbs_step_given(self, v: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
-        """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are."""
+        """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are.
+
+        The result has the shape of v.
+        """
         return torch.where(known, v, self.gibbs_step(v, generator=generator))
 
     def exact_log_partition(self) -> Tensor:
@@ -134,7 +137,7 @@ class GaussianRBM(EnergyModel):
         self.base_a.copy_(data.reshape(-1, data.shape[-1]).mean(0))
 
     def base_log_partition(self) -> Tensor:
-        """log Z of the model annealing starts from: Σ_i log(σ_i √2π) + Σ_j softplus(base_b_j)."""
+        """log Z of the model annealing starts from: Σ_i log(σ_i √2π) + Σ_j softplus(base_b_j); shape `()`."""
         return self._log_volume() + softplus(self.base_b).sum()
 
     @torch.no_grad()

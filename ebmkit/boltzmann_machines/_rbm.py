@@ -131,13 +131,18 @@ class RBM(EnergyModel):
         return self._draw_visible(self._draw_hidden(v, generator), generator)
 
     def gibbs_step_given(self, v: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
-        """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are."""
+        """A `gibbs_step` of the units that are not `known` (bool, broadcast to v), given those that are.
+
+        The result has the shape of v.
+        """
         return torch.where(known, v, self.gibbs_step(v, generator=generator))
 
     def transition_matrix(self) -> Tensor:
         """P[v, v'] = Σ_h p(h | v) p(v' | h) of `gibbs_step` over `bit_states(n_visible)`, float64.
 
         Raises `ValueError` with more than 12 units in a layer.
+
+        The shape is `(2^n_visible, 2^n_visible)`.
         """
         if max(self.W.shape) > 12:
             raise ValueError(
@@ -168,7 +173,10 @@ class RBM(EnergyModel):
         self.base_a.copy_(log_odds_of_mean(data))
 
     def base_log_partition(self) -> Tensor:
-        """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + Σ_j softplus(base_b_j)."""
+        """log Z of the model annealing starts from: Σ_i softplus(base_a_i) + Σ_j softplus(base_b_j).
+
+        The shape is `()`.
+        """
         return softplus(self.base_a).sum() + softplus(self.base_b).sum()
 
     def sample_base(self, n: int, *, generator: Generator) -> Tensor:

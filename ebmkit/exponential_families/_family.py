@@ -346,7 +346,10 @@ class FamilyEnergy(EnergyModel):
         return -self.family._log_density(x, self.theta)
 
     def score(self, x: Tensor) -> Tensor:
-        """∇_x log p(x); raises `TypeError` for every discrete family, counts without an end included."""
+        """∇_x log p(x); raises `TypeError` for every discrete family, counts without an end included.
+
+        The result has the shape of x.
+        """
         if self.family.discrete:
             raise TypeError(f"{type(self.family).__name__} is discrete; it has no score")
         return super().score(x)

@@ -105,6 +105,8 @@ class Poisson(ExponentialFamily):
 
         From a rate of 10^12 on by the normal distribution with its first correction for skewness, z²/6: what that
         leaves out, 1/√λ of a count, is far below one.
+
+        The shape is `(*sample_shape, *batch)` for θ `(*batch, 1)`.
         """
         rate = self.standard(expanded(self, theta, sample_shape)).double()
         u = chance.uniform(rate, generator=generator)

@@ -111,6 +111,8 @@ def colour_classes(edges: Any, n_sites: int) -> tuple[Tensor, ...]:
     At most one class more than the most neighbours a site has, and two where two can do. Sites of one class are
     independent given all others, so they can be redrawn together.
 
+    Each class is `(n_sites_in_it,)`, int64.
+
     >>> [sites.tolist() for sites in colour_classes([(0, 1), (1, 2), (2, 3)], 4)]
     [[0, 2], [1, 3]]
     """

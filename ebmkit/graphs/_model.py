@@ -96,7 +96,10 @@ class PairwiseModel(EnergyModel):
         return ((x - low) / (high - low)).round().long()
 
     def from_index(self, index: Tensor, like: Tensor) -> Tensor:
-        """The values that an index stands for, in the dtype of `like`."""
+        """The values that an index stands for, in the dtype of `like`.
+
+        The result has the shape of the index, `(..., n)`.
+        """
         return torch.tensor(self.values, dtype=like.dtype, device=like.device)[index]
 
     def energy(self, x: Tensor) -> Tensor:

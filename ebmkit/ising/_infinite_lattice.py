@@ -42,6 +42,8 @@ def onsager_energy(coupling: float | Tensor) -> Tensor:
 def yang_magnetization(coupling: float | Tensor) -> Tensor:
     """Spontaneous magnetization (1 - sinh⁻⁴ 2J)^{1/8}, 0 for J ≤ `CRITICAL_COUPLING`. Source: Yang 1952.
 
+    The result has the shape of `coupling`.
+
     >>> import torch
     >>> from ebmkit import ising
     >>> ising.yang_magnetization(torch.tensor([0.4, 10.0]))

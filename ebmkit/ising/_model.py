@@ -96,7 +96,7 @@ class Ising(EnergyModel):
         return torch.sigmoid(2 * self.local_field(spins))
 
     def gibbs_step(self, x: Tensor, *, generator: Generator) -> Tensor:
-        """One checkerboard sweep, see `gibbs_sweep`."""
+        """One checkerboard sweep, see `gibbs_sweep`. The result has the shape of x, `(..., n, m)`."""
         return gibbs_sweep(self, x, generator=generator)
 
     def gibbs_step_given(self, x: Tensor, known: Tensor, *, generator: Generator) -> Tensor:
@@ -268,6 +268,8 @@ def colour_classes(model: Ising) -> tuple[Tensor, ...]:
 
     Spins of one class are conditionally independent given all others, so they can be redrawn together.
 
+    Each class is `(n_sites_in_it,)`, int64.
+
     >>> from ebmkit import ising
     >>> [len(sites) for sites in ising.colour_classes(ising.Ising((3, 3), 0.4))]
     [5, 4]
@@ -317,6 +319,8 @@ def gibbs_sweep(model: Ising, spins: Tensor, *, generator: Generator) -> Tensor:
 
 def gibbs_update(model: Ising, spins: Tensor, sites: Tensor, *, generator: Generator) -> Tensor:
     """The sites of one colour redrawn together; `sites` are flat indices, no two of them neighbours.
+
+    The result has the shape of `spins`, `(..., n, m)`.
 
     >>> import torch
     >>> from ebmkit import ising

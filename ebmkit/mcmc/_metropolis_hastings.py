@@ -24,6 +24,8 @@ class Proposal(Protocol):
 class GaussianRandomWalk:
     """The symmetric proposal x' = x + scale · ξ, ξ ~ N(0, I); `scale` broadcasts against x.
 
+    Returns the proposal, of x's shape, and log q(x | x') - log q(x' | x), which is 0, of shape `()`.
+
     >>> import torch
     >>> from ebmkit import mcmc
     >>> generator = torch.Generator().manual_seed(0)
@@ -44,6 +46,8 @@ class GaussianRandomWalk:
 @dataclass(frozen=True, eq=False)
 class CoordinateFlip:
     """The symmetric proposal that gives one coordinate, chosen uniformly, another of the model's values.
+
+    Returns the proposal, of x's shape, and log q(x | x') - log q(x' | x), which is 0, of shape `()`.
 
     >>> import torch
     >>> from ebmkit import ising, mcmc

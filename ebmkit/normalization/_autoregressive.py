@@ -43,11 +43,11 @@ class AutoregressiveBernoulli(EnergyModel):
         return bernoulli_log_prob(x, logits).sum(-1)
 
     def energy(self, x: Tensor) -> Tensor:
-        """-log p(x): a normalized model is an energy with Z = 1."""
+        """-log p(x): a normalized model is an energy with Z = 1. `(..., *event_shape)` to `(...)`."""
         return -self.log_prob(x)
 
     def exact_log_partition(self) -> Tensor:
-        """log Z = 0, whatever the parameters."""
+        """log Z = 0, whatever the parameters; shape `()`."""
         return torch.zeros((), dtype=self.bias.dtype, device=self.bias.device)
 
     @torch.no_grad()

@@ -68,6 +68,8 @@ def log_sum_exp(x: Tensor, dim: int | tuple[int, ...] = -1, keepdim: bool = Fals
     -∞ stands for a probability of zero and may fill the whole sum (the result is -∞).
     Raises `ValueError` where `dim` is empty.
 
+    The result has the shape of x without the axes `dim`.
+
     >>> import torch
     >>> from ebmkit import normalization
     >>> normalization.log_sum_exp(torch.tensor([1000.0, 1000.0]))  # 1000 + log 2

@@ -119,7 +119,10 @@ class Mixture(EnergyModel):
         return -self._log_sum([log_density(c, x) for c in self.components])
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log Σ_k w_k p_k(x). Raises `TypeError` where a component has no `log_prob`, so no known Z."""
+        """log Σ_k w_k p_k(x). Raises `TypeError` where a component has no `log_prob`, so no known Z.
+
+        `(..., *event_shape)` to `(...)`.
+        """
         for component in self.components:
             if not has_log_prob(component):
                 raise TypeError(
@@ -129,7 +132,10 @@ class Mixture(EnergyModel):
         return self._log_sum([c.log_prob(x) for c in self.components])
 
     def exact_log_partition(self) -> Tensor:
-        """log Z = log Σ_k w_k Z_k, 0 where all are normalized. Raises `ValueError` where one has no exact Z_k."""
+        """log Z = log Σ_k w_k Z_k, 0 where all are normalized. Raises `ValueError` where one has no exact Z_k.
+
+        The shape is `()`.
+        """
         if has_log_prob(self):
             return torch.zeros((), dtype=self.log_weights.dtype, device=self.log_weights.device)
         return log_sum_exp(self._log_shares())

@@ -88,11 +88,11 @@ class AffineCouplingFlow(EnergyModel):
         return log_det - 0.5 * (z**2).sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
 
     def energy(self, x: Tensor) -> Tensor:
-        """-log p(x): a normalized model is an energy with Z = 1."""
+        """-log p(x): a normalized model is an energy with Z = 1. `(..., *event_shape)` to `(...)`."""
         return -self.log_prob(x)
 
     def exact_log_partition(self) -> Tensor:
-        """log Z = 0, whatever the parameters."""
+        """log Z = 0, whatever the parameters; shape `()`."""
         return torch.zeros((), dtype=self.shift.dtype, device=self.shift.device)
 
     @torch.no_grad()

@@ -56,6 +56,8 @@ class StudentTExperts(EnergyModel):
             u_m ~ Gamma(α_m, 1 + ½ (w_m·x)²),   x' ~ N(0, (Σ_m u_m w_m w_mᵀ)⁻¹)
 
         Needs filters that span the space; raises `ValueError` where they do not.
+
+        The result has the shape of x.
         """
         y = x @ self.filters.T
         alpha = self.log_alpha.exp().expand_as(y)
@@ -138,6 +140,8 @@ class UnigaussExperts(EnergyModel):
         """Choose uniform or Gaussian for each expert given x, then x from the product of the chosen Gaussians.
 
         That product is a Gaussian per coordinate, cut to the box.
+
+        The result has the shape of x.
         """
         chosen = chance.bernoulli(self.opinion(x), generator=generator).to(x)
         precisions = (-2 * self.log_scale).exp()

@@ -71,11 +71,14 @@ class PixelCNN(EnergyModel):
         return bernoulli_log_prob(x, self.logits(x)).sum((-1, -2))
 
     def energy(self, x: Tensor) -> Tensor:
-        """-log p(x): a normalized model is an energy with Z = 1, ready for Gibbs and for products."""
+        """-log p(x): a normalized model is an energy with Z = 1, ready for Gibbs and for products.
+
+        `(..., *event_shape)` to `(...)`.
+        """
         return -self.log_prob(x)
 
     def exact_log_partition(self) -> Tensor:
-        """log Z = 0, whatever the parameters."""
+        """log Z = 0, whatever the parameters; shape `()`."""
         return self.first.new_zeros(())
 
     @torch.no_grad()

@@ -145,6 +145,8 @@ def branches(step: Step, states: Tensor, limit: int = 4_000_000) -> Branches:
 def transition_matrix(step: Step, states: Tensor) -> Tensor:
     """P[i, j] = probability that `step` takes `states[i]` to `states[j]`; float64, exact up to rounding.
 
+    The shape is `(n_states, n_states)`.
+
     >>> from ebmkit import boltzmann_machines, data, testing
     >>> bits = boltzmann_machines.bit_states(1)
     >>> testing.transition_matrix(lambda x, generator: data.flip(x, 0.25, generator=generator), bits)

@@ -189,3 +189,18 @@ def test_what_raises_an_error_says_so(room: str) -> None:
             text += inspect.getdoc(owner) or ""
         silent = {error for error in raised(CALLABLES[name]) if error not in text}
         assert not silent, f"the docstring of {name} does not say when it raises {silent}"
+
+
+@EVERY_ROOM
+def test_what_returns_a_tensor_says_of_which_shape(room: str) -> None:
+    for name in of(room, CALLABLES):
+        owner = NAMES.get(name.rpartition(".")[0])
+        if is_protocol(owner) or name.startswith("testing.EnumeratedChance"):  # answers as `chance` does
+            continue
+        if "Tensor" in str(inspect.signature(CALLABLES[name]).return_annotation):
+            text = inspect.getdoc(CALLABLES[name]) or ""
+            if name.endswith("__"):
+                text = inspect.getdoc(owner) or ""
+            assert re.search(r"`\(|shape|scalar|elementwise", text), (
+                f"{name} does not say which shape it returns"
+            )
