@@ -135,6 +135,7 @@ def _cells(submission: Submission, judged: Judged, handout: Handout) -> Iterator
     """The student's own cells: neither our tests nor our instructions."""
     outputs = {output.index: output for output in judged.outputs}
     titles = {exercise.name: exercise.title for exercise in judged.report.exercises}
+    left = MAX_COLOURED
     for index, cell in enumerate(submission.cells):
         ours = cell.kind == "markdown" and cell.source.strip() in handout.instructions
         if cell.is_test or ours or not cell.source.strip():
@@ -144,10 +145,12 @@ def _cells(submission: Submission, judged: Judged, handout: Handout) -> Iterator
         if cell.kind == "markdown":
             source, attached = with_own_pictures(cell.source, cell)
             cell, drawn = dataclasses.replace(cell, source=source), list(attached.values())
+        shown = _highlighted(cell, left)
+        left = max(0, left - len(cell.source))
         yield Shown(
             index + 1,
             cell.kind,
-            _highlighted(cell),
+            shown,
             output,
             tuple(picture for picture in drawn if picture),
             titles.get(cell.grade_id, ""),
@@ -170,11 +173,16 @@ def _colours(style: str) -> Markup:
 
 
 MAX_HIGHLIGHTED = 20_000
+MAX_COLOURED = 400_000
+LONGEST_LINE = 400
+"""Characters of a cell that are shown, of a notebook's cells and of a line that are coloured: in a line, the time
+that colours take can grow with the square of its length."""
 
 
-def _highlighted(cell: Cell) -> Markup:
-    """Source as HTML that holds nothing but the text and colours."""
-    if cell.kind != "code" or len(cell.source) > MAX_HIGHLIGHTED:
+def _highlighted(cell: Cell, left: int = MAX_COLOURED) -> Markup:
+    """Source as HTML that holds nothing but the text and, as far as there is room `left`, colours."""
+    plain = cell.kind != "code" or len(cell.source) > min(MAX_HIGHLIGHTED, left)
+    if plain or max(map(len, cell.source.splitlines()), default=0) > LONGEST_LINE:
         return Markup.escape(cell.source[:MAX_HIGHLIGHTED])
     return _coloured(cell.source)
 

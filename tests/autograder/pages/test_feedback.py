@@ -20,7 +20,7 @@ from autograder.judging.handout import Handout
 from autograder.judging.judge import CellOutput, Judged
 from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
 from autograder.judging.submission import Cell, Submission
-from autograder.pages.feedback import page
+from autograder.pages.feedback import LONGEST_LINE, MAX_COLOURED, page
 from autograder.pages.graded_notebook import checked_png, graded_notebook, with_own_pictures, without_html
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
@@ -366,3 +366,19 @@ def test_hostile_markdown_is_read_in_little_time(piece):
     with_own_pictures(piece * 100_000, illustrated(""))
     with_own_pictures("![a](" + piece * 100_000, illustrated(""))
     assert time.process_time() - start < 5
+
+
+def test_what_would_take_long_to_colour_is_shown_in_one_colour(handout):
+    """A text of zeros takes a lexer the square of its length; a notebook may hold a thousand cells of it."""
+    wide = "'%" + "0" * LONGEST_LINE
+    line = "x = 1  # one of many\n"
+    many = [Cell("code", line * 900 + f"y = {number}") for number in range(40)]
+    assert sum(len(cell.source) for cell in many) > MAX_COLOURED
+    cells = (Cell("code", "x = 1"), Cell("code", wide), *many)
+    report = Report("toy", GRADED, (), max_score=15.0)
+    shown = re.findall(r"<code[^>]*>(.*?)</code>", page("ada", Submission(cells), Judged(report), handout, {}), re.S)
+    coloured = ["<span" in text for text in shown]
+    assert coloured[:2] == [True, False]
+    assert wide.replace("'", "&#39;") in shown[1]
+    assert 0 < sum(coloured[2:]) <= MAX_COLOURED // len(many[0].source)
+    assert len(coloured) == 42
