@@ -376,7 +376,9 @@ def test_what_would_take_long_to_colour_is_shown_in_one_colour(handout):
     assert sum(len(cell.source) for cell in many) > MAX_COLOURED
     cells = (Cell("code", "x = 1"), Cell("code", wide), *many)
     report = Report("toy", GRADED, (), max_score=15.0)
-    shown = re.findall(r"<code[^>]*>(.*?)</code>", page("ada", Submission(cells), Judged(report), handout, {}), re.S)
+    shown = re.findall(
+        r"<code[^>]*>(.*?)</code>", page("ada", Submission(cells), Judged(report), handout, {}), re.S
+    )
     coloured = ["<span" in text for text in shown]
     assert coloured[:2] == [True, False]
     assert wide.replace("'", "&#39;") in shown[1]
