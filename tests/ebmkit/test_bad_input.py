@@ -558,6 +558,13 @@ REFUSED = {
         ValueError,
         "its energy is flat or its density not normalizable",
     ),
+    "a flat energy to warm up in": (
+        lambda: mcmc.warm_up(
+            mcmc.HMC(from_exp(lambda x: 0 * x), 0.1), torch.zeros(4), 200, generator=generator()
+        ),
+        ValueError,
+        "its energy is flat or its density not normalizable",
+    ),
     "hard walls to integrate over temperatures": (
         lambda: annealing.thermodynamic_integration(
             from_exp(lambda x: torch.where(x > 0, -x, -math.inf)), generator=generator(), n_steps=3
