@@ -58,11 +58,16 @@ def entries(submission: Submission, judged: Judged, handout: Handout) -> Iterato
             result = results.get(grade_id.removesuffix("-tests"))
             yield Entry(grade_id, points(result.score) if result else 0.0)
         elif not cell.locked and grade_id in results:
-            yield Entry(grade_id, None, in_words(results[grade_id]), graded=False)
+            # nbgrader's pages read a comment as Markdown with HTML in it.
+            told = _without_images(without_html(in_words(results[grade_id], answers=False)))
+            yield Entry(grade_id, None, told, graded=False)
 
 
-def in_words(result: ExerciseResult) -> str:
-    """The checks of an exercise, one a line, as they stand in gradebook and graded notebook."""
+def in_words(result: ExerciseResult, answers: bool = True) -> str:
+    """The checks of an exercise, one a line, as they stand in the graded notebook and in the gradebook.
+
+    Without `answers`, nothing of what a student's function made of an example: no text of its own.
+    """
     lines = [f"{result.title}: {points(result.score):g} of {points(result.points):g} points"]
     if result.cause:
         lines.append(f"{result.cause}.")
@@ -71,7 +76,8 @@ def in_words(result: ExerciseResult) -> str:
         if check.hint:
             lines.append(f"  This looks like: {check.mistake}. {check.hint}")
         if check.example:
-            lines += ["  An example to try in your notebook (it did not count):", *check.example.splitlines()]
+            example = check.example if answers else check.example.partition("\n# your function ")[0]
+            lines += ["  An example to try in your notebook (it did not count):", *example.splitlines()]
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """The feedback page: it teaches, it runs nothing, and it keeps the secrets."""
 
 import base64
+import html
 import html.parser
 import io
 import itertools
@@ -21,7 +22,14 @@ from autograder.judging.judge import CellOutput, Judged
 from autograder.judging.report import GRADED, CheckResult, ExerciseResult, Report
 from autograder.judging.submission import Cell, Submission
 from autograder.pages.feedback import LONGEST_LINE, MAX_COLOURED, page
-from autograder.pages.graded_notebook import checked_png, graded_notebook, with_own_pictures, without_html
+from autograder.pages.graded_notebook import (
+    checked_png,
+    entries,
+    graded_notebook,
+    in_words,
+    with_own_pictures,
+    without_html,
+)
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
 
@@ -142,11 +150,11 @@ def test_hidden_inputs_and_what_they_make_a_function_print_stay_hidden(classroom
         with pytest.raises(ValueError, match="spied") as raised:
             exec(spy + "\n" + example, {"np": np})
         assert f"raised ValueError: {' '.join(str(raised.value).split())}" in example
-    # In the student's own source and on public examples, and nowhere else.
+    # In the student's own source and on public examples, and nowhere else; in no comment at all.
     told = 2 * len(examples)  # the message, and the line that raised it
     assert text.count("spied") == 2 + told
     assert json.dumps(classroom.autograded("ada")).count("spied") == 2 + told
-    assert " ".join(filter(None, classroom.entries("ada").comment.values())).count("spied") == told
+    assert "spied" not in " ".join(filter(None, classroom.entries("ada").comment.values()))
 
 
 @pytest.mark.slow
@@ -384,3 +392,17 @@ def test_what_would_take_long_to_colour_is_shown_in_one_colour(handout):
     assert wide.replace("'", "&#39;") in shown[1]
     assert 0 < sum(coloured[2:]) <= MAX_COLOURED // len(many[0].source)
     assert len(coloured) == 42
+
+
+def test_no_text_of_a_students_function_is_in_a_comment(handout):
+    """nbgrader's pages read a comment as Markdown with HTML in it."""
+    answer = "# your function raised ValueError: <img src=x onerror=alert(1)> ![a](https://example.org/a.png)"
+    check = CheckResult("double.1", 15, 0.0, "arrays", "wrong", example=f"double(1)\n# must give 2\n{answer}")
+    cause = "cell 1 (`<script>alert(1)</script> [x](javascript:alert(1))`) needs what is not here"
+    result = ExerciseResult("double", "Twice", (check,), cause)
+    judged = Judged(Report("toy", GRADED, (result,), max_score=15.0))
+    (told,) = (e.comment for e in entries(Submission(()), judged, handout) if e.grade_id == "double")
+    assert "must give 2" in told
+    for bad in ("onerror", "https://example.org", "<script", "javascript:", "!["):
+        assert bad not in told
+    assert "onerror" in in_words(result)  # in the graded notebook it is the text of an output
