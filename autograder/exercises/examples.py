@@ -141,12 +141,23 @@ def _answer_in_words(outcome: dict[str, Any]) -> str:
 def _shown(value: Any) -> str:
     """A student's value in one bounded line; in words where it is large or no data."""
     plain = is_array(value) or isinstance(value, bool | int | float | str | list | tuple | np.generic)
+    if (
+        _parts(value) > 2 * LARGEST and size(value) <= LARGEST
+    ):  # as many rows as there are, each without numbers
+        return describe(value)
     if not plain or size(value) > LARGEST:
         return _form(value) if is_array(value) else describe(value)
     try:
         return _line(code(value))
     except ValueError:  # an integer of thousands of digits
         return describe(value)
+
+
+def _parts(value: Any) -> int:
+    """How many numbers, rows and lists a text of a value would hold at least."""
+    if isinstance(value, list | tuple):
+        return 1 + sum(map(_parts, value))
+    return math.prod(side for side in numpy_of(value).shape if side) if is_array(value) else 1
 
 
 def _line(text: str) -> str:

@@ -218,3 +218,12 @@ def test_an_example_on_which_the_process_ends_or_hangs_costs_nothing(sandbox, no
         check = judge(notebook(code), toy(), sandbox, b"key").report.exercises[0].checks[0]
         assert check.message.startswith("1 of 1 inputs gave another value")
         assert check.example.startswith("double(0.5)\n# must give 1.")
+
+
+def test_rows_without_numbers_are_described_and_not_written_out():
+    """A reply of a few bytes may have as many empty rows as an array may have bytes."""
+    for value in (np.zeros((1 << 26, 0)), [np.zeros(0)] * 100_000, [[]] * 1_000_000):
+        told = with_answer("f(1)\n# must give 1", {"value": value})
+        assert len(told) < 200
+        assert "# your function gave a" in told
+    assert with_answer("f(1)\n# must give 1", {"value": [[], []]}).endswith("gave [[], []]")
