@@ -10,6 +10,7 @@ import pytest
 
 from autograder.checks.ising.denoise import denoise, is_local_minimum, noisy_ring
 from autograder.exercises.attempt import Attempt, LocalAttempt
+from autograder.exercises.examples import Example
 from autograder.exercises.exercise import Assignment, Exercise
 from autograder.exercises.pictures import MOST, OFF, Picture, bars, grids
 from autograder.exercises.sequential import Count
@@ -194,6 +195,26 @@ def test_an_example_that_breaks_or_hangs_costs_no_verdict(sandbox, notebook):
         example, law = (check.picture for check in report.exercises[0].checks)
         assert example is None
         assert law.kind == "bars"
+
+
+@pytest.mark.slow
+@pytest.mark.sandbox
+def test_an_example_that_cannot_be_drawn_or_told_costs_no_verdict(sandbox, notebook, monkeypatch):
+    """Whatever a student's value breaks in the judge, once its check is decided."""
+    assignment = toy_with_pictures()
+    exercise = assignment.exercises[0]
+
+    def breaks(*_: object) -> None:
+        raise OverflowError("an absurd number")
+
+    monkeypatch.setattr("autograder.judging.judge.example_of", lambda *_: Example("flip(x)", (np.ones(4),)))
+    monkeypatch.setattr(
+        "autograder.judging.judge.with_answer", lambda text, outcome: breaks() if outcome else text
+    )
+    exercise.draw(breaks)
+    report = judge(notebook(REMEMBERS), assignment, sandbox, b"key").report
+    assert [check.score for check in report.exercises[0].checks] == [0, 0]
+    assert report.exercises[0].checks[0].example == "flip(x)"
 
 
 @pytest.mark.sandbox
