@@ -15,6 +15,7 @@ import nbformat
 from autograder.authoring import checked, percent, samples
 from autograder.authoring.faults import leaks, needs_of_tests
 from autograder.authoring.hand_out import NoWheel, wheels
+from autograder.classroom.floor import floor_of
 from autograder.course import Course
 from autograder.exercises.attempt import Check
 from autograder.exercises.catalogue import sources_of
@@ -79,6 +80,10 @@ def is_checked(course: Course, assignment: Assignment) -> bool:
 
 def _settings(course: Course) -> Iterator[str]:
     settings = course.settings
+    try:
+        floor_of(course)
+    except ValueError as error:
+        yield str(error)
     for name in settings.packages:
         if importlib.util.find_spec(name.partition(".")[0]) is None:
             yield f"{settings.path} lists the package {name!r}, which is not installed here; pip install it"

@@ -298,8 +298,15 @@ class Book:
     def _penalties(self) -> Any:
         """nbgrader's plugin; imported once somebody is late."""
         from nbgrader.preprocessors import AssignLatePenalties
+        from traitlets import TraitError
 
-        penalties = AssignLatePenalties(config=settings(self._course))
+        try:
+            penalties = AssignLatePenalties(config=settings(self._course))
+        except TraitError as error:
+            raise GradebookError(
+                f"what late work costs is not known: {error.args[0]}; a plugin is imported as any module: "
+                "install it, put its folder on PYTHONPATH, or write the class into nbgrader_config.py itself"
+            ) from error
         penalties.init_plugin()
         return penalties
 

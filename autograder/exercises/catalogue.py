@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -113,8 +114,24 @@ def _loaded(folder: Path, name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a package's own modules are imported by this name
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the author's own code, whatever it raises
+        raise ValueError(f"{_where(error, folder, path)}: {type(error).__name__}: {_said(error)}") from error
     return module
+
+
+def _where(error: Exception, folder: Path, path: Path) -> str:
+    """The line of the checks in which an error arose; the file where nobody can say."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else str(path)
+
+
+def _said(error: Exception) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)
 
 
 def _package(folder: Path) -> str:

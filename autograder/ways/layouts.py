@@ -67,7 +67,7 @@ def _moodle(member: Member, depth: int) -> Handed | None:
     found = _folder(name + "_?", member, depth) or _file(name + "_.+", member, depth)
     if not found:
         return None
-    place = f"{found['name']}_{found['id']}_assignsubmission_file"
+    place = f"{found['name']}_{found['id']}_assignsubmission_file_"  # before 4.1, only so does it come back
     return Handed(member, Who(found["name"], participant=found["id"]), "moodle", place=place)
 
 

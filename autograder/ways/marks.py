@@ -8,6 +8,7 @@ from autograder.classroom.class_report import outdated
 from autograder.classroom.gradebook import Book
 from autograder.classroom.roster import Person, Roster
 from autograder.course import Course
+from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.judging.report import points
 
 
@@ -48,9 +49,16 @@ class Marks:
 
 
 def gather(course: Course, names: Iterable[str]) -> Marks:
-    """All marks of some assignments; without a roster, the class is everyone whom the gradebook knows."""
+    """All marks of some assignments; without a roster, the class is everyone whom the gradebook knows.
+
+    Raises `ValueError` for a name that is no assignment and has no marks.
+    """
+    names = list(names)
     with Book(course) as book:
         tables = {name: book.scores(name) for name in names}
+        for name in names:
+            if not tables[name] and name not in available_assignments():
+                assignment_named(name)  # says which there are
         tables = {name: table for name, table in tables.items() if table}
         penalties = {name: book.penalties(name) for name in tables}
         possible = {name: points(book.max_score(name)) for name in tables}

@@ -1,7 +1,7 @@
 """Feedback as a zip that an LMS takes back in bulk: each page under the name that the LMS gave the hand-in.
 
     canvas                       name_ID_ATTACHMENT_file.html          upload under Gradebook, "Upload submissions"
-    moodle                       Name_ID_assignsubmission_file/…       "Upload multiple feedback files in a zip"
+    moodle                       Name_ID_assignsubmission_file_/…      "Upload multiple feedback files in a zip"
     brightspace, ilias           the folder that it came in            "Add feedback files", multi-feedback upload
     sakai                        …/Feedback Attachment(s)/…            "Upload all"
     folders                      STUDENT/ASSIGNMENT.html               by hand, or for anything else
@@ -69,7 +69,7 @@ def _place(system: str, assignment: str, student: str, came: Arrival | None, per
         return f"{student}/{page}"
     if came is None or came.system != system or not came.place:
         if system == "moodle" and person is not None and person.participant:
-            return f"{person.name.replace('_', ' ')}_{person.participant}_assignsubmission_file/{page}"
+            return f"{person.name.replace('_', ' ')}_{person.participant}_assignsubmission_file_/{page}"
         return ""
     match system:
         case "canvas":

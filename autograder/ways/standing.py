@@ -11,14 +11,15 @@ from autograder.classroom.gradebook import Book, Person
 from autograder.classroom.roster import Roster, read, table, unfit
 from autograder.course import Course
 from autograder.ways import layouts
-from autograder.ways.collect import NO_NOTEBOOK, SHOWN, Outcome
+from autograder.ways.collect import NO_NOTEBOOK, REFUSED, SHOWN, Outcome
 
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
     """Names of students, each list in order; `late` and `nothing` with what there is to say.
 
-    `undated` handed in, nobody says when, and there is a date that they may have missed.
+    `undated` handed in, nobody says when, and there is a date that they may have missed. Of `refused`, who are on
+    the roster, everything was left out, for the reason beside it.
     """
 
     handed_in: tuple[str, ...]
@@ -28,15 +29,18 @@ class Standing:
     nothing: tuple[tuple[str, str], ...]
     late: tuple[tuple[str, str], ...]
     undated: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> Iterator[str]:
         """What to tell the instructor."""
         of = f" of {self.class_size}" if self.class_size else ""
-        yield f"handed in: {len(self.handed_in)}{of}"
+        yield f"handed in: {len(self.handed_in) - len(self.strangers)}{of}"
         if self.missing:
             yield f"not handed in: {len(self.missing)}: {', '.join(self.missing)}"
         for student, instead in self.nothing:
             yield f"no notebook: {student}: {instead}"
+        for student, reason in self.refused:
+            yield f"not collected: {student}: {reason}"
         for student, how in self.late:
             yield f"late: {student}: {how}"
         if self.undated:
@@ -62,7 +66,9 @@ def standing(course: Course, assignment: str, outcomes: Iterable[Outcome] = ()) 
             told[student] = f"says {arrival.system.capitalize()}, and not by how much; it costs nothing here"
     dated = due is not None or extensions(course, assignment)
     undated = [s for s in there if dated and s not in told and not inbox.timestamp(course, s, assignment)]
+    outcomes = list(outcomes)
     nothing = {o.student: o.reason for o in outcomes if o.status == NO_NOTEBOOK and o.student not in there}
+    refused = {o.student: o.reason for o in outcomes if o.status == REFUSED}
     return Standing(
         handed_in=tuple(there),
         class_size=len(enrolled),
@@ -71,6 +77,7 @@ def standing(course: Course, assignment: str, outcomes: Iterable[Outcome] = ()) 
         nothing=tuple(sorted(nothing.items())),
         late=tuple(sorted(told.items())),
         undated=tuple(sorted(undated)),
+        refused=tuple((s, refused[s]) for s in sorted(set(enrolled) & set(refused)) if s not in there),
     )
 
 

@@ -5,11 +5,13 @@ from autograder.authoring.hostile.attack import family
 READ_THE_SECRET = family(
     "read the secret",
     imports_the_autograder="""
-        import sys
+        import importlib
         for name in ("autograder", "autograder.checks.ising", "autograder.judging.judge", "checks"):
             try:
-                leak(__import__(name))
-            except ImportError: pass
+                module = importlib.import_module(name)
+            except ImportError: continue
+            # The empty folder that covers an installed package can be imported, too, and is no file.
+            if getattr(module, "__file__", None): leak(module)
     """,
     imports_the_reference="""
         for name in ("ising", "mcmc", "boltzmann_machines", "enumeration"):

@@ -1,6 +1,7 @@
 """What an author did wrong is named before students see it."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -43,6 +44,12 @@ SOLUTION, CHECKS, SETTINGS = "solutions/spread.py", "checks/spread.py", "course.
         ),
         (SETTINGS, "#points = 0", "points = 90", "the points add to 100; course.toml demands 90"),
         (SETTINGS, "#packages = []", 'packages = ["pandaz"]', "lists the package 'pandaz', which is not"),
+        (
+            SETTINGS,
+            '#isolation_floor = "landlock"',
+            'isolation_floor = "high"',
+            "isolation_floor must be one of",
+        ),
         (SETTINGS, "#mistakes = 1", "mistakes = 3", "1 mistakes; at least 3 are needed"),
         (SETTINGS, "#wheels = []", 'wheels = ["kit"]', "kit, which is neither a .whl file nor a folder"),
         (CHECKS, "np.var(x, ddof=1)", "np.var(x)", "by_numpy is right and fails 'random samples'"),
@@ -58,6 +65,21 @@ SOLUTION, CHECKS, SETTINGS = "solutions/spread.py", "checks/spread.py", "course.
 def test_what_is_wrong_is_named(course, file, old, new, problem):
     change(course.root / file, old, new)
     assert problem in first_problem(course)
+
+
+@pytest.mark.parametrize(
+    ("new", "problem"),
+    [
+        ("def (", "spread.py, line 4: SyntaxError: invalid syntax"),
+        ("wrong(3)", "spread.py, line 4: NameError: name 'wrong' is not defined"),
+        ("import pandaz", "spread.py, line 4: ModuleNotFoundError: No module named 'pandaz'"),
+        ("np.array('1', int, 3, 4, 5, 6, 7)", "spread.py, line 4: TypeError: array()"),
+    ],
+)
+def test_checks_that_cannot_be_loaded_are_named_with_their_line(course, new, problem):
+    change(course.root / CHECKS, "import numpy as np\n", f"import numpy as np\n{new}\n")
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        assignment_named("spread")
 
 
 def test_a_mistake_that_behaves_as_another_is_named(course):

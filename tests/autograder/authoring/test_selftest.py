@@ -1,12 +1,15 @@
 """The grader's own examination notices what it is there to notice."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from autograder.authoring import percent
-from autograder.authoring.hostile import ATTACKS, Attack
+from autograder.authoring.hostile import ATTACKS, LEAK, Attack
 from autograder.authoring.selftest import attacked, endured, selftest
 from autograder.authoring.wild import WILD, Wild
 from autograder.exercises.exercise import Assignment, Exercise
@@ -195,3 +198,15 @@ def test_attacks_stand_in_the_table_and_one_that_gains_or_reads_something_is_nam
     assert not table.holds
     assert "✗ hostile lie with objects 3 attacks 100 points gained SUCCEEDED: answers" in words(table)
     assert "✗ hostile read the secret 1 attacks 0 points gained SUCCEEDED: reads" in words(table)
+
+
+@pytest.mark.parametrize(("init", "leaks"), [(None, False), ("", True)])
+def test_an_empty_folder_in_place_of_the_autograder_is_no_leak_and_the_autograder_is(tmp_path, init, leaks):
+    (attack,) = (attack for attack in ATTACKS if attack.name == "imports the autograder")
+    (tmp_path / "autograder").mkdir()
+    if init is not None:
+        (tmp_path / "autograder" / "__init__.py").write_text(init)
+    cells = [cell["source"] for cell in json.loads(attack.notebook(["double"]))["cells"]]
+    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]\n" + "\n".join(map("".join, cells))
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert (LEAK in ran.stdout) is leaks

@@ -6,6 +6,7 @@ import pytest
 from toy_course import RIGHT
 
 from autograder.classroom.deadlines import extensions, moment
+from autograder.classroom.gradebook import GradebookError
 from autograder.ways.collect import Outcome
 from autograder.ways.standing import due_dates, set_due, standing
 
@@ -131,14 +132,29 @@ def test_after_a_collection_it_is_told_how_the_class_stands(classroom, tmp_path)
     path = classroom.submit("ada", {})
     (path.parent / "timestamp.txt").write_text("2026-12-02 13:05:00 UTC")
     classroom.submit("eve", {})
-    outcomes = [Outcome("bob", "bob/x.pdf", "no notebook", "instead of one: x.pdf")]
+    outcomes = [
+        Outcome("bob", "bob/x.pdf", "no notebook", "instead of one: x.pdf"),
+        Outcome("cleo", "cleo/a.ipynb", "not collected", "a.ipynb and b.ipynb differ"),
+        Outcome("ada", "ada/toy.ipynb", "not collected", "the one there is not older"),
+        Outcome("..", "../toy.ipynb", "not collected", "its path leads out of the archive"),
+    ]
     assert list(standing(classroom.course, "toy", outcomes).lines()) == [
-        "handed in: 2 of 3",
+        "handed in: 1 of 3",
         "not handed in: 2: bob, cleo",
         "no notebook: bob: instead of one: x.pdf",
+        "not collected: cleo: a.ipynb and b.ipynb differ",
         "late: ada: 1 day 1 hour 5 minutes",
         "no time told, so on time: 1: eve",
         "not on the roster: eve",
     ]
     with classroom.book() as book:
         assert book.find_student("bob").first_name == "Bob"
+
+
+def test_a_plugin_for_late_work_that_cannot_be_imported_is_named(classroom):
+    with (classroom.course.root / "nbgrader_config.py").open("a") as file:
+        file.write('c.AssignLatePenalties.plugin_class = "nowhere.Penalty"\n')
+    (classroom.submit("ada", RIGHT).parent / "timestamp.txt").write_text(LATE)
+    set_due(classroom.course, "toy", DUE)
+    with pytest.raises(GradebookError, match=r"'nowhere\.Penalty' could not be imported.*PYTHONPATH"):
+        classroom.grade()

@@ -116,6 +116,11 @@ def test_canvas_gets_its_columns_its_ids_and_no_formula(late):
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
 
 
+def test_a_name_that_is_no_assignment_is_refused(late):
+    with pytest.raises(ValueError, match="no assignment is called 'toi'; there are"):
+        gather(late.course, ["toi"])
+
+
 def test_the_feedback_says_what_late_work_costs(late, monkeypatch):
     monkeypatch.setattr("sys.argv", ["autograder", "feedback", "toy"])
     with pytest.raises(SystemExit) as ended:

@@ -31,7 +31,7 @@ DOWNLOADS = {
 }
 RETURNS = {
     "canvas": "lovelaceada_4711_100_toy.html",
-    "moodle": "Ada Lovelace_123_assignsubmission_file/toy.html",
+    "moodle": "Ada Lovelace_123_assignsubmission_file_/toy.html",
     "brightspace": "1-2 - Ada Lovelace - Oct 1, 2026 1200 PM/toy.html",
     "sakai": "Toy/Lovelace, Ada(ada)/Feedback Attachment(s)/toy.html",
     "ilias": "Lovelace_Ada_ada_371/toy.html",
