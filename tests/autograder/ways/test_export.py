@@ -117,8 +117,8 @@ def test_canvas_gets_its_columns_its_ids_and_no_formula(late):
 
 
 def test_a_name_that_is_no_assignment_is_refused(late):
-    with pytest.raises(ValueError, match="no assignment is called 'toi'; there are"):
-        gather(late.course, ["toi"])
+    with pytest.raises(ValueError, match="no assignment is called 'joy'; there are"):
+        gather(late.course, ["joy"])
 
 
 def test_the_feedback_says_what_late_work_costs(late, monkeypatch):
