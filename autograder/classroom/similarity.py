@@ -201,7 +201,7 @@ def write(course: Course, name: str, threshold: float = THRESHOLD) -> tuple[Path
 
 def page(found: Findings) -> str:
     """The page as HTML."""
-    html: str = template("similarity.html").render(found=found, shown=SHOWN, k=K)
+    html: str = template("similarity.html").render(found=found, shown=SHOWN, k=K, enough=ENOUGH)
     return html
 
 

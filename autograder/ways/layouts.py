@@ -101,7 +101,11 @@ def _exchange(member: Member, depth: int) -> Handed | None:
 
 def _sakai(member: Member, depth: int) -> Handed | None:
     found = _folder(r"(?P<name>[^()]+)\((?P<login>[^()]+)\)", member, depth)
-    if not found or member.parts[depth + 1] != "Submission attachment(s)":
+    if not found:
+        return None
+    inside = member.parts[depth + 1]
+    online = inside.endswith("_submissionText.html") and not member.refusal and bool(member.read(1))
+    if inside != "Submission attachment(s)" and not online:
         return None
     return Handed(member, Who(found["name"], found["login"]), "sakai", place=member.parts[depth])
 

@@ -45,6 +45,7 @@ def test_a_copy_is_shown_beside_its_source_and_the_innocent_are_not(classroom, r
     assert "answer.pop(-1)" in text
     assert "total.pop(-1)" in text
     assert "cleo" not in text
+    assert "fewer than 500 such passages begin" in text
 
 
 def test_those_who_share_one_text_are_one_group(classroom):

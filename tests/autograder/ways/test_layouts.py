@@ -186,6 +186,18 @@ def test_whoever_handed_in_no_notebook_is_told_with_what_there_is_instead(classr
     assert found["Bob Byron_124"].reason == "instead of one: report.pdf, onlinetext.html"
 
 
+def test_who_wrote_online_text_into_sakai_is_told_and_who_wrote_none_is_not(classroom, answer, tmp_path):
+    members = {
+        "Toy/Lovelace, Ada(ada)/Submission attachment(s)/toy.ipynb": answer(),
+        "Toy/Lovelace, Ada(ada)/Lovelace, Ada(ada)_submissionText.html": b"see my notebook",
+        "Toy/Byron, Bob(bob)/Byron, Bob(bob)_submissionText.html": b"42",
+        "Toy/Cleo, C(cleo)/Cleo, C(cleo)_submissionText.html": b"",
+    }
+    found = {o.student: o for o in collect(classroom.course, "toy", zipped(tmp_path / "in.zip", members))}
+    assert {student: o.status for student, o in found.items()} == {"ada": COLLECTED, "bob": NO_NOTEBOOK}
+    assert found["bob"].reason == "instead of one: Byron, Bob(bob)_submissionText.html"
+
+
 def test_a_batch_without_any_notebook_names_everyone_before_it_ends(classroom, tmp_path):
     archive = zipped(tmp_path / "in.zip", {"lovelaceada_1_2_toy.pdf": b"", "byronbob_2_text.html": b""})
     seen = []
