@@ -72,19 +72,31 @@ def workspace(stream: Words) -> Words:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def draw_some(probability: Array, bits: Array, work: Words, count: np.uint32) -> np.uint32:
     for k in range(0, len(probability), BLOCK):
-        for q in range(BLOCK):
-            a, b, c = work[_A + q], work[_B + q], work[_C + q]
-            word = _U32(_U32(a + b) + count)
-            work[_A + q] = b ^ _U32(b >> _U32(9))
-            work[_B + q] = _U32(c + _U32(c << _U32(3)))
-            work[_C + q] = _U32(_U32(_U32(c << _U32(21)) | _U32(c >> _U32(11))) + word)
-            work[_WORD + q] = word
-        count = _U32(count + _U32(1))
+        count = next_words(work, count)
         width = min(BLOCK, len(probability) - k)
         p, x = probability[k : k + width], bits[k : k + width]
         for q in range(width):
-            x[q] = _ONE if _F32(_I32(work[_WORD + q] >> _U32(8))) * _GRID < p[q] else _ZERO
+            x[q] = _ONE if unit(work, q) < p[q] else _ZERO
     return count
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def next_words(work: Words, count: np.uint32) -> np.uint32:
+    """A word of each generator, for `unit` to read; returns the count of the words after it."""
+    for q in range(BLOCK):
+        a, b, c = work[_A + q], work[_B + q], work[_C + q]
+        word = _U32(_U32(a + b) + count)
+        work[_A + q] = b ^ _U32(b >> _U32(9))
+        work[_B + q] = _U32(c + _U32(c << _U32(3)))
+        work[_C + q] = _U32(_U32(_U32(c << _U32(21)) | _U32(c >> _U32(11))) + word)
+        work[_WORD + q] = word
+    return _U32(count + _U32(1))
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def unit(work: Words, q: int) -> np.float32:
+    """The upper 24 bits of generator q's word as a number in [0, 1)."""
+    return _F32(_I32(work[_WORD + q] >> _U32(8))) * _GRID
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ __all__ = [
     "stream",
     "streams",
     "uniform",
+    "words",
 ]
 
 
@@ -142,10 +143,18 @@ def streams(n: int, kernels: ModuleType, *, generator: Generator) -> Any:
     >>> kernels is None or len(chance.streams(3, kernels, generator=generator)) == 3
     True
     """
-    words = torch.empty(n, kernels.STREAM // 2, dtype=torch.int64).random_(
-        -(2**63), None, generator=generator
-    )
-    return words.view(torch.uint32).numpy()
+    return words(n, kernels.STREAM // 2, generator=generator).view(torch.uint32).numpy()
+
+
+def words(*shape: int, generator: Generator) -> Tensor:
+    """Uniform random words of 64 bits, int64 of the given shape; a kernel that draws for itself starts from some.
+
+    >>> import torch
+    >>> from ebmkit import chance
+    >>> chance.words(2, 3, generator=torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 3])
+    """
+    return torch.empty(shape, dtype=torch.int64).random_(-(2**63), None, generator=generator)
 
 
 _WORTH_COMPILING = 2**13

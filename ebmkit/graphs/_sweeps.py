@@ -60,30 +60,28 @@ def _draw(log_odds: Tensor, generator: Generator) -> Tensor:
 
 
 def _compiled_sweep(model: OnGraph, x: Tensor, generator: Generator) -> Tensor:
-    """The same sweep site by site, the chains of a site side by side: log odds are θ_i + Σ_j w_ij bit_j."""
+    """The same sweep site by site, the chains of a site side by side: log odds are h_i + Σ_j J_ij c_j."""
     from ebmkit import _chance_kernels
     from ebmkit.graphs import _kernels
 
     check_event(x, model.event_shape)
     low, high = model.values or ()
     flat = x.reshape(-1, x.shape[-1]).contiguous()
-    bits = flat.new_empty(flat.shape[::-1])
-    if not _kernels.enter(flat.numpy(), low, high, bits.numpy()):
+    words = np.empty((flat.shape[1], -(-len(flat) // _kernels.LANES)), np.uint64)
+    if not _kernels.enter(flat.numpy(), low, high, words):
         check_values(x, (low, high))
-    near = model.plan.near
-    table, alike = model.site_table().double().numpy(), model.alike.double().numpy()
-    off, on = alike[1] - alike[0]
-    coupling = model.coupling.double().numpy()[near.edge]
-    base = table[:, 1] - table[:, 0] + np.bincount(near.site, coupling * off, len(table))
+    near, table = model.plan.near, model.site_table()
+    off, on = (model.alike[1] - model.alike[0]).tolist()
     _kernels.sweep(
-        bits.numpy(),
-        base.astype(np.float32),
-        near.start,
-        near.neighbour,
-        (coupling * (on - off)).astype(np.float32),
+        words,
+        (table[:, 1] - table[:, 0]).detach().float().numpy(),
+        model.coupling.detach().float().numpy(),
+        off,
+        on,
+        (near.start, near.neighbour, near.edge),
         model.plan.sweep_order,
         chance.stream(_chance_kernels, generator=generator),
     )
     drawn = torch.empty_like(flat)
-    _kernels.leave(bits.numpy(), low, high, drawn.numpy())
+    _kernels.leave(words, low, high, drawn.numpy())
     return drawn.reshape(x.shape)

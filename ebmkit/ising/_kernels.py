@@ -213,41 +213,125 @@ def _next_word(work: Words, q: int, count: np.uint32) -> np.uint32:
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def cluster_roots(right: NDArray[np.bool_], down: NDArray[np.bool_], root: NDArray[np.int64]) -> None:
-    """The smallest flat index in the cluster of every site.
+def cluster_updates(
+    spins: NDArray[np.int8],
+    across: NDArray[np.int64],
+    down: NDArray[np.int64],
+    field: NDArray[np.float64],
+    streams: NDArray[np.uint64],
+) -> None:
+    """A Swendsen–Wang update in place of `(chains, n, m)`; `streams` `(chains, 4)` are used up.
 
-    `right` and `down` `(chains, n, m)` are frozen bonds, `root` `(chains, n·m)` takes what is found.
-    Union and find, the larger root always hung on the smaller, so that one pass upwards ends it.
+    `across` and `down` `(n, m)` are 2^32 (1 - e^{-2|J|}) with the sign of J: the bond of spins s and t freezes
+    where 32 random bits are below that times s t. `field` is `(n·m,)`, or `(0,)` where there is none.
+    """
+    chains, n, m = spins.shape
+    for chain in prange(chains):
+        parent, turn = np.empty(n * m, np.uint32), np.empty(n * m, np.int8)
+        s = spins[chain].reshape(n * m)
+        a, b, c, d = _freeze(s, across, down, parent, streams[chain])
+        _toss(s, field, parent, turn, a, b, c, d)
+        for site in range(n * m):
+            turn[site] = turn[parent[site]]
+            s[site] *= turn[site]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _freeze(
+    s: NDArray[np.int8],
+    across: NDArray[np.int64],
+    down: NDArray[np.int64],
+    parent: Words,
+    stream: NDArray[np.uint64],
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Draws the bonds of `s (n·m,)`; every site's parent is then an earlier one of its cluster, or itself.
+
+    Union and find, the later root always hung on the earlier. A site's bonds are those to its left and above, for
+    each a half of a random word, and all of a row are drawn before any is looked at, so that a wrong guess of the
+    processor's about one does not hold up the next. Those across the edges of a torus come last.
     Source: Tarjan, Journal of the ACM 22 (1975); Hoshen & Kopelman 1976.
     """
-    chains, n, m = right.shape
-    for chain in prange(chains):
-        parent = root[chain]
-        for site in range(n * m):
-            parent[site] = site
-        for i in range(n):
-            for j in range(m):
-                if right[chain, i, j]:
-                    _join(parent, i * m + j, i * m + (j + 1) % m)
-                if down[chain, i, j]:
-                    _join(parent, i * m + j, (i + 1) % n * m + j)
-        for site in range(n * m):
-            parent[site] = parent[parent[site]]
+    n, m = across.shape
+    a, b, c, d = stream
+    left, above = np.empty(m, np.bool_), np.empty(m, np.bool_)
+    for i in range(n):
+        for j in range(m):
+            site = i * m + j
+            word, a, b, c, d = _next_word64(a, b, c, d)
+            left[j] = j > 0 and across[i, j - 1] * s[site] * s[site - 1] > _upper(word)
+            above[j] = i > 0 and down[i - 1, j] * s[site] * s[site - m] > _lower(word)
+        root = _U64(0)
+        for j in range(m):
+            here = _U64(i * m + j)
+            if not left[j]:
+                root = here
+            parent[here] = root
+            if above[j]:
+                root = _join(parent, root, here - _U64(m))
+    for i in range(n):
+        first, last = i * m, i * m + m - 1
+        word, a, b, c, d = _next_word64(a, b, c, d)
+        if across[i, m - 1] * s[first] * s[last] > _upper(word):
+            _join(parent, _U64(first), _U64(last))
+    for j in range(m):
+        last = (n - 1) * m + j
+        word, a, b, c, d = _next_word64(a, b, c, d)
+        if down[n - 1, j] * s[j] * s[last] > _upper(word):
+            _join(parent, _U64(j), _U64(last))
+    return a, b, c, d
 
 
 @njit(inline="always")  # type: ignore[untyped-decorator]
-def _join(parent: NDArray[np.int64], a: int, b: int) -> None:
-    """One cluster of the two that sites a and b are in; the paths to their roots are halved on the way."""
+def _upper(word: np.uint64) -> np.int64:
+    return np.int64(word >> _U64(32))
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _lower(word: np.uint64) -> np.int64:
+    return np.int64(word & _U64(0xFFFFFFFF))
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _join(parent: Words, a: np.uint64, b: np.uint64) -> np.uint64:
+    """The root of the one cluster that those of sites a and b become; paths to the roots are halved on the way."""
     while parent[a] != a:
         parent[a] = parent[parent[a]]
-        a = parent[a]
+        a = _U64(parent[a])
     while parent[b] != b:
         parent[b] = parent[parent[b]]
-        b = parent[b]
-    if a < b:
-        parent[b] = a
-    else:
-        parent[a] = b
+        b = _U64(parent[b])
+    root, other = min(a, b), max(a, b)
+    parent[other] = root
+    return root
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _toss(
+    s: NDArray[np.int8],
+    field: NDArray[np.float64],
+    parent: Words,
+    turn: NDArray[np.int8],
+    a: np.uint64,
+    b: np.uint64,
+    c: np.uint64,
+    d: np.uint64,
+) -> None:
+    """-1 or +1 in `turn` at each root, its cluster flipped or not; nobody looks at `turn` elsewhere."""
+    word = _U64(0)
+    if not len(field):
+        for site in range(len(s)):
+            if site % 64 == 0:
+                word, a, b, c, d = _next_word64(a, b, c, d)
+            turn[site] = 1 - 2 * np.int8(word & _U64(1))
+            word >>= _U64(1)
+        return
+    pull = field * s
+    for site in range(len(s) - 1, -1, -1):
+        if parent[site] != site:
+            pull[parent[site]] += pull[site]
+            continue
+        word, a, b, c, d = _next_word64(a, b, c, d)
+        turn[site] = -1 if _unit(word) * (1.0 + np.exp(2.0 * pull[site])) < 1.0 else 1
 
 
 @njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
