@@ -4,6 +4,7 @@ Where they differ, the test's message is the text that belongs on the page.
 """
 
 import ast
+import gc
 import re
 import sys
 from collections import defaultdict
@@ -121,11 +122,14 @@ def walked(package: str) -> Iterator[Walk]:
             walk.steps.add((caller, here))
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()  # what an earlier test left behind would end when it likes, in the middle of the walk
     sys.setprofile(watch)
     try:
         yield walk
     finally:
         sys.setprofile(before)
+        gc.enable()
 
 
 @pytest.mark.parametrize("package", ["autograder", "ebmkit"])
