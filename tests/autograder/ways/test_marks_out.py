@@ -177,3 +177,10 @@ def test_a_system_from_which_nothing_came_takes_nothing_back(graded, tmp_path):
     list(collect(graded.course, "toy", path, force=True))
     with pytest.raises(ValueError, match="no feedback of toy can go back to canvas"):
         pack(graded.course, "toy", "canvas")
+
+
+def test_whose_number_the_roster_knows_gets_a_page_through_moodle_however_work_came(graded, tmp_path):
+    path = zipped(tmp_path / "in.zip", {"ada/toy.ipynb": graded.answered(RIGHT | {"why": "by a folder"})})
+    list(collect(graded.course, "toy", path, force=True))
+    with zipfile.ZipFile(pack(graded.course, "toy", "moodle").path) as archive:
+        assert archive.namelist() == [RETURNS["moodle"]]
