@@ -71,6 +71,7 @@ class Attempt(abc.ABC):
         self.asked = 0  # calls so far
         self.failing: list[int] = []  # the places of calls whose value was wrong, or that raised
         self.raised = False  # whether the call that failed raised an exception
+        self.noise = 0.0  # how far apart chance may set two values of one function, where nothing is counted
         self.several = False  # whether a call that failed has other right answers than the reference's
         self._latest: tuple[list[tuple[Any, ...]], list[Any]] = ([], [])
 

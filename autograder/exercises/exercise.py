@@ -147,5 +147,17 @@ class Assignment:
         return next(e for e in self.exercises if e.name == name)
 
 
+AS_WRITTEN = {
+    "barkers": "Barker's",
+    "gaussian": "Gaussian",
+    "hessian": "Hessian",
+    "jacobian": "Jacobian",
+    "langevin": "Langevin",
+    "metropolis": "Metropolis",
+    "z": "Z",
+}
+"""What a function's name cannot say: people, whose names take a capital, and the normalizer."""
+
+
 def _words(function: Function) -> str:
-    return function.__name__.replace("_", " ")
+    return " ".join(AS_WRITTEN.get(word, word) for word in function.__name__.split("_"))

@@ -74,7 +74,7 @@ def _likeness(attempt: Attempt, replay: Attempt) -> float:
         if len(attempt.values) != len(replay.values):
             return 0.0
         agree = all(
-            not shape_complaint(a, b) and close(a, b, 1e-6, 1e-9)
+            not shape_complaint(a, b) and close(a, b, 1e-6, max(1e-9, replay.noise))
             for a, b in zip(attempt.values, replay.values)
         )
     except (ArithmeticError, TypeError, ValueError):  # what was returned may be such that nothing compares it

@@ -14,7 +14,7 @@ from .inputs import chain
 
 decode_chain = Exercise("decode_chain", "A chain, exactly", chain_of)
 
-PARTS = ("log Z, the first value of the pair,", "the labelling, the second value of the pair,")
+PARTS = ("log Z (the first value of the pair)", "the labelling (the second value of the pair)")
 Call = tuple[Array, Array]
 BEYOND_LISTING = (40, 3)
 """Positions and labels of a chain that every check holds: the recursion is asked for, and a list gets no points."""
@@ -38,8 +38,8 @@ def compare_labellings(attempt: Attempt, calls: list[Call]) -> None:
 def labelling(attempt: Attempt, value: Any, length: int, n_labels: int) -> Array:
     """The second value of the pair as labels, or a clear complaint."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise Wrong(f"{shape_complaint(value, (0.0, 0.0))}: {' and '.join(PARTS).replace(',', '')}")
-    found = attempt.array(value[1], (length,), PARTS[1].strip(","))
+        raise Wrong(f"{shape_complaint(value, (0.0, 0.0))}: {' and '.join(PARTS)}")
+    found = attempt.array(value[1], (length,), PARTS[1])
     attempt.expect(
         np.isin(found, np.arange(n_labels)).all(), "labels count from 0 to K - 1; other values came back"
     )

@@ -15,7 +15,7 @@ def noise_counts(z: Array) -> list[Evidence]:
     """Features of `z` (n, d) that have exact laws if all entries are independent N(0, 1) draws."""
     n, d = z.shape
     tail = float(ndtri(0.1))
-    found: list[Evidence] = [Spread("the noise", float((z * z).sum()), n * d)]
+    found: list[Evidence] = [Spread("the spread around the exact mean", float((z * z).sum()), n * d)]
     for i in range(d):
         found += [
             Count(f"a draw of coordinate {i} below its mean", int((z[:, i] < 0).sum()), n, 0.5),

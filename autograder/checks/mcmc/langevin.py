@@ -63,7 +63,7 @@ def _(attempt: Attempt) -> None:
     The steep energy is a parabola of curvature c. Its ULA step goes to m + (1 - ε c)(x - m) with noise √(2ε);
     a MALA step with ε c ≪ 1 is accepted but for rounding, so that both can be looked at.
     """
-    rng = attempt.rng
+    rng, attempt.noise = attempt.rng, 1e-4
     for B, d, dtype in [(1, 1, np.float64), (1, 3, np.float32), (4, 1, np.float32), (3, 3, np.float64)]:
         centre = rng.uniform(-1, 1, d)
         x = (centre + rng.choice([-1.0, 1.0], (B, d)) * rng.uniform(1.0, 2.0, (B, d))).astype(dtype)

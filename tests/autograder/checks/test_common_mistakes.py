@@ -57,7 +57,7 @@ COMMON = [
         "ising",
         "decode_chain",
         {"np.logaddexp.reduce(total)": "best.max()"},
-        "gives the score of the best labelling for log z",
+        "gives the score of the best labelling for log Z",
     ),
     (
         "ising",

@@ -24,6 +24,8 @@ from autograder.checks.mcmc.metropolis_hastings import N_STATES, random_space
 from autograder.checks.mcmc.transition_matrix import random_proposals
 from autograder.exercises.attempt import local
 from autograder.exercises.catalogue import assignment_named
+from autograder.exercises.examples import example_of
+from autograder.exercises.likeness import matching_mistake
 from autograder.exercises.sequential import Count
 from ebmkit import annealing, mcmc
 from ebmkit.energy import EnergyModel
@@ -233,3 +235,30 @@ def test_an_effective_sample_size_in_float32_or_of_a_hundred_lags_fails():
             assert any(t.complaint for t in tried), name
     right = exercise.tried(lambda x: of(np.asarray(x, dtype=np.float64)), lambda check: 0)
     assert not any(t.complaint for t in right)
+
+
+def sweeps_with_old_values(x, mean, precision, rng):
+    """The right noise, drawn coordinate by coordinate, around means given the old values."""
+    new = x.copy()
+    for i in range(len(mean)):
+        away = x - mean
+        away[:, i] = 0
+        centre = mean[i] - away @ precision[i] / precision[i, i]
+        new[:, i] = centre + rng.standard_normal(len(x)) / np.sqrt(precision[i, i])
+    return new
+
+
+def test_a_sweep_that_uses_the_old_values_is_told_so_and_nothing_false_of_its_noise():
+    exercise = assignment_named("mcmc").exercise("gaussian_gibbs")
+    tried = list(exercise.tried(sweeps_with_old_values, lambda check: 3))
+    complaints = " ".join(one.complaint for one in tried)
+    assert "noise is too" not in complaints
+    assert (
+        "sweeps with hardly any noise do not end at the conditional means, each given the new" in complaints
+    )
+    shown = example_of(exercise, tried[0].check, tried[0].attempt)
+    assert shown is not None
+    assert shown.text.startswith("gaussian_gibbs(np.array([[")
+    match = matching_mistake(exercise, tried)
+    assert match is not None
+    assert match.mistake.name == "changes all coordinates at once"

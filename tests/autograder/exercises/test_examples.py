@@ -93,6 +93,21 @@ def test_an_exception_on_a_large_example_is_told_once_and_not_beside_a_small_one
     assert without_repetition({"1": small, "2": small}) == {"1": small, "2": small}
 
 
+@pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
+def test_what_a_check_complains_of_is_a_sentence_before_its_full_stop(exercise):
+    for value in ("text", (1.0, "text"), ("text", 1.0), np.zeros(2)):
+        complaints = [tried.complaint for tried in exercise.tried(lambda *a, value=value: value, lambda c: 5)]
+        assert all(complaints)
+        assert not [c for c in complaints if c[-1] in ",.:; " or " ," in c or ",," in c]
+
+
+def test_people_and_the_normalizer_have_their_capitals_in_the_names_of_mistakes():
+    names = [mistake.name for exercise in EXERCISES for mistake in exercise.mistakes]
+    assert "takes the Langevin proposal for symmetric" in names
+    people = "langevin|gaussian|gibbs|jacobian|hessian|metropolis|barkers?|fisher|markov|z"
+    assert not [name for name in names if re.search(rf"\b({people})\b", name)]
+
+
 def test_a_tuple_of_another_length_is_told_its_length():
     from autograder.exercises.values import shape_complaint
 

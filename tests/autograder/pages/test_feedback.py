@@ -98,6 +98,16 @@ def test_nothing_of_a_students_runs_in_the_page(handout):
     assert [attributes["role"] for tag, attributes in seen if tag == "svg"] == ["img"]
 
 
+def test_the_page_says_what_is_left_out_and_shows_the_question_in_the_cell_of_its_answer(handout):
+    asked = Cell("markdown", "Why? Say it in a sentence.\n\nBecause.", grade_id="why")
+    instruction = Cell("markdown", next(iter(handout.instructions)))
+    text = page("ada", Submission((asked, instruction)), hostile_judged()[1], handout, {})
+    cells = text.partition("<h2>Your cells</h2>")[2]
+    assert "Why? Say it in a sentence." in cells
+    assert instruction.source not in html.unescape(cells)
+    assert "Tests are left out, and instructions that stand in cells of their own." in cells
+
+
 def test_the_page_forbids_scripts_and_every_request(handout):
     text = page("ada", *hostile_judged(), handout, {})
     policy = [a["content"] for tag, a in Tags(text).tags if a.get("http-equiv") == "Content-Security-Policy"]
