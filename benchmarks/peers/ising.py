@@ -29,6 +29,9 @@ def claims(rows: list[Row]) -> list[Claim]:
             if row["contender"] == contender and row["chains"] == chains and side in (None, row["side"])
         )
 
+    def alone(row: Row) -> bool:
+        return bool(row["contender"] == "this ebmkit, NumPy alone" and row["chains"] == 64)
+
     ours = min(best("this ebmkit", 64, case["side"]) for case in MANY)
     one = best("this ebmkit", 1, 1024)
     return [
@@ -40,15 +43,16 @@ def claims(rows: list[Row]) -> list[Claim]:
             8,
         ),
         at_least(
-            "the same against our own bytes, that loop made quick",
+            "the same against our own loop with a byte for each spin",
             ours / best("this ebmkit, a byte a spin", 64),
             8,
         ),
         at_least("one chain of 1024 × 1024 against thrml", one / best("thrml", 1, 1024), 40),
         at_least(
-            "64 chains without a compiler against thrml's best",
-            best("this ebmkit, NumPy alone", 64) / best("thrml", 64),
-            3,
+            "64 chains without a compiler, our slowest lattice against thrml's best",
+            min(best("this ebmkit, NumPy alone", 64, row["side"]) for row in rows if alone(row))
+            / best("thrml", 64),
+            2,
         ),
     ]
 

@@ -21,9 +21,9 @@ RUNS = [
 def claims(rows: list[Row]) -> list[Claim]:
     swept, numpy, lattice = (row["value"] for row in rows)
     return [
-        at_most("64 chains of 1024 × 1024: 8 MiB of bits and scratch of three times that", swept, 32),
-        at_most("the same without a compiler", numpy, 32),
-        at_most("exact log Z of a 22 × 22 lattice", lattice, 256e6 / MIB),
+        at_most("64 chains of 1024 × 1024, 8 MiB of bits and scratch of three times that: MiB", swept, 32),
+        at_most("the same without a compiler: MiB", numpy, 32),
+        at_most("exact log Z of a 22 × 22 lattice: MiB", lattice, 256e6 / MIB),
     ]
 
 
