@@ -15,8 +15,8 @@
 # without its normalizer.
 # The chapter is *Ising models* in the course's book. You write NumPy; no gradient is needed.
 #
-# **Start.** Install `numpy`, `torch`, `matplotlib` and the `ebmkit` wheel from the book's page *For
-# students*.
+# **Start.** Install `numpy`, `torch`, `matplotlib` and the library `ebmkit`, the file that ends in
+# `.whl`, as the book's page *For students* says.
 # The notebook runs in JupyterLab (`jupyter lab ising.ipynb`), in VS Code (open it and choose a Python 3
 # kernel), and in Colab.
 # In Colab, upload the wheel with the folder icon on the left, then run `%pip install` and the

@@ -16,8 +16,8 @@
 # The chapter is *Markov chain Monte Carlo* in the course's book. You write NumPy, and torch in the one
 # exercise that needs a gradient.
 #
-# **Start.** Install `numpy`, `torch`, `matplotlib` and the `ebmkit` wheel from the book's page *For
-# students*.
+# **Start.** Install `numpy`, `torch`, `matplotlib` and the library `ebmkit`, the file that ends in
+# `.whl`, as the book's page *For students* says.
 # The notebook runs in JupyterLab (`jupyter lab mcmc.ipynb`), in VS Code (open it and choose a Python 3
 # kernel), and in Colab.
 # In Colab, upload the wheel with the folder icon on the left, then run `%pip install` and the
