@@ -29,6 +29,9 @@ FEW = 4
 SENT = 50_000
 """How many numbers a call may hold that is made without being shown."""
 TEXT = 300
+ANSWER = 100
+"""How many numbers of an answer are shown: a pair of matrices for one that an example holds."""
+ANSWER_TEXT = 1500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,14 +144,14 @@ def _answer_in_words(outcome: dict[str, Any]) -> str:
 def _shown(value: Any) -> str:
     """A student's value in one bounded line; in words where it is large or no data."""
     plain = is_array(value) or isinstance(value, bool | int | float | str | list | tuple | np.generic)
-    if (
-        _parts(value) > 2 * LARGEST and size(value) <= LARGEST
-    ):  # as many rows as there are, each without numbers
+    if _parts(value) > 2 * ANSWER and size(value) <= ANSWER:  # as many rows as there are, without numbers
         return describe(value)
-    if not plain or size(value) > LARGEST:
+    if isinstance(value, tuple) and size(value) > ANSWER and len(value) <= FEW and all(map(is_array, value)):
+        return "(" + ", ".join(map(_form, value)) + ")"
+    if not plain or size(value) > ANSWER:
         return _form(value) if is_array(value) else describe(value)
     try:
-        return _line(code(value))
+        return _line(code(value), TEXT if isinstance(value, str) else ANSWER_TEXT)
     except ValueError:  # an integer of thousands of digits
         return describe(value)
 
@@ -160,9 +163,9 @@ def _parts(value: Any) -> int:
     return math.prod(side for side in numpy_of(value).shape if side) if is_array(value) else 1
 
 
-def _line(text: str) -> str:
+def _line(text: str, most: int = TEXT) -> str:
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return words if len(words) <= TEXT else f"{words[:TEXT]} …"
+    return words if len(words) <= most else f"{words[:most]} …"
 
 
 def _form(value: Any) -> str:

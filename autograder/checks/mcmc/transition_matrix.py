@@ -74,6 +74,18 @@ def takes_the_proposals_for_symmetric(log_p, Q):
     return P, p[:, None] * P
 
 
+@transition_matrix.mistake(
+    "Where Q_ij and Q_ji are 0, the ratio is 0 / 0. Such a move is never proposed: its P_ij is 0."
+)
+def divides_zero_by_zero(log_p, Q):
+    p = np.exp(log_p - np.logaddexp.reduce(log_p))
+    with np.errstate(all="ignore"):
+        P = Q * np.minimum(1, np.exp(log_p[None] - log_p[:, None]) * Q.T / Q)
+    np.fill_diagonal(P, 0)
+    np.fill_diagonal(P, 1 - P.sum(1))
+    return P, p[:, None] * P
+
+
 @transition_matrix.mistake("P_ij goes from i to j, so rows sum to 1. Yours is the transpose.")
 def returns_the_transpose(log_p, Q):
     p = np.exp(log_p - np.logaddexp.reduce(log_p))

@@ -12,6 +12,7 @@ from autograder.exercises.attempt import Attempt
 from autograder.exercises.catalogue import assignment_named, available_assignments
 from autograder.exercises.examples import example_of, public_seed, with_answer, without_repetition
 from autograder.exercises.exercise import Assignment, Exercise
+from autograder.exercises.likeness import matching_mistake
 from autograder.judging.judge import judge
 
 EXERCISES = [e for name in available_assignments() for e in assignment_named(name).exercises]
@@ -134,13 +135,42 @@ def test_where_chance_or_a_tie_decides_an_example_says_what_could_come_and_not_w
         ({"value": "<b>\n0.83"}, "# your function gave '<b>\\n0.83'"),
         ({"value": 10**5000}, "# your function gave a value of type int"),
         ({"value": None}, "# your function gave None (is there a `return`?)"),
-        ({"value": np.zeros((40, 2))}, "# your function gave <float64 array of shape (40, 2)>"),
+        ({"value": np.zeros((40, 3))}, "# your function gave <float64 array of shape (40, 3)>"),
+        (
+            {"value": (np.zeros((40, 3)), np.zeros(9))},
+            "# your function gave (<float64 array of shape (40, 3)>, <float64 array of shape (9,)>)",
+        ),
         ({"value": (1.0, [np.int64(2)])}, "# your function gave (1., [2])"),
         ({}, ""),
     ],
 )
 def test_an_example_says_what_the_function_gave(outcome, told):
     assert with_answer("f(1.)\n# must give 0.83", outcome) == f"f(1.)\n# must give 0.83\n{told}".strip()
+
+
+def test_a_pair_of_small_matrices_is_shown_with_its_nans():
+    P = np.full((6, 6), -0.123456)
+    P[0, 0] = np.nan
+    told = with_answer("f(1.)\n# must give 1.", {"value": (P, P)}).splitlines()[-1]
+    assert told.startswith("# your function gave (np.array([[np.nan, -0.12346, ")
+    assert told.count("-0.12346") == 70
+    assert told.endswith("]]))")
+
+
+def test_zero_divided_by_zero_is_told_by_whoever_has_it_in_logs_too():
+    exercise = assignment_named("mcmc").exercise("transition_matrix")
+
+    def in_logs(log_p, Q):
+        logs = log_p[None] - log_p[:, None] + np.log(Q.T) - np.log(Q)
+        P = Q * np.exp(np.minimum(0, logs))
+        P -= np.diag(np.diag(P))
+        P += np.diag(1 - P.sum(1))
+        return P, np.exp(log_p - np.logaddexp.reduce(log_p))[:, None] * P
+
+    with np.errstate(all="ignore"):
+        match = matching_mistake(exercise, list(exercise.tried(in_logs, lambda check: 5)))
+    assert match is not None
+    assert match.mistake.name == "divides zero by zero"
 
 
 def test_a_message_stays_on_its_line_and_is_cut():
