@@ -137,7 +137,13 @@ def _answer_in_words(outcome: dict[str, Any]) -> str:
     words = f"# your function raised {_line(raised['type'])}"
     words += f": {_line(raised['message'])}" if raised["message"].strip() else ""
     if raised["line"]:
-        words += f"\n#   in line {raised['line']} of its cell: {_line(raised['code'])}"
+        name = raised.get("function", "")
+        place = (
+            f"{_line(name)}, line {raised['line']} of its cell"
+            if name
+            else f"line {raised['line']} of a cell"
+        )
+        words += f"\n#   in {place}: {_line(raised['code'])}"
     return words
 
 

@@ -128,7 +128,7 @@ def _displays(displays: list[Any], kept: Kept) -> list[dict[str, Any]]:
     return found
 
 
-TEXTS: dict[str, int] = {"type": 80, "message": 2000, "code": 200}
+TEXTS: dict[str, int] = {"type": 80, "message": 2000, "code": 200, "function": 80}
 
 
 def _error(error: Any) -> dict[str, Any]:

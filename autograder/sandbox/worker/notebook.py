@@ -296,16 +296,22 @@ def _describe(error: BaseException) -> dict[str, Any]:
     """Type, message and the line of the student's own code that raised; never a live object."""
     import traceback
 
-    line, text = 0, ""
+    line, text, function = 0, "", ""
     if isinstance(error, SyntaxError):
         line, text = error.lineno or 0, error.text or ""
     else:
+        cell = ""
         for frame in traceback.extract_tb(error.__traceback__):
             if (
                 frame.filename.startswith(("<ipython-input", "/tmp/ipykernel"))
                 or "ipython-input" in frame.filename
             ):
                 line, text = frame.lineno or 0, frame.line or ""
+                if not frame.name.startswith("<"):
+                    function = frame.name
+                elif frame.filename != cell:  # of a lambda that stands elsewhere nothing tells where
+                    function = ""
+                cell = frame.filename
     try:
         message = str(error)
     except BaseException:
@@ -315,6 +321,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
         "message": message[:2000],
         "line": line,
         "code": text.strip()[:200],
+        "function": function[:80],
         "late": isinstance(error, TimeLimit),
         "memory": isinstance(error, MemoryError),
     }

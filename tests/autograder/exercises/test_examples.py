@@ -178,7 +178,7 @@ def test_a_message_stays_on_its_line_and_is_cut():
     text = with_answer("f(1.)\n# must give 0.83", {"raised": raised})
     lines = text.splitlines()
     assert lines[2].startswith("# your function raised Mine: a # must give 1 xxx")
-    assert lines[3:] == ["#   in line 3 of its cell: raise"]
+    assert lines[3:] == ["#   in line 3 of a cell: raise"]
     assert len(text) < 500
 
 
@@ -210,8 +210,17 @@ def test_the_card_shows_the_students_own_line_and_message_on_the_public_example(
             "double(0.5)",
             "# must give 1.",
             "# your function raised IndexError: list index out of range",
-            "#   in line 3 of its cell: return y[int(x) + 5]",
+            "#   in double, line 3 of its cell: return y[int(x) + 5]",
         ]
+
+
+@pytest.mark.sandbox
+def test_a_line_of_another_cell_is_told_with_the_function_that_it_stands_in(sandbox, notebook):
+    first = "def helper(x):\n    pass\n    return [y[5] for y in [[x]]]\nkey = lambda x: {}[0]"
+    for called, where in (("helper", "helper, line 3 of its cell"), ("key", "line 4 of a cell")):
+        work = notebook(first, f"def double(x):\n    return {called}(x)")
+        example = judge(work, toy(), sandbox, b"key").report.exercises[0].checks[0].example
+        assert example.splitlines()[-1].startswith(f"#   in {where}: ")
 
 
 @pytest.mark.sandbox

@@ -16,7 +16,15 @@ CELL = {
     "stdout": "a",
     "stderr": "",
     "displays": [{"result": True, "text": "1", "png": "aGk="}],
-    "error": {"type": "ValueError", "message": "m", "line": 2, "code": "x", "late": False, "memory": False},
+    "error": {
+        "type": "ValueError",
+        "message": "m",
+        "line": 2,
+        "code": "x",
+        "function": "f",
+        "late": False,
+        "memory": False,
+    },
     "seconds": 0.1,
 }
 REPLY = {"id": "7", "outcomes": [{"value": 1.5, "seconds": 0.1, "changed": [0]}]}
