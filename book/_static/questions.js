@@ -6,7 +6,7 @@
 (function () {
   "use strict";
 
-  const NEEDED = "Predict first: choose an answer or write a number, then check it.";
+  const NEEDED = "Predict first: choose an answer or write a number, as 0.5 or 1/2, then check it.";
   const SAID = {
     predict: { right: "Right. The answer below says why.", other: "Not so. The answer below says why." },
     task: {
@@ -15,9 +15,15 @@
     },
   };
 
-  // A number as people write it: 0,5 and −2 and 1e-3 count; null where it is none.
+  // A number as people write it: 0,5 and −2 and 1e-3 and 1/2 count; null where it is none.
   function asNumber(text) {
-    const plain = text.trim().replace("−", "-").replace(/^([^.]*),([^.]*)$/, "$1.$2").replace(/\s*%$/, "");
+    const [above, below = 1, ...more] = text.replace(/\s*%\s*$/, "").split(/[/⁄]/).map(asDecimal);
+    const value = above / below;
+    return more.length || above === null || below === null || !Number.isFinite(value) ? null : value;
+  }
+
+  function asDecimal(text) {
+    const plain = text.trim().replace("−", "-").replace(/^([^.]*),([^.]*)$/, "$1.$2");
     return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : null;
   }
 
@@ -46,7 +52,7 @@
 
   function numberField(question, name) {
     const label = document.createElement("label"), input = document.createElement("input");
-    Object.assign(input, { type: "text", inputMode: "decimal", autocomplete: "off", id: name, size: 8 });
+    Object.assign(input, { type: "text", autocomplete: "off", id: name, size: 8 });
     label.htmlFor = name;
     label.textContent = "Your prediction, a number: ";
     const row = document.createElement("p");

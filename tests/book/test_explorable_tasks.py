@@ -102,9 +102,10 @@ def test_nothing_is_judged_before_there_is_a_prediction(bare: Any) -> None:
     page = bare("ising")
     for index, task in enumerate(page.run(TASKS)):
         empty = ANSWER.replace("if (radio) radio.checked = true; else task", "if (!radio && text) task")
-        said, opened = page.run(empty, index, "")
-        assert said.startswith("Predict first"), task["title"]
-        assert not opened
+        for nothing in [""] if task["choices"] else ["", "a fifth", "1/", "1/0", "1/2/3"]:
+            said, opened = page.run(empty, index, nothing)
+            assert said.startswith("Predict first"), task["title"]
+            assert not opened
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,34 @@ def test_a_number_counts_within_its_tolerance_however_it_is_written(
     page = bare("ising")
     assert page.run("return questions.isRight(arguments[0], '0.957', 0.02)", given) is right
     assert page.run("return questions.isRight('−0,5', '-0.5', 0)") is True
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [("1/5", True), (" 2 / 10 ", True), ("0,4⁄2", True), ("-1/-5", True), ("1/4", False), ("−1/5", False)],
+)
+def test_a_fraction_counts_as_its_number(bare: Any, given: str, right: bool) -> None:
+    page = bare("ising")
+    index = next(k for k, task in enumerate(page.run(TASKS)) if task["title"] == "No neighbours")
+    said, opened = page.run(ANSWER, index, given)
+    assert said.startswith("Right" if right else "Not what happens")
+    assert opened is right
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_what_floats_over_the_page_is_gone_while_a_figure_is_in_view(bare: Any, chapter: str) -> None:
+    page = bare(chapter)
+    page.run(
+        "document.documentElement.style.scrollBehavior = 'auto';"
+        "const up = document.createElement('button'), rest = document.createElement('p');"
+        "up.id = 'pst-back-to-top'; rest.style.height = '300vh'; document.body.append(rest, up)"
+    )
+    look = (
+        "const done = arguments[1]; document.querySelector(arguments[0]).scrollIntoView();"
+        "setTimeout(() => done(getComputedStyle(document.getElementById('pst-back-to-top')).visibility), 200)"
+    )
+    assert page.driver.execute_async_script(look, ".explorable") == "hidden"
+    assert page.driver.execute_async_script(look, "#pst-back-to-top") == "visible"
 
 
 def test_the_keyboard_chooses_checks_and_opens(bare: Any) -> None:
@@ -195,22 +224,40 @@ def test_a_task_without_a_right_answer_stops_the_build(tmp_path: Path) -> None:
         assert complaint in done.stderr
 
 
+TALLER_THAN_A_PHONE = {"exponential_families", "boltzmann_machines", "mcmc", "contrastive_divergence"}
 WRITTEN = """
-const canvas = CanvasRenderingContext2D.prototype, write = canvas.fillText;
+const canvas = CanvasRenderingContext2D.prototype, write = canvas.fillText, clear = canvas.clearRect;
+const written = new Map();  // what stands on each canvas now
 window.cut = [];
+window.overlapping = new Set();
+canvas.clearRect = function () {
+  written.set(this.canvas, []);
+  return clear.apply(this, arguments);
+};
 canvas.fillText = function (words, x, y) {
-  const { actualBoundingBoxLeft: before, actualBoundingBoxRight: after } = this.measureText(words);
+  const size = this.measureText(words), box = {
+    words, left: x - size.actualBoundingBoxLeft, right: x + size.actualBoundingBoxRight,
+    top: y - size.actualBoundingBoxAscent, bottom: y + size.actualBoundingBoxDescent,
+  };
   const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
-  if (x - before < -1 || x + after > width + 1 || y < 4 || y > height - 4) {
-    window.cut.push([words, x - before, x + after, width, y, height]);
+  if (box.left < -1 || box.right > width + 1 || y < 4 || y > height - 4) {
+    window.cut.push([words, box.left, box.right, width, y, height]);
   }
+  const others = written.get(this.canvas) || [];
+  for (const other of others) {
+    const across = Math.min(box.right, other.right) - Math.max(box.left, other.left);
+    const down = Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top);
+    if (across > 0.5 && down > 0.5) window.overlapping.add(`${other.words} | ${words}`);
+  }
+  others.push(box);
+  written.set(this.canvas, others);
   return write.apply(this, arguments);
 };
 """
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_no_word_in_a_picture_is_cut_and_no_control_is_too_small_for_a_thumb(
+def test_no_word_in_a_picture_is_cut_or_lies_on_another_and_no_control_is_too_small_for_a_thumb(
     new_browser: Callable[..., Any], figures: Path, width: int
 ) -> None:
     page = new_browser(width=width)
@@ -227,6 +274,7 @@ def test_no_word_in_a_picture_is_cut_and_no_control_is_too_small_for_a_thumb(
                     page.try_task(task["title"])
                     page.step(1)
             assert page.run("return window.cut") == [], name
+            assert page.run("return [...window.overlapping]") == [], name
             small = page.run(
                 "return [...document.querySelectorAll(`${arguments[0]} :is(button, select, input)`)]"
                 ".filter((c) => c.checkVisibility())"
@@ -257,8 +305,15 @@ def test_on_a_phone_try_it_shows_the_pictures_and_scrolling_past_them_paints_not
                 "return [box('canvas').top, box('.explorable-buttons').bottom, innerHeight]",
                 task["figure"],
             )
-            assert 0 <= top < 200, task["title"]
+            assert -1 < top < 200, task["title"]
             assert bottom <= height + 1, task["title"]  # play is under the thumb
+            if task["figure"] not in TALLER_THAN_A_PHONE:
+                tall = phone.run(
+                    "return document.querySelector(`#explorable-${arguments[0]} .explorable-views`).offsetHeight",
+                    task["figure"],
+                )
+                # Between the book's bar at the top and play at the bottom.
+                assert tall <= height - 2 * 64, task["title"]
     phone.open(f"{figures.as_uri()}/ising.html")
     phone.run("document.querySelector('#explorable-ising_denoiser canvas').scrollIntoView({block: 'center'})")
     state = "const d = explorables.ising_denoiser.current; return [d.truth, d.seen, scrollY]"

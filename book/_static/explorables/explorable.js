@@ -42,7 +42,8 @@ window.explorables = (function () {
   function show(name, state) {
     const { section, stage } = kits[name];
     kits[name].load(state);
-    section.scrollIntoView({ block: section.offsetHeight < window.innerHeight ? "nearest" : "start" });
+    if (section.offsetHeight < window.innerHeight) section.scrollIntoView({ block: "nearest" });
+    else stage.scrollIntoView();
     stage.focus({ preventScroll: true });
   }
 
@@ -178,10 +179,23 @@ window.explorables = (function () {
       poster.classList.add("explorable-poster-replaced");
       this.section.insertBefore(this.stage, poster);
       new ResizeObserver(() => this.draw()).observe(this.views);
-      new IntersectionObserver(([entry]) => { this.visible = entry.isIntersecting; this.loop(); }).observe(this.stage);
+      new IntersectionObserver(([entry]) => this.seen(entry.isIntersecting)).observe(this.stage);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       this.restart();
       if (Object.keys(this.linked).length) this.section.scrollIntoView();
+    }
+
+    // The class lets the style sheet take away what would lie over the pictures.
+    seen(visible) {
+      this.visible = visible;
+      this.section.classList.toggle("explorable-in-view", visible);
+      this.loop();
+    }
+
+    // Where there is nothing to advance, because the answer is there at once, play and step rest.
+    still(nothing) {
+      if (nothing) this.pause();
+      this.playButton.disabled = this.stepButton.disabled = nothing;
     }
 
     button(label, action) {
@@ -198,6 +212,7 @@ window.explorables = (function () {
     }
 
     single() {
+      if (this.stepButton.disabled) return;
       this.pause();
       this.simulation.step();
       this.draw();
@@ -205,6 +220,7 @@ window.explorables = (function () {
     }
 
     toggle() {
+      if (this.playButton.disabled) return;
       if (this.playing) this.pause();
       else this.play();
     }

@@ -32,7 +32,7 @@
   window.explorables.ising_denoiser = { PICTURES, bits };
 
   window.explorables.define("ising_denoiser", (kit) => {
-    let truth, flips, seen, posterior, y, sweeps, sums, counted, visits, random, answers, cursor = 4;
+    let truth, flips, seen, posterior, y, sweeps, sums, counted, visits, random, answers, cursor = null;
     let painted = null, fixed = null; // a truth and a noise that the reader made
 
     const picture = kit.choice({
@@ -78,8 +78,10 @@
       truth = painted || bits(rows);
       const drawn = truth.map(() => random() < Number(noise.value) ? 1 : 0);
       flips = fixed || (given ? bits(given) : drawn);
-      if (cursor === null || cursor >= size()) cursor = Math.floor(size() / 2);
+      const [height, width] = shape();
+      if (cursor === null || cursor >= size()) cursor = Math.floor(height / 2) * width;
       noise.disabled = Boolean(given);
+      kit.still(method.value === "cut");
       model();
     }
 
@@ -91,11 +93,11 @@
       posterior = new denoiser.Posterior({
         rows, columns, seen, coupling: Number(coupling.value), epsilon: Number(epsilon.value),
       });
-      y = seen.slice();
+      answers = null;
+      y = (method.value === "cut" ? exact().cut : seen).slice();
       sums = new Array(size()).fill(0);
       visits = new Map();
       sweeps = counted = 0;
-      answers = null;
       publish();
     }
 
@@ -105,7 +107,6 @@
 
     function step() {
       if (method.value === "icm") posterior.icm(y);
-      else if (method.value === "cut") y = exact().cut.slice();
       else posterior.gibbs(y, random);
       sweeps++;
       if (method.value === "gibbs" && sweeps > BURN_IN) count();
@@ -184,11 +185,11 @@
     }
 
     const given = kit.canvas({
-      label: "The truth, and what is seen of it. Click to flip a pixel of either; or use the arrow keys, Enter for what is seen and t for the truth",
+      label: "The truth, and what is seen of it. Tap or click to flip a pixel of either; or use the arrow keys, Enter for what is seen and t for the truth",
       aspect: 1.85,
       draw(context, width, height, colour) {
         const [left, right] = panels(width, height, 2);
-        sheet(context, colour, left, spins(truth), { title: "truth (click to paint)", chosen: true });
+        sheet(context, colour, left, spins(truth), { title: "truth (tap or click)", chosen: true });
         sheet(context, colour, right, seen, { title: `seen: ${differing(seen, spins(truth))} wrong`, wrong: spins(truth), chosen: true });
       },
     });
@@ -225,7 +226,7 @@
 
     kit.canvas({
       label: "Magnifier: the chosen pixel, its neighbours and what was seen there, and how they add up to its probability",
-      aspect: 2.1,
+      aspect: 2.1, narrow: 112,
       draw(context, width, height, colour) {
         const cell = Math.min(height / 3.6, width / 11), middle = [1.7 * cell, height / 2];
         const square = (across, along, spin) => {
@@ -259,13 +260,14 @@
 
     kit.canvas({
       label: "For nine pixels the six most probable pictures with their exact probabilities and sampled shares; for more, the answers of ICM, the minimum cut and the vote of marginals",
-      aspect: 2.1,
+      aspect: 2.1, narrow: 138,
       draw(context, width, height, colour) {
         const { ranked, icm, cut, vote } = exact(), right = spins(truth);
         if (!ranked) {
-          panels(width, height, 3).forEach((panel, k) => {
+          panels(width, height, 3, 38).forEach((panel, k) => {
             const [name, values] = [["ICM", icm], ["minimum cut", cut], ["vote", vote]][k];
-            sheet(context, colour, panel, values, { title: `${name}: ${differing(values, right)} wrong`, wrong: right });
+            sheet(context, colour, panel, values, { title: name, wrong: right });
+            draw.text(context, colour, `${differing(values, right)} wrong`, panel.left, 26);
           });
           return;
         }
@@ -320,7 +322,7 @@
     function readout() {
       const { logZ, cut, icm, vote } = exact(), right = spins(truth), wrong = (v) => differing(v, right);
       const chance = (v) => probability(-posterior.energy(v) - logZ);
-      return `${METHODS[method.value]}, sweep ${sweeps}: ${wrong(y)} of ${size()} pixels wrong (${wrong(seen)} as seen), energy ${draw.signed(posterior.energy(y), 2)};`
+      return `${METHODS[method.value]}${method.value === "cut" ? "" : `, sweep ${sweeps}`}: ${wrong(y)} of ${size()} pixels wrong (${wrong(seen)} as seen), energy ${draw.signed(posterior.energy(y), 2)};`
         + ` the least possible is ${draw.signed(posterior.energy(cut), 2)}.`
         + ` Wrong pixels: ICM ${wrong(icm)}, minimum cut ${wrong(cut)}, vote of the exact marginals ${wrong(vote)}.`
         + ` Exact probability of the truth ${chance(right)}, of the minimum cut ${chance(cut)}.`
