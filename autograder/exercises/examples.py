@@ -13,7 +13,9 @@ import contextlib
 import dataclasses
 import functools
 import math
+import re
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from autograder.sandbox.worker import codec
 LARGEST = 40
 """How many numbers an example may hold: more are no example."""
 FEW = 4
+DRAWS = 4
+"""So many examples are tried, each at the same place of the check's calls, until one shows the failure."""
 SENT = 50_000
 """How many numbers a call may hold that is made without being shown."""
 TEXT = 300
@@ -36,10 +40,11 @@ ANSWER_TEXT = 1500
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A call as text with what it must give, and the call's arguments as they cross into a sandbox."""
+    """A call as text with what it must give, its arguments as they cross into a sandbox, and how to draw others."""
 
     text: str
     arguments: tuple[Any, ...]
+    others: Callable[[], tuple["Example", ...]] = tuple
 
 
 def example_of(exercise: Exercise, check: Check, attempt: Attempt) -> Example | None:
@@ -57,22 +62,55 @@ def _drawn(
     exercise: Exercise, check: Check, places: tuple[int, ...], raised: bool, several: bool
 ) -> Example | None:
     """The example at the place of a check's calls where it is smallest."""
-    public = _Recorder(exercise, exercise.reference, public_seed(check.name))
+    calls = _public_calls(exercise, check, public_seed(check.name))
+    sizes = {p: sum(map(size, calls[p])) for p in places if p < len(calls)}
+    place = min(sizes, key=sizes.__getitem__, default=None)
+    first = None if place is None else _example(exercise, calls[place], raised, several)
+    if place is None or first is None:
+        return None
+    others = functools.partial(_others, exercise, check, place, raised, several)
+    return dataclasses.replace(first, others=others)
+
+
+@functools.lru_cache(maxsize=256)
+def _others(exercise: Exercise, check: Check, place: int, raised: bool, several: bool) -> tuple[Example, ...]:
+    """Examples at the same place, from other public seeds: they tell no more of what failed than the first."""
+    examples = []
+    for seed in range(1, DRAWS):
+        calls = _public_calls(exercise, check, public_seed(f"{check.name} {seed}"), place)
+        examples += [_example(exercise, call, raised, several) for call in calls[place : place + 1]]
+    return tuple(example for example in examples if example)
+
+
+def _public_calls(
+    exercise: Exercise, check: Check, seed: int, last: int | None = None
+) -> list[tuple[Any, ...]]:
+    """What a check asks the reference, all of it or up to the exchange that holds the `last` place."""
+    public = _Recorder(exercise, exercise.reference, seed, last)
     with contextlib.suppress(Wrong):
         check.run(public)
-    sizes = {p: sum(map(size, public.calls[p])) for p in places if p < len(public.calls)}
-    place = min(sizes, key=sizes.__getitem__, default=None)
-    if place is None or sizes[place] > (SENT if raised else LARGEST):
+    return public.calls
+
+
+def _example(exercise: Exercise, call: tuple[Any, ...], raised: bool, several: bool) -> Example | None:
+    """One call as an example; None if it is too large."""
+    numbers = sum(map(size, call))
+    if numbers > (SENT if raised else LARGEST):
         return None
-    if sizes[place] > LARGEST:
-        form = ", ".join(map(_form, public.calls[place]))
-        return Example(f"# {exercise.name}({form})", public.calls[place])
+    unwritten = Example(f"# {exercise.name}({', '.join(map(_form, call))})", call) if raised else None
+    if numbers > LARGEST:
+        return unwritten
     # The numbers as they stand there, rounded: what is told must be right for what is run.
-    arguments = tuple(rounded(value) for value in public.calls[place])
-    value, other = (exercise.reference(*local(_reseeded(arguments, seed))) for seed in (0, 1))
+    arguments = tuple(rounded(value) for value in call)
+    try:
+        value, other = (exercise.reference(*local(_reseeded(arguments, seed))) for seed in (0, 1))
+    except (ArithmeticError, ValueError):  # probabilities that sum to one, and rounded do not
+        return unwritten
+    if size(value) > ANSWER:
+        return unwritten
     told = "must give" if alike(value, other) and not several else "could give"
-    call = ", ".join(map(code, arguments))
-    return Example(f"{exercise.name}({call})\n# {told} {code(value)}", arguments)
+    shown = ", ".join(map(code, arguments))
+    return Example(f"{exercise.name}({shown})\n# {told} {code(value)}", arguments)
 
 
 def public_seed(check: str) -> int:
@@ -102,12 +140,20 @@ def with_answer(text: str, outcome: dict[str, Any]) -> str:
 
     Only for what comes from a process that has met no hidden input.
     """
-    answer = _answer_in_words(outcome)
-    if not answer and text.startswith("#"):
+    if not tells(text, outcome) and text.startswith("#"):
         return ""
-    if f"# your function gave {text.partition(' give ')[2]}" == answer:
-        answer = "# your function gave the same to five digits; other inputs of this kind failed"
+    answer = _answer_in_words(outcome)
+    if answer and not tells(text, outcome):
+        rounding = " to five digits" if re.search(r"\d[.e]", answer) else ""
+        answer = f"# your function gave the same{rounding}; other inputs of this kind failed"
     return f"{text}\n{answer}" if answer else text
+
+
+def tells(text: str, outcome: dict[str, Any]) -> bool:
+    """Whether an example shows what is wrong: another value than it says, or, without numbers, an exception."""
+    if text.startswith("#"):
+        return "raised" in outcome
+    return _answer_in_words(outcome) != f"# your function gave {text.partition(' give ')[2]}"
 
 
 def without_repetition(examples: dict[str, str]) -> dict[str, str]:
@@ -198,12 +244,15 @@ def _made(text: str) -> Any:
 class _Recorder(LocalAttempt):
     """The reference, and what it was asked."""
 
-    def __init__(self, exercise: Exercise, function: Any, seed: int) -> None:
+    def __init__(self, exercise: Exercise, function: Any, seed: int, last: int | None) -> None:
         super().__init__(exercise, function, seed)
         self.calls: list[tuple[Any, ...]] = []
+        self.last = last
 
     def outcomes(self, calls: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         self.calls += calls
+        if self.last is not None and len(self.calls) > self.last:
+            raise Wrong("no more is asked")
         return super().outcomes(calls)
 
 

@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 
 from autograder.exercises import pictures
 from autograder.exercises.attempt import Attempt, Check, LocalAttempt, Unsolved, Wrong
-from autograder.exercises.examples import Example, example_of, public_seed, with_answer, without_repetition
+from autograder.exercises.examples import (
+    Example,
+    example_of,
+    public_seed,
+    tells,
+    with_answer,
+    without_repetition,
+)
 from autograder.exercises.exercise import Assignment, Exercise, Tried
 from autograder.exercises.likeness import matching_mistake
 from autograder.judging import causes
@@ -378,12 +385,20 @@ class _Pristine:
         return dataclasses.replace(result, checks=tuple(checks.values()))
 
     def _answered(self, name: str, check: CheckResult) -> str:
-        arguments = self.run.examples[check.example].arguments
+        """The first example that shows what is wrong, with what came of it; if none does, the first."""
+        example = self.run.examples[check.example]
 
         def told(line: Line) -> str:
-            return with_answer(check.example, line.call(name, [(arguments, {})])[0])
+            outcome = line.call(name, [(example.arguments, {})])[0]
+            first = with_answer(example.text, outcome)
+            for other in () if tells(example.text, outcome) else example.others():
+                outcome = line.call(name, [(other.arguments, {})])[0]
+                if tells(other.text, outcome):
+                    return with_answer(other.text, outcome)
+            return first
 
-        return self._asked(name, check, told) or with_answer(check.example, {})
+        told_of = self._asked(name, check, told)
+        return with_answer(check.example, {}) if told_of is None else told_of
 
     def _drawn(self, exercise: Exercise, check: CheckResult) -> pictures.Picture | str | None:
         draw, seed = exercise.example, public_seed(check.name)

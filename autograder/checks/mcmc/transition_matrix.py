@@ -86,6 +86,18 @@ def divides_zero_by_zero(log_p, Q):
     return P, p[:, None] * P
 
 
+@transition_matrix.mistake(
+    "0 / 0 is NaN. Where Q_ij is 0 no move is proposed, and p_i can be 0 in floats: take differences of log_p."
+)
+def divides_zero_by_zero_with_probabilities_that_underflow(log_p, Q):
+    p = np.exp(log_p - np.logaddexp.reduce(log_p))
+    with np.errstate(all="ignore"):
+        P = Q * np.minimum(1, p[None] * Q.T / (p[:, None] * Q))
+    np.fill_diagonal(P, 0)
+    np.fill_diagonal(P, 1 - P.sum(1))
+    return P, p[:, None] * P
+
+
 @transition_matrix.mistake("P_ij goes from i to j, so rows sum to 1. Yours is the transpose.")
 def returns_the_transpose(log_p, Q):
     p = np.exp(log_p - np.logaddexp.reduce(log_p))

@@ -33,8 +33,8 @@ def run(example, exercise, function):
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
 def test_an_example_can_be_run_in_the_notebook_and_says_what_is_right(exercise):
-    for mistake in exercise.mistakes[:3]:
-        for example in examples_of(exercise, mistake.function):
+    for function in (lambda *a: 1 / 0, *(mistake.function for mistake in exercise.mistakes[:3])):
+        for example in examples_of(exercise, function):
             assert len(example) < 2500
             if not example.startswith("#"):
                 found, told = run(example, exercise, exercise.reference)
@@ -212,6 +212,52 @@ def test_the_card_shows_the_students_own_line_and_message_on_the_public_example(
             "# your function raised IndexError: list index out of range",
             "#   in double, line 3 of its cell: return y[int(x) + 5]",
         ]
+
+
+def often_wrong():
+    """One exercise whose check asks for the public number 0.5 first, and other numbers from other public seeds."""
+    double = Exercise("double", "Double", lambda x: 2 * x)
+
+    @double.check(5, "numbers")
+    def _(attempt: Attempt) -> None:
+        public = np.random.default_rng(public_seed("double.1")).bit_generator.state
+        first = attempt.rng.bit_generator.state == public
+        attempt.compare([(np.array([[0.5 if first else attempt.rng.uniform(1, 2)]]),)])
+
+    return Assignment("toy", (double,))
+
+
+@pytest.mark.sandbox
+def test_of_a_few_public_examples_the_first_is_shown_on_which_the_function_fails(sandbox, notebook):
+    def shown(code):
+        report = judge(notebook(code), often_wrong(), sandbox, b"key").report
+        assert report.score == 0
+        return report.exercises[0].checks[0].example
+
+    wrong = shown("def double(x): return 2 * x if x.max() < 1 else 3 * x")
+    call, told, gave = wrong.splitlines()
+    x = eval(call, {"np": np, "double": lambda x: x.item()})
+    assert 1 <= x <= 2
+    assert eval(told.removeprefix("# must give "), {"np": np}).item() == pytest.approx(2 * x, rel=1e-4)
+    assert eval(gave.removeprefix("# your function gave "), {"np": np}).item() == pytest.approx(
+        3 * x, rel=1e-4
+    )
+    raised = shown("def double(x):\n    if x.max() > 1: raise IndexError('out')\n    return 2 * x")
+    assert "# your function raised IndexError: out" in raised
+    never = shown("def double(x): return 2.000004 * x")
+    assert never.splitlines() == [
+        "double(np.array([[0.5]]))",
+        "# must give np.array([[1.]])",
+        "# your function gave the same to five digits; other inputs of this kind failed",
+    ]
+
+
+def test_no_value_stands_beside_an_example_without_numbers_and_whole_numbers_have_no_five_digits():
+    large = "# f(<int64 array of shape (9, 9)>)"
+    assert with_answer(large, {"value": -3.0123}) == ""
+    assert with_answer(large, {"raised": {"type": "E", "message": "", "line": 0}}).endswith("raised E")
+    whole = with_answer("f(1)\n# must give np.array([[0, 1]])", {"value": np.array([[0, 1]])})
+    assert whole.endswith("# your function gave the same; other inputs of this kind failed")
 
 
 @pytest.mark.sandbox
