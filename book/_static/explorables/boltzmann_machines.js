@@ -159,9 +159,9 @@
 
     const canvas = kit.canvas({
       label: "The picture: pixels you know are framed, the others are drawn by the machine. Paint with the pointer, or with arrow keys and Enter",
-      aspect: 1,
+      aspect: 1, narrow: 222,
       draw(context, width, height, colour) {
-        const cell = width / SIDE;
+        const cell = Math.min(width, height) / SIDE;
         v.forEach((bit, i) => {
           const x = i % SIDE * cell, y = Math.floor(i / SIDE) * cell;
           context.fillStyle = colour(bit ? "ink" : "face");
@@ -181,10 +181,10 @@
 
     kit.canvas({
       label: "For each pixel the probability of ink: squares are exact, discs are the share among the samples",
-      aspect: 1,
+      aspect: 1, narrow: 222,
       draw(context, width, height, colour) {
         exact = exact || machine.exact(known);
-        const cell = width / SIDE;
+        const cell = Math.min(width, height) / SIDE;
         exact.means.forEach((p, i) => {
           const x = i % SIDE * cell, y = Math.floor(i / SIDE) * cell;
           shade(context, colour, p);
@@ -243,8 +243,8 @@
     canvas.style.touchAction = "none";
     canvas.style.cursor = "crosshair";
     const under = (event) => {
-      const { left, top, width } = canvas.getBoundingClientRect();
-      const [column, row] = [event.clientX - left, event.clientY - top].map((u) => Math.floor(u / width * SIDE));
+      const { left, top, width, height } = canvas.getBoundingClientRect();
+      const [column, row] = [event.clientX - left, event.clientY - top].map((u) => Math.floor(u / Math.min(width, height) * SIDE));
       return Math.min(column, row) < 0 || Math.max(column, row) >= SIDE ? null : row * SIDE + column;
     };
     canvas.addEventListener("pointerdown", (event) => {

@@ -46,17 +46,17 @@
 
     kit.canvas({
       label: "Exact log-likelihood against updates for the three machines, under the best possible value",
-      aspect: 1,
+      aspect: 1, narrow: 170,
       draw: (context, width, height, colour) => drawCurves(context, width, height, colour, race),
     });
     kit.canvas({
       label: "The data and the negative samples as small pictures, and the two phases of the gradient for the weights as grey levels beside the exact negative phase",
-      aspect: 1,
+      aspect: 1, narrow: 310,
       draw: (context, width, height, colour) => drawPhases(context, width, height, colour, race.machines[shown.value], race.samples[shown.value]),
     });
     kit.canvas({
       label: "The weights of each hidden unit as a picture: orange for ink, blue against it; below, the unit's bias",
-      aspect: 5.2, wide: true, narrow: 220,
+      aspect: 5.2, wide: true, narrow: 200,
       draw: (context, width, height, colour) => drawWeights(context, width, height, colour, race.machines[shown.value], NAMES[shown.value]),
     });
 
@@ -91,8 +91,9 @@
       context.strokeStyle = colour(INKS[name]);
       draw.path(context, curve.map((v, n) => [box.x(n), y(v)]));
       const at = box.left + 12 + place * 74;
-      draw.path(context, [[at, box.bottom - 12], [at + 16, box.bottom - 12]]);
-      draw.text(context, colour, NAMES[name], at + 21, box.bottom - 12);
+      const above = (box.top + best) / 2; // where no curve comes
+      draw.path(context, [[at, above], [at + 16, above]]);
+      draw.text(context, colour, NAMES[name], at + 21, above);
     });
   }
 

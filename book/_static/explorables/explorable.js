@@ -144,7 +144,7 @@ window.explorables = (function () {
     }
 
     // A canvas that keeps its aspect ratio and the screen's resolution; draw(context, width, height, colours).
-    // A wide one takes the whole row; on a phone it may have a height of its own, `narrow`, in pixels.
+    // A wide one takes the whole row; on a phone any may have a height of its own, `narrow`, in pixels.
     canvas({ label, aspect, wide, narrow, draw }) {
       const canvas = element("canvas", { role: "img", "aria-label": label });
       if (wide) canvas.className = "explorable-wide";
@@ -267,7 +267,7 @@ window.explorables = (function () {
       const style = getComputedStyle(this.section);
       const colour = (name) => style.getPropertyValue("--explorable-" + name).trim();
       for (const { canvas, aspect, narrow, draw } of this.canvases) {
-        const width = canvas.clientWidth, own = narrow && width < NARROW, scale = window.devicePixelRatio || 1;
+        const width = canvas.clientWidth, own = narrow && this.views.clientWidth < NARROW, scale = window.devicePixelRatio || 1;
         if (!width) continue;
         const height = own ? narrow : width / aspect;
         canvas.style.height = own ? `${narrow}px` : "";

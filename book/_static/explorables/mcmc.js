@@ -80,7 +80,7 @@
 
     kit.canvas({
       label: "Marginals of x and y: exact curves over histograms of all draws",
-      aspect: 1,
+      aspect: 1, narrow: 200,
       draw(context, width, height, colour) {
         const half = height / 2;
         ["x", "y"].forEach((name, axis) => {
@@ -93,7 +93,7 @@
 
     kit.canvas({
       label: "Traces: x of the four chains against the step, and the exact mean as a dashed line",
-      aspect: 4, wide: true, narrow: 160,
+      aspect: 4, wide: true, narrow: 144,
       draw(context, width, height, colour) {
         const [low, high] = chains.target.x, first = Math.max(0, taken() - TRACED);
         const box = draw.box({ left: 24, right: width - 14, top: 22, bottom: height - 18 }, [first, first + TRACED], [low, high]);
